@@ -1,0 +1,117 @@
+"""Who is calling: access tokens are verified, and every route states who may use it.
+
+A route is marked with `public` or `requires(...)`; one that is not marked cannot be served. The check runs before
+anything else of a request, so that nobody learns from a validation error what is behind a closed door.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, cast
+
+import jwt
+from flask import Flask, current_app, g, request
+from flask_jwt_extended import JWTManager, verify_jwt_in_request
+from flask_jwt_extended.exceptions import JWTExtendedException
+
+from chassis.errors import Forbidden, Unauthorized
+
+CUSTOMER, ADMIN, SERVICE = "customer", "admin", "service"
+LEEWAY_SECONDS = 90
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The caller, as the access token tells."""
+
+    id: str
+    roles: frozenset[str]
+    email: str | None = None
+    phone: str | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        """Tell whether the caller is an administrator."""
+        return ADMIN in self.roles
+
+
+class KeySource(Protocol):
+    """Where the public keys come from: a `chassis.tokens.RemoteKeys`, or user-service's own store."""
+
+    def public_key(self, kid: str) -> Any:
+        """Return the RSA public key of that id, None if there is none. May raise Unavailable."""
+
+
+def public(view: View) -> View:
+    """Let everybody use this route."""
+    view.__dict__["allowed_roles"] = frozenset()
+    return view
+
+
+def requires(*roles: str) -> Callable[[View], View]:
+    """Let only callers with one of these roles use this route."""
+
+    def mark(view: View) -> View:
+        view.__dict__["allowed_roles"] = frozenset(roles)
+        return view
+
+    return mark
+
+
+def allowed_roles(view: Callable[..., Any]) -> frozenset[str] | None:
+    """Return the roles a route is open to, an empty set for a public one, None for one that is not marked."""
+    return cast("frozenset[str] | None", getattr(view, "allowed_roles", None))
+
+
+def install(app: Flask, keys: KeySource, *, issuer: str, audience: str) -> None:
+    """Verify RS256 access tokens of this issuer and audience at every route that `requires` a role."""
+    app.config.update(
+        JWT_ALGORITHM="RS256",
+        JWT_DECODE_ALGORITHMS=["RS256"],
+        JWT_DECODE_ISSUER=issuer,
+        JWT_DECODE_AUDIENCE=audience,
+        JWT_DECODE_LEEWAY=LEEWAY_SECONDS,
+        JWT_TOKEN_LOCATION=["headers"],
+    )
+
+    def find_key(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
+        key = keys.public_key(str(header.get("kid")))
+        if key is None:
+            raise Unauthorized("The access token was signed with an unknown key.")
+        return key
+
+    JWTManager(app).decode_key_loader(find_key)
+    app.before_request(authenticate)
+
+
+def authenticate() -> None:
+    """Let the request pass if its route is open to the caller. Raises Unauthorized or Forbidden."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or request.method == "OPTIONS":
+        return
+    roles = allowed_roles(view)
+    if roles is None:
+        raise Forbidden("This route states nobody who may use it.")
+    if not roles:
+        return
+    g.identity = _verified_identity()
+    if not roles & g.identity.roles:
+        raise Forbidden("Your role does not allow this.")
+
+
+def caller() -> Identity:
+    """Return who makes the current request; only on routes that require a role."""
+    return cast(Identity, g.identity)
+
+
+def _verified_identity() -> Identity:
+    try:
+        verified = verify_jwt_in_request()
+    except (JWTExtendedException, jwt.PyJWTError, ValueError) as exc:
+        raise Unauthorized(f"A valid access token is needed: {exc}") from exc
+    claims = verified[1] if verified else {}
+    roles = claims.get("roles")
+    if not isinstance(roles, list) or not isinstance(claims.get("sub"), str) or "exp" not in claims:
+        raise Unauthorized("The access token lacks its claims.")
+    return Identity(claims["sub"], frozenset(map(str, roles)), claims.get("email"), claims.get("phone"))

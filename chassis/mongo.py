@@ -1,0 +1,157 @@
+"""MongoDB: connecting, translating errors, the database's clock, and pages of a list.
+
+A store is a class with verbs of its domain. It is decorated with `guarded`, and each of its methods must be safe to
+run twice, because one whose connection broke is run once more: its own `_id`, a compare-and-set, a recorded request.
+"""
+
+import functools
+import inspect
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import pymongo
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import AutoReconnect, ConnectionFailure, OperationFailure, PyMongoError
+
+from chassis.errors import Unavailable
+from chassis.paging import Page, SortValue, decode_cursor, encode_cursor
+
+Document = dict[str, Any]
+C = TypeVar("C", bound=type)
+
+ASCENDING, DESCENDING = pymongo.ASCENDING, pymongo.DESCENDING
+
+
+def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Document]:
+    """Return the database in the URL's path. It connects at the first use; `timeout` (s) bounds each operation."""
+    client: MongoClient[Document] = MongoClient(
+        url,
+        appname=service,
+        tz_aware=True,
+        w="majority",
+        journal=True,
+        serverSelectionTimeoutMS=2000,
+        connectTimeoutMS=2000,
+        timeoutMS=int(timeout * 1000),
+    )
+    return client.get_default_database()
+
+
+def has_transactions(database: Database[Document]) -> bool:
+    """Tell whether the server is a member of a replica set or a mongos, and so has transactions."""
+    hello = database.client.admin.command("hello")
+    return "setName" in hello or hello.get("msg") == "isdbgrid"
+
+
+def guarded(store: C) -> C:
+    """Make every public method of a store raise Unavailable when the database does not answer.
+
+    A call whose connection broke is run once more first: a restarted server closes all pooled connections.
+    """
+    for name, method in inspect.getmembers(store, inspect.isfunction):
+        if not name.startswith("_"):
+            setattr(store, name, _guarded(method))
+    return store
+
+
+def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            try:
+                return method(*args, **kwargs)
+            except AutoReconnect as exc:
+                if exc.timeout:
+                    raise
+                return method(*args, **kwargs)
+        except PyMongoError as exc:
+            if not is_outage(exc):
+                raise
+            raise Unavailable("The database does not answer.") from exc
+
+    return call
+
+
+def is_outage(exc: PyMongoError) -> bool:
+    """Tell whether an error means that the server is away, slow or changing its primary, not that we erred."""
+    transient = exc.has_error_label("TransientTransactionError") or exc.has_error_label("RetryableWriteError")
+    starting = isinstance(exc, OperationFailure) and exc.code in (91, 189, 10107, 11600, 11602, 13435, 13436)
+    return isinstance(exc, ConnectionFailure) or exc.timeout or transient or starting
+
+
+class DatabaseClock:
+    """The database server's clock, so that processes whose own clocks are wrong agree on the time.
+
+    The difference to the monotonic clock is measured every `refresh` seconds, by one thread at a time; while the
+    server does not answer, the last one known is used on.
+    """
+
+    def __init__(self, database: Database[Document], *, refresh: float = 30.0) -> None:
+        self._admin = database.client.admin
+        self._refresh = refresh
+        self._measuring = threading.Lock()
+        self._measured_at = float("-inf")
+        self._offset: float | None = None
+
+    def __call__(self) -> datetime:
+        """Return the server's time now, aware UTC, in whole milliseconds. Raises a PyMongoError while it is unknown."""
+        if time.monotonic() - self._measured_at > self._refresh and self._measuring.acquire(blocking=False):
+            try:
+                self._measure()
+            finally:
+                self._measuring.release()
+        offset = self._offset if self._offset is not None else self._measure()
+        return datetime.fromtimestamp(int((time.monotonic() + offset) * 1000) / 1000, UTC)
+
+    def _measure(self) -> float:
+        started = time.monotonic()
+        try:
+            server_time: datetime = self._admin.command("hello")["localTime"]
+        except PyMongoError:
+            if self._offset is None:
+                raise
+        else:
+            self._offset = server_time.timestamp() - (started + time.monotonic()) / 2
+        self._measured_at = time.monotonic()
+        assert self._offset is not None  # noqa: S101
+        return self._offset
+
+
+def find_page(
+    collection: Collection[Document],
+    conditions: Mapping[str, Any],
+    sort: list[tuple[str, int, type]],
+    *,
+    limit: int,
+    cursor: str | None,
+) -> Page[Document]:
+    """Return the documents after `cursor` in the order of `sort`: [(field, direction, kind)], the last one unique.
+
+    All fields are sorted in the same direction. Raises Invalid if the cursor is not one of this list.
+    """
+    query = dict(conditions)
+    if cursor is not None:
+        kinds = [kind for _, _, kind in sort]
+        query = {"$and": [query, *_after(sort, decode_cursor(cursor, kinds))]}
+    found = collection.find(query).sort([(field, way) for field, way, _ in sort]).limit(limit + 1)
+    documents = list(found)
+    more = len(documents) > limit
+    documents = documents[:limit]
+    last = [documents[-1][field] for field, _, _ in sort] if more else None
+    return Page(documents, encode_cursor(last) if last is not None else None)
+
+
+def _after(sort: list[tuple[str, int, type]], values: list[SortValue]) -> list[Document]:
+    beyond = "$gt" if sort[0][1] == ASCENDING else "$lt"
+    if len(sort) == 1:
+        return [{sort[0][0]: {beyond: values[0]}}]
+    (first, _, _), (last, _, _) = sort
+    return [
+        {first: {f"{beyond}e": values[0]}},  # bounds the index scan; the next line leaves out what was seen
+        {"$or": [{first: {beyond: values[0]}}, {last: {beyond: values[1]}}]},
+    ]

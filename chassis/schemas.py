@@ -1,0 +1,102 @@
+"""Base models and field types for what comes in and goes out over HTTP (pydantic 2).
+
+Input is strict: `true`, `"2"` and `1.0` are no integers, unknown fields are refused, and text holds no control
+characters. Money is a whole number of minor units (cents) inside, and a text with two decimals outside.
+"""
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+MAX_MONEY = 99_999_999_999  # minor units: 999999999.99
+_MONEY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,2})?", re.ASCII)
+
+
+class Body(BaseModel):
+    """A JSON body: strict types, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Query(BaseModel):
+    """Query parameters: texts that are parsed, no unknown ones."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    @cache
+    def model_json_schema(  # type: ignore[override]
+        cls, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Return the JSON schema, made once: flask-openapi3 asks for it at every request."""
+        return super().model_json_schema(*args, **kwargs)
+
+
+class Reply(BaseModel):
+    """A JSON reply, made from an object's attributes."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class PageQuery(Query):
+    """The two parameters that every list takes."""
+
+    limit: int = Field(20, ge=1, le=100)
+    cursor: str | None = Field(None, max_length=2000)
+
+
+def present(model: type[Reply], source: object) -> dict[str, Any]:
+    """Return the JSON object that a model makes of a source object."""
+    return model.model_validate(source).model_dump(mode="json", exclude_unset=False)
+
+
+def _parse_money(value: object) -> int:
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        value = _plain_number(value)
+    if not isinstance(value, str) or not _MONEY.fullmatch(value):
+        raise ValueError("must be an amount from 0 to 999999999.99 with at most two decimals")
+    return int(Decimal(value) * 100)
+
+
+def _plain_number(value: float | Decimal) -> str:
+    try:
+        return f"{Decimal(str(value)).normalize():f}"
+    except (InvalidOperation, ValueError):
+        return ""
+
+
+def format_money(minor_units: int) -> str:
+    """Write minor units with two decimals: 1999 becomes `19.99`."""
+    return f"{minor_units // 100}.{minor_units % 100:02d}"
+
+
+def format_time(moment: datetime) -> str:
+    """Write a moment as UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _printable(text: str) -> str:
+    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+_AMOUNT = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,2})?$", "examples": ["19.99"]}
+
+MoneyIn = Annotated[
+    int,
+    BeforeValidator(_parse_money),
+    WithJsonSchema({"anyOf": [_AMOUNT, {"type": "number", "minimum": 0, "maximum": 999999999.99}]}),
+]
+MoneyQuery = Annotated[int, BeforeValidator(_parse_money), WithJsonSchema(_AMOUNT)]
+MoneyOut = Annotated[int, PlainSerializer(format_money, return_type=str), WithJsonSchema(_AMOUNT)]
+Timestamp = Annotated[
+    datetime, PlainSerializer(format_time, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+Text = Annotated[str, AfterValidator(_printable)]
+Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.-]+$")]

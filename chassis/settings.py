@@ -1,0 +1,77 @@
+"""Reading settings from the environment; each service's `config.py` is the only place that does so.
+
+A wrong or missing variable is reported with all others of its kind in one line, and the process stops.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+DEMO_SECRETS = ("demo-", "admin-password", "guest")
+
+
+class ConfigurationError(SystemExit):
+    """A setting is missing or wrong. Derived from `SystemExit`: the message is printed and the process stops."""
+
+
+class Environment:
+    """Typed access to environment variables that collects complaints until `check` is called."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self._complaints: list[str] = []
+        self.production = self.text("ENVIRONMENT", "production") != "development"
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return a text; without a default it must be set and not empty."""
+        value = self._variables.get(name) or default
+        if value is None:
+            self._complaints.append(f"{name} is not set")
+        return value or ""
+
+    def secret(self, name: str, default: str | None = None) -> str:
+        """Return a secret, or a URL that holds one; in production the values of the demo are refused."""
+        value = self.text(name, default)
+        if self.production and any(demo in value for demo in DEMO_SECRETS):
+            self._complaints.append(f"{name} has a demo value, which ENVIRONMENT=production does not accept")
+        return value
+
+    def number(self, name: str, default: int, *, at_least: int = 0) -> int:
+        """Return a whole number of at least `at_least`."""
+        return self._parse(name, default, int, lambda n: n >= at_least, f"a whole number of at least {at_least}")
+
+    def seconds(self, name: str, default: float) -> float:
+        """Return a duration in seconds, above zero."""
+        return self._parse(name, default, float, lambda s: 0 < s < float("inf"), "a number of seconds above 0")
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Return a switch, written `true` or `false`."""
+        words = {"true": True, "false": False}
+        return self._parse(name, default, lambda v: words[v.lower()], lambda _: True, "true or false")
+
+    def listing(self, name: str) -> tuple[str, ...]:
+        """Return the parts of a comma-separated list, empty where it is not set."""
+        return tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
+
+    def refuse(self, complaint: str) -> None:
+        """Add a complaint of the caller's own."""
+        self._complaints.append(complaint)
+
+    def check(self) -> None:
+        """Stop the process if anything was missing or wrong."""
+        if self._complaints:
+            raise ConfigurationError("configuration: " + "; ".join(self._complaints))
+
+    def _parse(self, name: str, default: T, parse: Callable[[str], T], accepts: Callable[[T], bool], meaning: str) -> T:
+        raw = self._variables.get(name)
+        if not raw:
+            return default
+        try:
+            value = parse(raw)
+        except (ValueError, KeyError):
+            value = None
+        if value is None or not accepts(value):
+            self._complaints.append(f"{name} must be {meaning}, not {raw!r}")
+            return default
+        return value

@@ -1,0 +1,109 @@
+"""What a service gets from user-service: the keys that verify access tokens, and a token of its own."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+import jwt
+import requests
+from jwt.algorithms import RSAAlgorithm
+
+from chassis.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+
+class RemoteKeys:
+    """The public keys of user-service (JWKS, RFC 7517), cached, and used on while it is away.
+
+    After `lifetime` seconds they are fetched again in the background; an unknown `kid` fetches at once, but at most
+    every `pause` seconds.
+    """
+
+    def __init__(self, url: str, *, lifetime: float = 300, pause: float = 10, timeout: float = 1) -> None:
+        self._url = url
+        self._lifetime = lifetime
+        self._pause = pause
+        self._timeout = timeout
+        self._fetching = threading.Lock()
+        self._keys: dict[str, Any] = {}
+        self._fetched_at = self._tried_at = float("-inf")
+
+    def public_key(self, kid: str) -> Any:
+        """Return the key of that id, None if it is not published. Raises Unavailable if none was ever fetched."""
+        if kid not in self._keys:
+            self._fetch_now(kid)
+        elif self._is_due(self._fetched_at, self._lifetime) and self._is_due(self._tried_at, self._pause):
+            self._tried_at = time.monotonic()
+            threading.Thread(target=self._fetch, daemon=True).start()
+        if not self._keys:
+            raise Unavailable("The keys that verify access tokens cannot be fetched.", retry_after=int(self._pause))
+        return self._keys.get(kid)
+
+    def _fetch_now(self, kid: str) -> None:
+        with self._fetching:
+            if kid not in self._keys and self._is_due(self._tried_at, self._pause if self._keys else 1):
+                self._tried_at = time.monotonic()
+                self._fetch()
+
+    def _fetch(self) -> None:
+        try:
+            response = requests.get(self._url, timeout=self._timeout)
+            response.raise_for_status()
+            self._keys = {jwk["kid"]: RSAAlgorithm.from_jwk(jwk) for jwk in response.json()["keys"]}
+            self._fetched_at = time.monotonic()
+        except (requests.RequestException, jwt.PyJWTError, ValueError, KeyError, TypeError) as exc:
+            log.warning("cannot fetch %s: %s", self._url, type(exc).__name__)
+
+    @staticmethod
+    def _is_due(moment: float, seconds: float) -> bool:
+        return time.monotonic() - moment >= seconds
+
+
+class ServiceToken:
+    """This service's own access token, from user-service by client credentials (RFC 6749, section 4.4).
+
+    It is renewed in the background from half of its life on, so that it outlives an outage of user-service.
+    """
+
+    def __init__(self, url: str, client_id: str, client_secret: str, *, timeout: float = 1) -> None:
+        self._url = url
+        self._credentials = (client_id, client_secret)
+        self._timeout = timeout
+        self._fetching = threading.Lock()
+        self._token = ""
+        self._renew_at = self._expires_at = self._tried_at = float("-inf")
+
+    def __call__(self) -> str:
+        """Return a valid token. Raises Unavailable if none can be had."""
+        now = time.monotonic()
+        if now >= self._expires_at:
+            with self._fetching:
+                if time.monotonic() >= self._expires_at:
+                    self._fetch()
+        elif now >= self._renew_at and now - self._tried_at >= 10 and self._fetching.acquire(blocking=False):
+            self._tried_at = now
+            threading.Thread(target=self._renew, daemon=True).start()
+        return self._token
+
+    def _renew(self) -> None:
+        try:
+            self._fetch()
+        except Unavailable as exc:
+            log.warning("cannot renew the service token: %s", exc.detail)
+        finally:
+            self._fetching.release()
+
+    def _fetch(self) -> None:
+        asked_at = time.monotonic()
+        try:
+            response = requests.post(
+                self._url, data={"grant_type": "client_credentials"}, auth=self._credentials, timeout=self._timeout
+            )
+            response.raise_for_status()
+            granted = response.json()
+            self._token, life = str(granted["access_token"]), float(granted["expires_in"])
+        except (requests.RequestException, ValueError, KeyError, TypeError) as exc:
+            raise Unavailable(f"No service token from user-service: {type(exc).__name__}.") from exc
+        self._renew_at, self._expires_at = asked_at + life / 2, asked_at + life

@@ -1,0 +1,186 @@
+"""The HTTP side that all services share: the app, request ids, strict JSON bodies, problem documents."""
+
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, current_app, g, jsonify, request
+from flask_openapi3 import Info, OpenAPI
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from chassis import logs
+from chassis.errors import BadRequest, ContentTooLarge, Invalid, Problem, UnsupportedMediaType
+
+MAX_BODY = 1 << 20
+MAX_DISCARDED = 8 << 20
+
+log = logging.getLogger("access")
+_REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
+
+
+class ErrorDetail(BaseModel):
+    """One invalid field."""
+
+    field: str
+    message: str
+
+
+class ProblemDocument(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+    errors: list[ErrorDetail] = []
+
+
+def make_app(package: str, title: str, description: str, *, trusted_proxies: int = 0) -> OpenAPI:
+    """Return an app with request ids, problem documents and strict JSON bodies; routes are still to be added."""
+    app = OpenAPI(
+        package,
+        info=Info(title=title, version="1.0.0", description=description),
+        security_schemes={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        doc_ui=False,
+        validation_error_model=ProblemDocument,
+        validation_error_callback=_refuse_invalid,
+        static_folder=None,
+    )
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    if trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.register_error_handler(Exception, _to_response)
+    return app
+
+
+def read_bodies(app: Flask) -> None:
+    """Read and check the JSON bodies of routes that take one. To be called after authentication is installed."""
+    app.before_request(_read_body)
+
+
+def created(body: Mapping[str, Any], location: str) -> Response:
+    """Answer 201 with the place of what was made."""
+    response = jsonify(body)
+    response.status_code = 201
+    response.headers["Location"] = location
+    return response
+
+
+def no_content() -> Response:
+    """Answer 204."""
+    return Response(status=204)
+
+
+def problem_response(problem: Problem) -> Response:
+    """Write a problem as `application/problem+json`."""
+    body = {
+        "type": problem.code,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request.path,
+        "request_id": logs.request_id.get(),
+        **problem.members,
+    }
+    response = Response(json.dumps(body), status=problem.status, mimetype="application/problem+json")
+    response.headers.update(problem.headers)
+    return response
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-ID", "")
+    logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
+    g.started = time.perf_counter()
+
+
+def _finish(response: Response) -> Response:
+    if response.status_code >= 400:
+        _discard_body()
+    response.headers["X-Request-ID"] = logs.request_id.get()
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    if "started" in g and not request.path.startswith(("/health", "/ready")):
+        extra = {
+            "method": request.method,
+            "path": request.path,
+            "status": response.status_code,
+            "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
+        }
+        log.info("request", extra=extra)
+    return response
+
+
+def _discard_body() -> None:
+    """Read on what the client still sends, up to a limit: it would not see the answer before it has sent everything."""
+    stream = request.environ["wsgi.input"]
+    left = MAX_DISCARDED
+    try:
+        while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
+            left -= len(chunk)
+    except OSError:
+        pass  # the client has gone, so nobody waits for the answer
+
+
+def _read_body() -> None:
+    """Refuse with 415, 400 or 413 what is not a JSON object of acceptable size, where the route takes a body."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or "body" not in getattr(view, "__annotations__", {}) or request.method == "OPTIONS":
+        return
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("The body must be application/json.")
+    try:
+        value = json.loads(request.get_data(cache=True), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not valid JSON.") from None
+    if not isinstance(value, dict):
+        raise Invalid("The body must be a JSON object.")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refuse_invalid(error: ValidationError) -> Response:
+    errors = [
+        {"field": ".".join(map(str, e["loc"])), "message": e["msg"].removeprefix("Value error, ")}
+        for e in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return problem_response(Invalid(errors=errors))
+
+
+def _to_response(error: Exception) -> Response:
+    if isinstance(error, Problem):
+        return problem_response(error)
+    if isinstance(error, RequestEntityTooLarge):
+        return problem_response(ContentTooLarge(f"The body must not be larger than {MAX_BODY} bytes."))
+    if isinstance(error, HTTPException):
+        return _http_problem(error)
+    logging.getLogger(current_app.name).error("unexpected error", exc_info=error)
+    return problem_response(Problem("Something unexpected went wrong; the request id helps to find it in the logs."))
+
+
+def _http_problem(error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]
+    status = HTTPStatus(error.code or 500)
+    problem = Problem(error.description or status.phrase)
+    problem.status, problem.title, problem.code = (  # type: ignore[misc]
+        status.value,
+        status.phrase,
+        status.phrase.lower().replace(" ", "-"),
+    )
+    response = problem_response(problem)
+    response.headers.update([h for h in error.get_headers() if h[0] in ("Allow", "Retry-After", "Location")])
+    return response
