@@ -41,6 +41,13 @@ class RemoteKeys:
             raise Unavailable("The keys that verify access tokens cannot be fetched.", retry_after=int(self._pause))
         return self._keys.get(kid)
 
+    def check(self) -> None:
+        """Return if user-service answers. Raises Unavailable."""
+        try:
+            requests.get(self._url, timeout=self._timeout).raise_for_status()
+        except requests.RequestException as exc:
+            raise Unavailable(f"user-service does not answer: {type(exc).__name__}.") from exc
+
     def _fetch_now(self, kid: str) -> None:
         with self._fetching:
             if kid not in self._keys and self._is_due(self._tried_at, self._pause if self._keys else 1):

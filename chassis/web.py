@@ -23,6 +23,7 @@ MAX_DISCARDED = 8 << 20
 
 log = logging.getLogger("access")
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class ErrorDetail(BaseModel):
@@ -184,3 +185,11 @@ def _http_problem(error: HTTPException) -> Response:
     response = problem_response(problem)
     response.headers.update([h for h in error.get_headers() if h[0] in ("Allow", "Retry-After", "Location")])
     return response
+
+
+def idempotency_key() -> str | None:
+    """Return the request's `Idempotency-Key`, None without one. Raises Invalid unless it is 1-255 visible ASCII."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise Invalid.field("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+    return key

@@ -1,0 +1,145 @@
+"""The routes of product-service: parse, call, present."""
+
+from typing import cast
+
+from flask import Response, current_app, jsonify, request
+from flask_openapi3 import APIBlueprint
+
+from chassis.auth import ADMIN, SERVICE, caller, public, requires
+from chassis.errors import PreconditionFailed
+from chassis.schemas import present
+from chassis.web import created, idempotency_key, no_content
+from product_service.catalogue import Catalogue, Product, ProductFilter
+from product_service.reservations import Line, Reservations
+from product_service.schemas import (
+    ProductBody,
+    ProductList,
+    ProductPatch,
+    ProductPath,
+    ProductQuery,
+    ProductReply,
+    ReservationBody,
+    ReservationList,
+    ReservationPath,
+    ReservationQuery,
+    ReservationReply,
+    StockChangeBody,
+)
+
+api = APIBlueprint("products", __name__)
+
+
+@api.get("/products", responses={200: ProductList})
+@public
+def list_products(query: ProductQuery) -> Response:
+    """List products: the words of the name by prefix, category, price, stock."""
+    wanted = ProductFilter(query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort)
+    return jsonify(present(ProductList, _catalogue().search(wanted, limit=query.limit, cursor=query.cursor)))
+
+
+@api.get("/products/<product_id>", responses={200: ProductReply, 304: None})
+@public
+def get_product(path: ProductPath) -> Response:
+    """Get a product as it is now."""
+    product = _catalogue().get(path.product_id)
+    if request.if_none_match.contains_weak(product.etag):
+        response = Response(status=304)
+        response.set_etag(product.etag)
+        return response
+    return _with_etag(product)
+
+
+@api.post("/products", responses={201: ProductReply, 409: None})
+@requires(ADMIN)
+def add_product(body: ProductBody) -> Response:
+    """Add a product."""
+    product = _catalogue().add(body.model_dump())
+    response = created(present(ProductReply, product), f"/products/{product.id}")
+    response.set_etag(product.etag)
+    return response
+
+
+@api.put("/products/<product_id>", responses={200: ProductReply, 409: None, 412: None})
+@requires(ADMIN)
+def replace_product(path: ProductPath, body: ProductBody) -> Response:
+    """Replace a product; `stock` is a stock-take."""
+    expected = _expected(path.product_id)
+    return _with_etag(_catalogue().change(path.product_id, body.model_dump(), expected))
+
+
+@api.patch("/products/<product_id>", responses={200: ProductReply, 409: None, 412: None})
+@requires(ADMIN)
+def change_product(path: ProductPath, body: ProductPatch) -> Response:
+    """Change some attributes of a product; `stock` is a stock-take."""
+    expected = _expected(path.product_id)
+    return _with_etag(_catalogue().change(path.product_id, body.model_dump(exclude_unset=True), expected))
+
+
+@api.delete("/products/<product_id>", responses={204: None})
+@requires(ADMIN)
+def remove_product(path: ProductPath) -> Response:
+    """Hide a product. Past orders keep what they know of it."""
+    _catalogue().remove(path.product_id)
+    return no_content()
+
+
+@api.post("/products/<product_id>/stock", responses={200: ProductReply, 409: None})
+@requires(ADMIN)
+def adjust_stock(path: ProductPath, body: StockChangeBody) -> Response:
+    """Put units in, or take some out; `Idempotency-Key` is honoured."""
+    key = idempotency_key()
+    key = f"{caller().id}:{key}" if key else None
+    product, repeated = _catalogue().adjust_stock(path.product_id, body.change, key)
+    response = _with_etag(product)
+    if repeated:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+@api.put("/reservations/<order_id>", responses={200: ReservationReply, 409: None})
+@requires(SERVICE)
+def reserve(path: ReservationPath, body: ReservationBody) -> Response:
+    """Take the stock of all lines for an order, or of none."""
+    lines = [Line(line.product_id, line.quantity) for line in body.lines]
+    return jsonify(present(ReservationReply, _reservations().reserve(path.order_id, lines)))
+
+
+@api.delete("/reservations/<order_id>", responses={204: None})
+@requires(SERVICE)
+def release(path: ReservationPath) -> Response:
+    """Give the stock of an order back, once."""
+    _reservations().release(path.order_id)
+    return no_content()
+
+
+@api.get("/reservations", responses={200: ReservationList})
+@requires(SERVICE)
+def list_reservations(query: ReservationQuery) -> Response:
+    """List reservations, oldest first."""
+    page = _reservations().older_than(query.older_than, limit=query.limit, cursor=query.cursor)
+    return jsonify(present(ReservationList, page))
+
+
+def _catalogue() -> Catalogue:
+    return cast(Catalogue, current_app.extensions["catalogue"])
+
+
+def _reservations() -> Reservations:
+    return cast(Reservations, current_app.extensions["reservations"])
+
+
+def _with_etag(product: Product) -> Response:
+    response = jsonify(present(ProductReply, product))
+    response.set_etag(product.etag)
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def _expected(product_id: str) -> Product | None:
+    """Return the state that `If-Match` demands, None without that header. Raises NotFound, PreconditionFailed."""
+    product = _catalogue().get(product_id)
+    if "If-Match" not in request.headers:
+        return None
+    if not request.if_match.contains(product.etag):
+        raise PreconditionFailed("The product has changed since you read it.")
+    return product

@@ -1,0 +1,11 @@
+"""MongoDB of product-service: products, recorded stock changes, reservations.
+
+The stock changes only by conditional updates and, where several documents must agree, in a transaction. Every method
+is safe to run twice.
+"""
+
+from product_service.store.preparation import Preparation
+from product_service.store.products import ProductStore
+from product_service.store.reservations import ReservationStore
+
+__all__ = ["Preparation", "ProductStore", "ReservationStore"]

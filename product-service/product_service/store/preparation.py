@@ -1,0 +1,32 @@
+"""What the database of product-service needs before it is used."""
+
+from pymongo.database import Database
+from pymongo.operations import IndexModel
+
+from chassis.mongo import ASCENDING, Document, guarded, has_transactions
+from chassis.settings import ConfigurationError
+
+
+@guarded
+class Preparation:
+    """What the database needs before it is used."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._database = database
+
+    def prepare(self) -> None:
+        """Check for transactions and make the indexes: one for each way to list, with and without a filter."""
+        if not has_transactions(self._database):
+            raise ConfigurationError("MONGO_URL: the server has no transactions; start it as a replica set (--replSet)")
+        by_sort = [
+            IndexModel([(name, ASCENDING) for name in (*prefix, field, "_id")])
+            for prefix in ((), ("category",), ("words",))
+            for field in ("name_key", "price", "created_at")
+        ]
+        self._database.products.create_indexes([*by_sort, IndexModel("sku_key", unique=True, sparse=True)])
+        self._database.reservations.create_indexes(
+            [
+                IndexModel([("created_at", ASCENDING), ("_id", ASCENDING)]),
+                IndexModel("expires_at", expireAfterSeconds=0, sparse=True),
+            ]
+        )

@@ -1,0 +1,169 @@
+"""Products and their stock in MongoDB."""
+
+import re
+import unicodedata
+import uuid
+from datetime import datetime
+from typing import Any
+
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, guarded
+from chassis.paging import Page
+from product_service.catalogue import MAX_STOCK, Product, ProductFilter, StockChange
+from product_service.store.transactions import in_transaction
+
+SORTED_LENGTH = 100  # of a name: cursors hold it, and must fit into a URL
+
+_SORTS: dict[str, tuple[str, int, type]] = {
+    "name": ("name_key", ASCENDING, str),
+    "price": ("price", ASCENDING, int),
+    "-price": ("price", DESCENDING, int),
+    "newest": ("created_at", DESCENDING, datetime),
+}
+
+
+@guarded
+class ProductStore:
+    """Products and their stock."""
+
+    def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
+        self._database = database
+        self._products = database.products
+        self._changes = database.stock_changes
+        self._clock = clock
+
+    def ping(self) -> None:
+        """Return if the database answers."""
+        self._database.command("ping")
+
+    def find(self, product_id: str) -> Product | None:
+        """Return a product that is for sale."""
+        document = self._products.find_one({"_id": product_id, "hidden": False})
+        return _product(document) if document else None
+
+    def search(self, wanted: ProductFilter, *, limit: int, cursor: str | None) -> Page[Product]:
+        """Return a page of the products that are for sale."""
+        field, way, kind = _SORTS[wanted.sort]
+        sort = [(field, way, kind), ("_id", way, str)]
+        page = find_page(self._products, _conditions(wanted), sort, limit=limit, cursor=cursor)
+        return Page([_product(document) for document in page.items], page.next_cursor)
+
+    def add(self, product_id: str, attributes: dict[str, Any]) -> bool:
+        """Insert a product; False if another one has its SKU. One that is there already is left as it is."""
+        now = self._clock()
+        document = {
+            "_id": product_id,
+            **_stored(attributes),
+            "received": attributes["stock"],
+            "hidden": False,
+            "version": 1,
+            "created_at": now,
+            "updated_at": now,
+        }
+        try:
+            self._products.insert_one({k: v for k, v in document.items() if k != "sku_key" or v})
+        except DuplicateKeyError:
+            return self._products.find_one({"_id": product_id}, {"_id": True}) is not None
+        return True
+
+    def change(self, product_id: str, attributes: dict[str, Any], version: int | None) -> bool | None:
+        """Set attributes in one write; the difference to a new stock is booked in `received`.
+
+        Return False if the product is not there (in that version), None if another one has the SKU.
+        """
+        write_id = uuid.uuid4().hex
+        new: Document = {field: {"$literal": value} for field, value in _stored(attributes).items()}
+        if "stock" in attributes:
+            new["received"] = {"$add": ["$received", {"$subtract": [attributes["stock"], "$stock"]}]}
+        if "sku" in attributes and not attributes["sku"]:
+            new["sku_key"] = "$$REMOVE"
+        new |= {"version": {"$add": ["$version", 1]}, "updated_at": self._clock(), "write_id": write_id}
+        return self._change(product_id, new, version, write_id)
+
+    def _change(self, product_id: str, new: Document, version: int | None, write_id: str) -> bool | None:
+        wanted: Document = {"_id": product_id, "hidden": False, "write_id": {"$ne": write_id}}
+        if version is not None:
+            wanted["version"] = version
+        try:
+            if self._products.update_one(wanted, [{"$set": new}]).matched_count:
+                return True
+        except DuplicateKeyError:
+            return None
+        return self._products.find_one({"_id": product_id, "write_id": write_id}, {"_id": True}) is not None
+
+    def hide(self, product_id: str) -> bool:
+        """Take a product out of the catalogue and free its SKU; False if it is not there."""
+        change = {
+            "$set": {"hidden": True, "updated_at": self._clock()},
+            "$unset": {"sku_key": ""},
+            "$inc": {"version": 1},
+        }
+        return self._products.update_one({"_id": product_id, "hidden": False}, change).matched_count > 0
+
+    def adjust_stock(self, product_id: str, change: int, key: str) -> StockChange | None:
+        """Add units and record it under `key` in one transaction; a key seen before returns what it had recorded.
+
+        Return None if the stock would leave its bounds, or the product is not there.
+        """
+
+        def adjust(session: ClientSession) -> StockChange | None:
+            bounds = {"$gte": max(0, -change), "$lte": MAX_STOCK - max(0, change)}
+            wanted = {"_id": product_id, "hidden": False, "stock": bounds}
+            increments = {"$inc": {"stock": change, "received": change, "version": 1}}
+            if not self._products.update_one(wanted, increments, session=session).matched_count:
+                return None
+            record = {"_id": key, "product_id": product_id, "change": change, "created_at": self._clock()}
+            self._changes.insert_one(record, session=session)
+            return StockChange(product_id, change, repeated=False)
+
+        recorded = self._changes.find_one({"_id": key})
+        if recorded is None:
+            try:
+                return in_transaction(self._database, adjust)
+            except DuplicateKeyError:
+                recorded = self._changes.find_one({"_id": key}) or {}
+        return StockChange(recorded["product_id"], recorded["change"], repeated=True)
+
+
+def _conditions(wanted: ProductFilter) -> Document:
+    conditions: Document = {"hidden": False}
+    if wanted.words and (words := _words(wanted.words)):
+        conditions["words"] = {"$all": words}
+    if wanted.category is not None:
+        conditions["category"] = wanted.category
+    price = {"$gte": wanted.min_price, "$lte": wanted.max_price}
+    if bounds := {operator: value for operator, value in price.items() if value is not None}:
+        conditions["price"] = bounds
+    if wanted.in_stock is not None:
+        conditions["stock"] = {"$gt": 0} if wanted.in_stock else 0
+    return conditions
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", _folded(text))
+
+
+def _prefixes(text: str) -> list[str]:
+    """Return all beginnings of all words, so that a search by prefix is a look-up by equality."""
+    return sorted({word[:length] for word in _words(text) for length in range(1, len(word) + 1)})
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _stored(attributes: dict[str, Any]) -> Document:
+    document = dict(attributes)
+    if "name" in attributes:
+        document |= {"name_key": _folded(attributes["name"])[:SORTED_LENGTH], "words": _prefixes(attributes["name"])}
+    if "sku" in attributes:
+        document["sku_key"] = attributes["sku"]
+    return document
+
+
+def _product(document: Document) -> Product:
+    fields = {name: document.get(name) for name in Product.__dataclass_fields__ if name != "id"}
+    return Product(id=document["_id"], **fields)  # type: ignore[arg-type]

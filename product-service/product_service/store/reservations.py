@@ -1,0 +1,139 @@
+"""Reservations in MongoDB, and the stock they move."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+from pymongo.operations import UpdateOne
+
+from chassis.mongo import ASCENDING, DatabaseClock, Document, find_page, guarded
+from chassis.paging import Page
+from product_service.reservations import HELD, REFUSED, RELEASED, Line, PricedLine, Reservation, Shortage
+from product_service.store.transactions import in_transaction
+
+TOMBSTONE_LIFE = timedelta(days=7)
+
+
+class _NotAvailable(Exception):
+    """Ends a transaction that finds too little stock."""
+
+    def __init__(self, shortages: list[Shortage]) -> None:
+        super().__init__()
+        self.shortages = shortages
+
+
+@guarded
+class ReservationStore:
+    """Reservations, and the stock they move."""
+
+    def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
+        self._database = database
+        self._products = database.products
+        self._reservations = database.reservations
+        self._clock = clock
+
+    def take(self, order_id: str, asked: tuple[Line, ...]) -> Reservation:
+        """Take the stock of all lines and record it, or record why not; return what is recorded for the order."""
+        try:
+            return in_transaction(self._database, lambda session: self._take(order_id, asked, session))
+        except _NotAvailable as refused:
+            return self._refuse(order_id, asked, refused.shortages)
+        except DuplicateKeyError:
+            return self._recorded(order_id)
+
+    def give_back(self, order_id: str) -> None:
+        """Release a reservation and return its stock; without one, leave a tombstone that refuses a later one."""
+        try:
+            in_transaction(self._database, lambda session: self._give_back(order_id, session))
+        except DuplicateKeyError:  # made between our look and our tombstone
+            in_transaction(self._database, lambda session: self._give_back(order_id, session))
+
+    def older_than(self, seconds: float, *, limit: int, cursor: str | None) -> Page[Reservation]:
+        """Return a page of the reservations made at least so long ago, oldest first."""
+        conditions = {"created_at": {"$lte": self._clock() - timedelta(seconds=seconds)}}
+        sort = [("created_at", ASCENDING, datetime), ("_id", ASCENDING, str)]
+        page = find_page(self._reservations, conditions, sort, limit=limit, cursor=cursor)
+        return Page([_reservation(document) for document in page.items], page.next_cursor)
+
+    def _take(self, order_id: str, asked: tuple[Line, ...], session: ClientSession) -> Reservation:
+        products = self._found([line.product_id for line in asked], session)
+        shortages = [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]
+        if shortages:
+            raise _NotAvailable(shortages)
+        self._move_stock([(line.product_id, -line.quantity) for line in asked], session)
+        document = self._document(order_id, HELD, asked, [_priced(line, products[line.product_id]) for line in asked])
+        document["currency"] = products[asked[0].product_id]["currency"]
+        self._reservations.insert_one(document, session=session)
+        return _reservation(document)
+
+    def _found(self, product_ids: list[str], session: ClientSession) -> dict[str, Document]:
+        wanted = {"_id": {"$in": product_ids}, "hidden": False}
+        fields = {"name": True, "price": True, "currency": True, "stock": True}
+        return {document["_id"]: document for document in self._products.find(wanted, fields, session=session)}
+
+    def _move_stock(self, moves: Iterable[tuple[str, int]], session: ClientSession) -> None:
+        updates = [
+            UpdateOne({"_id": product_id, "stock": {"$gte": max(0, -units)}}, {"$inc": {"stock": units, "version": 1}})
+            for product_id, units in moves
+        ]
+        if self._products.bulk_write(updates, session=session).matched_count != len(updates):
+            raise RuntimeError("the stock changed within a transaction")
+
+    def _refuse(self, order_id: str, asked: tuple[Line, ...], shortages: list[Shortage]) -> Reservation:
+        document = self._document(order_id, REFUSED, asked, [])
+        document |= {"shortages": [vars(s) for s in shortages], "expires_at": self._clock() + TOMBSTONE_LIFE}
+        try:
+            self._reservations.insert_one(document)
+        except DuplicateKeyError:
+            return self._recorded(order_id)
+        return _reservation(document)
+
+    def _recorded(self, order_id: str) -> Reservation:
+        document = self._reservations.find_one({"_id": order_id})
+        if document is None:
+            raise RuntimeError("a reservation vanished")
+        return _reservation(document)
+
+    def _give_back(self, order_id: str, session: ClientSession) -> None:
+        document = self._reservations.find_one({"_id": order_id}, session=session)
+        expires_at = self._clock() + TOMBSTONE_LIFE
+        if document is None:
+            tombstone = self._document(order_id, RELEASED, (), []) | {"expires_at": expires_at}
+            self._reservations.insert_one(tombstone, session=session)
+        elif document["state"] == HELD:
+            change = {"$set": {"state": RELEASED, "expires_at": expires_at}}
+            self._reservations.update_one({"_id": order_id, "state": HELD}, change, session=session)
+            self._move_stock([(line["product_id"], line["quantity"]) for line in document["lines"]], session)
+
+    def _document(self, order_id: str, state: str, asked: tuple[Line, ...], lines: list[PricedLine]) -> Document:
+        return {
+            "_id": order_id,
+            "state": state,
+            "asked": [vars(line) for line in asked],
+            "lines": [vars(line) for line in lines],
+            "created_at": self._clock(),
+        }
+
+
+def _shortage(line: Line, product: Document | None) -> Shortage | None:
+    available = product["stock"] if product else None
+    enough = available is not None and available >= line.quantity
+    return None if enough else Shortage(line.product_id, line.quantity, available)
+
+
+def _priced(line: Line, product: Document) -> PricedLine:
+    return PricedLine(line.product_id, product["name"], product["price"], line.quantity)
+
+
+def _reservation(document: Document) -> Reservation:
+    return Reservation(
+        order_id=document["_id"],
+        state=document["state"],
+        asked=tuple(Line(**line) for line in document["asked"]),
+        lines=tuple(PricedLine(**line) for line in document["lines"]),
+        currency=document.get("currency"),
+        shortages=tuple(Shortage(**shortage) for shortage in document.get("shortages", ())),
+        created_at=document["created_at"],
+    )
