@@ -129,10 +129,12 @@ def find_page(
     *,
     limit: int,
     cursor: str | None,
+    feed: bool = False,
 ) -> Page[Document]:
     """Return the documents after `cursor` in the order of `sort`: [(field, direction, kind)], the last one unique.
 
-    All fields are sorted in the same direction. Raises Invalid if the cursor is not one of this list.
+    All fields are sorted in the same direction. A feed, which grows at its end, has a next cursor after every page
+    but an empty one. Raises Invalid if the cursor is not one of this list.
     """
     query = dict(conditions)
     if cursor is not None:
@@ -142,7 +144,7 @@ def find_page(
     documents = list(found)
     more = len(documents) > limit
     documents = documents[:limit]
-    last = [documents[-1][field] for field, _, _ in sort] if more else None
+    last = [documents[-1][field] for field, _, _ in sort] if documents and (more or feed) else None
     return Page(documents, encode_cursor(last) if last is not None else None)
 
 

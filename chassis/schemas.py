@@ -88,13 +88,15 @@ def _printable(text: str) -> str:
 
 _AMOUNT = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,2})?$", "examples": ["19.99"]}
 
+_AMOUNT_OUT = {"type": "string", "pattern": r"^[0-9]+\.[0-9]{2}$", "examples": ["19.99"]}
+
 MoneyIn = Annotated[
     int,
     BeforeValidator(_parse_money),
     WithJsonSchema({"anyOf": [_AMOUNT, {"type": "number", "minimum": 0, "maximum": 999999999.99}]}),
 ]
 MoneyQuery = Annotated[int, BeforeValidator(_parse_money), WithJsonSchema(_AMOUNT)]
-MoneyOut = Annotated[int, PlainSerializer(format_money, return_type=str), WithJsonSchema(_AMOUNT)]
+MoneyOut = Annotated[int, PlainSerializer(format_money, return_type=str), WithJsonSchema(_AMOUNT_OUT)]
 Timestamp = Annotated[
     datetime, PlainSerializer(format_time, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
 ]

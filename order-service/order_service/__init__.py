@@ -1,1 +1,31 @@
+"""order-service: places orders, with each order's document as the log of its saga."""
 
+from flask_openapi3 import OpenAPI
+
+from chassis import auth, docs, health, logs, mongo, web
+from chassis.tokens import RemoteKeys, ServiceToken
+from order_service import api, config
+from order_service.orders import Orders
+from order_service.products import ProductClient
+from order_service.store import OrderStore
+
+
+def create_app(settings: config.Settings | None = None) -> OpenAPI:
+    """Return the WSGI app, wired from settings, by default those of the environment."""
+    settings = settings or config.load()
+    logs.configure("order-service", settings.log_level)
+
+    database = mongo.connect(settings.mongo_url, "order-service")
+    store = OrderStore(database, mongo.DatabaseClock(database))
+    token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
+    products = ProductClient(settings.product_service_url, token, slots=max(1, settings.web_threads // 2))
+    keys = RemoteKeys(settings.jwks_url)
+
+    app = web.make_app(__name__, "order-service", __doc__ or "", trusted_proxies=settings.trusted_proxies)
+    app.extensions["orders"] = Orders(store, products)
+    auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    web.read_bodies(app)
+    app.register_api(api.api)
+    health.add_health(app, store.prepare, store.ping, {"product-service": products.check, "user-service": keys.check})
+    docs.add_docs(app)
+    return app

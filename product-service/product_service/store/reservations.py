@@ -51,10 +51,10 @@ class ReservationStore:
             in_transaction(self._database, lambda session: self._give_back(order_id, session))
 
     def older_than(self, seconds: float, *, limit: int, cursor: str | None) -> Page[Reservation]:
-        """Return a page of the reservations made at least so long ago, oldest first."""
+        """Return a page of the reservations made at least so long ago, oldest first; a feed, see `find_page`."""
         conditions = {"created_at": {"$lte": self._clock() - timedelta(seconds=seconds)}}
         sort = [("created_at", ASCENDING, datetime), ("_id", ASCENDING, str)]
-        page = find_page(self._reservations, conditions, sort, limit=limit, cursor=cursor)
+        page = find_page(self._reservations, conditions, sort, limit=limit, cursor=cursor, feed=True)
         return Page([_reservation(document) for document in page.items], page.next_cursor)
 
     def _take(self, order_id: str, asked: tuple[Line, ...], session: ClientSession) -> Reservation:

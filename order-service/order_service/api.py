@@ -1,0 +1,82 @@
+"""The routes of order-service: parse, call, present."""
+
+from typing import cast
+
+from flask import Response, current_app, jsonify
+from flask_openapi3 import APIBlueprint
+
+from chassis.auth import ADMIN, CUSTOMER, Identity, caller, requires
+from chassis.errors import Forbidden
+from chassis.schemas import present
+from chassis.web import created, idempotency_key
+from order_service.model import Buyer, Item
+from order_service.orders import Orders
+from order_service.schemas import OrderBody, OrderList, OrderPath, OrderQuery, OrderReply
+
+api = APIBlueprint("orders", __name__)
+
+
+@api.post("/orders", responses={201: OrderReply, 409: None})
+@requires(CUSTOMER, ADMIN)
+def place_order(body: OrderBody) -> Response:
+    """Place an order. With an `Idempotency-Key` a repeat is answered with the same order."""
+    user = caller()
+    buyer = Buyer(user.id, user.email, user.phone)
+    items = [Item(item.product_id, item.quantity) for item in body.all_items()]
+    order, replayed = _orders().place(buyer, items, idempotency_key())
+    response = created(present(OrderReply, order), f"/orders/{order.id}")
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+@api.get("/orders", responses={200: OrderList})
+@requires(CUSTOMER, ADMIN)
+def list_orders(query: OrderQuery) -> Response:
+    """List your orders, newest first; an administrator lists everybody's."""
+    page = _orders().page(_listed_owner(query.user_id), query.status, limit=query.limit, cursor=query.cursor)
+    return jsonify(present(OrderList, page))
+
+
+@api.get("/orders/<order_id>", responses={200: OrderReply})
+@requires(CUSTOMER, ADMIN)
+def get_order(path: OrderPath) -> Response:
+    """Get one of your orders."""
+    return jsonify(present(OrderReply, _orders().get(path.order_id, _owner(caller()))))
+
+
+@api.post("/orders/<order_id>/cancel", responses={200: OrderReply, 409: None})
+@requires(CUSTOMER, ADMIN)
+def cancel_order(path: OrderPath) -> Response:
+    """Cancel an order that is confirmed and not shipped yet."""
+    return jsonify(present(OrderReply, _orders().cancel(path.order_id, _owner(caller()))))
+
+
+@api.post("/orders/<order_id>/ship", responses={200: OrderReply, 409: None})
+@requires(ADMIN)
+def ship_order(path: OrderPath) -> Response:
+    """Mark a confirmed order as shipped."""
+    return jsonify(present(OrderReply, _orders().ship(path.order_id)))
+
+
+@api.post("/orders/<order_id>/deliver", responses={200: OrderReply, 409: None})
+@requires(ADMIN)
+def deliver_order(path: OrderPath) -> Response:
+    """Mark a shipped order as delivered."""
+    return jsonify(present(OrderReply, _orders().deliver(path.order_id)))
+
+
+def _orders() -> Orders:
+    return cast(Orders, current_app.extensions["orders"])
+
+
+def _owner(user: Identity) -> str | None:
+    """Return whose orders a caller may see: its own, or None for everybody's."""
+    return None if user.is_admin else user.id
+
+
+def _listed_owner(user_id: str | None) -> str | None:
+    user = caller()
+    if user_id not in (None, user.id) and not user.is_admin:
+        raise Forbidden("Only an administrator may list other users' orders.")
+    return user_id if user.is_admin else user.id

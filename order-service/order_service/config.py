@@ -1,0 +1,76 @@
+"""The settings of order-service and its worker, from their environment."""
+
+import os
+from dataclasses import dataclass
+
+from chassis.settings import Environment
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What order-service can be told."""
+
+    mongo_url: str
+    jwks_url: str
+    product_service_url: str
+    token_url: str
+    client_id: str
+    client_secret: str
+    jwt_issuer: str = "user-service"
+    jwt_audience: str = "shop"
+    log_level: str = "INFO"
+    trusted_proxies: int = 0
+    web_threads: int = 8
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What the worker can be told. Times are in seconds."""
+
+    mongo_url: str
+    rabbitmq_url: str
+    product_service_url: str
+    token_url: str
+    client_id: str
+    client_secret: str
+    log_level: str = "INFO"
+    poll_seconds: float = 0.1
+    heartbeat_file: str = ""
+
+
+def load() -> Settings:
+    """Read the settings of the web service; stops the process and names what is missing or wrong."""
+    environment = Environment(os.environ)
+    settings = Settings(
+        mongo_url=environment.secret("MONGO_URL"),
+        jwks_url=environment.text("JWKS_URL"),
+        product_service_url=environment.text("PRODUCT_SERVICE_URL"),
+        token_url=environment.text("TOKEN_URL"),
+        client_id=environment.text("CLIENT_ID", "order-service"),
+        client_secret=environment.secret("CLIENT_SECRET"),
+        jwt_issuer=environment.text("JWT_ISSUER", Settings.jwt_issuer),
+        jwt_audience=environment.text("JWT_AUDIENCE", Settings.jwt_audience),
+        log_level=environment.text("LOG_LEVEL", Settings.log_level),
+        trusted_proxies=environment.number("TRUSTED_PROXIES", Settings.trusted_proxies),
+        web_threads=environment.number("WEB_THREADS", Settings.web_threads, at_least=1),
+    )
+    environment.check()
+    return settings
+
+
+def load_worker() -> WorkerSettings:
+    """Read the settings of the worker; stops the process and names what is missing or wrong."""
+    environment = Environment(os.environ)
+    settings = WorkerSettings(
+        mongo_url=environment.secret("MONGO_URL"),
+        rabbitmq_url=environment.secret("RABBITMQ_URL"),
+        product_service_url=environment.text("PRODUCT_SERVICE_URL"),
+        token_url=environment.text("TOKEN_URL"),
+        client_id=environment.text("CLIENT_ID", "order-service"),
+        client_secret=environment.secret("CLIENT_SECRET"),
+        log_level=environment.text("LOG_LEVEL", WorkerSettings.log_level),
+        poll_seconds=environment.seconds("POLL_SECONDS", WorkerSettings.poll_seconds),
+        heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
+    )
+    environment.check()
+    return settings

@@ -1,0 +1,154 @@
+"""The client of product-service: reserving stock, giving it back, and listing reservations.
+
+A reservation may be repeated, product-service answers it from its record. One call spends at most `BUDGET` seconds,
+repeats included. At most `slots` threads may be inside it: while product-service hangs, the others refuse at once,
+so that threads are left for requests that do not need it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from chassis.errors import Unavailable
+from chassis.logs import request_id
+from order_service.model import Item, Line, Refusal
+
+BUDGET = 4.0
+ATTEMPT = 2.0
+PAUSES = (0.05, 0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """The lines of an order with the prices at which their stock was taken."""
+
+    lines: tuple[Line, ...]
+    currency: str
+
+
+class ReservationRefused(Exception):
+    """Product-service refused for good: too little stock, or an unknown product. Repeating is pointless."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+class ProductsUnavailable(Unavailable):
+    """Product-service does not answer in time; whether it took the stock is not known. Safe to repeat."""
+
+    code, title = "product-service-unavailable", "Product Service Unavailable"
+
+
+class ProductClient:
+    """Calls product-service with a service token, over connections that are kept."""
+
+    def __init__(self, url: str, token: Callable[[], str], *, slots: int) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._slots = threading.BoundedSemaphore(slots)
+        self._hanging = False
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.mount("http", HTTPAdapter(pool_connections=1, pool_maxsize=slots + 2))
+
+    def reserve(self, order_id: str, items: tuple[Item, ...]) -> Reserved:
+        """Take the stock of all items, or of none. Raises ReservationRefused, ProductsUnavailable."""
+        with self._slot():
+            body = {"lines": [vars(item) for item in items]}
+            response = self._call("PUT", f"/reservations/{order_id}", BUDGET, json=body)
+        if response.status_code in (409, 422):
+            raise ReservationRefused(_refusal(response))
+        return _reserved(_expect(response, 200))
+
+    def release(self, order_id: str) -> None:
+        """Give the stock of an order back; once, however often this is called. Raises ProductsUnavailable."""
+        _expect(self._call("DELETE", f"/reservations/{order_id}", ATTEMPT), 204)
+
+    def reservations(self, *, older_than: float, cursor: str | None) -> tuple[list[tuple[str, str]], str | None]:
+        """Return (order id, state) of reservations at least `older_than` s old, oldest first, and the next cursor."""
+        parameters = {"older_than": str(older_than), "limit": "100"} | ({"cursor": cursor} if cursor else {})
+        page = _expect(self._call("GET", "/reservations", BUDGET, params=parameters), 200).json()
+        return [(item["order_id"], item["state"]) for item in page["items"]], page["next_cursor"]
+
+    def check(self) -> None:
+        """Return if product-service lives. Raises ProductsUnavailable."""
+        try:
+            _expect(self._session.get(f"{self._url}/health", timeout=0.5), 200)
+        except requests.RequestException as exc:
+            raise ProductsUnavailable(f"product-service does not answer: {type(exc).__name__}.") from exc
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        """Hold one of the slots; wait for it only while product-service answers."""
+        if not self._slots.acquire(timeout=0.01 if self._hanging else 1.0):
+            raise ProductsUnavailable("Too many orders are waiting for product-service.")
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _call(self, method: str, path: str, budget: float, **arguments: Any) -> requests.Response:
+        """Send a request that is safe to repeat, until it is answered or the budget (s) is spent."""
+        deadline = time.monotonic() + budget
+        for pause in (*PAUSES, 0.0):
+            try:
+                response = self._send(method, path, deadline, **arguments)
+            except requests.RequestException as exc:
+                self._hanging = isinstance(exc, requests.Timeout)
+                failure = type(exc).__name__
+            else:
+                self._hanging = False
+                if response.status_code < 500:
+                    return response
+                failure = f"status {response.status_code}"
+            if time.monotonic() + pause + 0.1 >= deadline:
+                break
+            time.sleep(pause)
+        raise ProductsUnavailable(f"product-service does not answer: {failure}.")
+
+    def _send(self, method: str, path: str, deadline: float, **arguments: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self._token()}", "X-Request-ID": request_id.get() or "worker"}
+        timeout = max(0.1, min(ATTEMPT, deadline - time.monotonic()))
+        return self._session.request(method, self._url + path, headers=headers, timeout=timeout, **arguments)
+
+
+def _expect(response: requests.Response, status: int) -> requests.Response:
+    if response.status_code != status:
+        raise ProductsUnavailable(f"product-service answered {response.status_code} instead of {status}.")
+    return response
+
+
+def _reserved(response: requests.Response) -> Reserved:
+    try:
+        answer = response.json()
+        lines = tuple(_line(line) for line in answer["lines"])
+        return Reserved(lines, str(answer["currency"]))
+    except (ValueError, KeyError, TypeError) as exc:
+        raise ProductsUnavailable("product-service answered something that is no reservation.") from exc
+
+
+def _line(line: dict[str, Any]) -> Line:
+    whole, cents = str(line["unit_price"]).split(".")
+    return Line(str(line["product_id"]), str(line["name"]), int(whole) * 100 + int(cents), int(line["quantity"]))
+
+
+def _refusal(response: requests.Response) -> Refusal:
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    known = {"type", "title", "status", "detail", "instance", "request_id"}
+    return Refusal(
+        status=response.status_code,
+        code=str(problem.get("type", "conflict")),
+        title=str(problem.get("title", "Conflict")),
+        detail=str(problem.get("detail", "")),
+        members={key: value for key, value in problem.items() if key not in known},
+    )

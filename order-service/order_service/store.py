@@ -1,0 +1,216 @@
+"""MongoDB of order-service: one document per order, holding its state, its outbox and what is still due.
+
+Every change is a compare-and-set in one write and safe to run twice. `due` is a time, and is there only while a worker
+has something to do: to undo a pending order, to publish its outbox, to release its stock.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+from pymongo.operations import IndexModel, UpdateOne
+
+from chassis.errors import Unavailable
+from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, guarded
+from chassis.paging import Page
+from order_service import events
+from order_service.model import (
+    CONFIRMED,
+    FAILED,
+    LIVING,
+    PENDING,
+    REJECTED,
+    Buyer,
+    Item,
+    Line,
+    Order,
+    Refusal,
+)
+from order_service.products import Reserved
+
+PENDING_LIFE = timedelta(seconds=15)
+"""How long an order may be pending before a worker undoes it; far longer than placing one may take."""
+
+_ABSENT = {"$exists": False}
+
+
+@guarded
+class OrderStore:
+    """Orders, for the web service and the worker."""
+
+    def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
+        self._database = database
+        self._orders = database.orders
+        self._clock = clock
+
+    def prepare(self) -> None:
+        """Make the indexes."""
+        newest = [("created_at", DESCENDING), ("_id", DESCENDING)]
+        prefixes: list[tuple[str, ...]] = [(), ("status",), ("user.id",), ("user.id", "status")]
+        lists = [IndexModel([*((field, ASCENDING) for field in prefix), *newest]) for prefix in prefixes]
+        key = IndexModel("idempotency_key", unique=True, sparse=True)
+        self._orders.create_indexes([*lists, key, IndexModel("due", sparse=True)])
+
+    def ping(self) -> None:
+        """Return if the database answers."""
+        self._database.command("ping")
+
+    def find(self, order_id: str) -> Order | None:
+        """Return an order."""
+        document = self._orders.find_one({"_id": order_id})
+        return _order(document) if document else None
+
+    def page(self, owner: str | None, status: str | None, *, limit: int, cursor: str | None) -> Page[Order]:
+        """Return a page of orders, newest first."""
+        conditions = {key: value for key, value in (("user.id", owner), ("status", status)) if value is not None}
+        page = find_page(self._orders, conditions, _NEWEST_FIRST, limit=limit, cursor=cursor)
+        return Page([_order(document) for document in page.items], page.next_cursor)
+
+    def open(
+        self, order_id: str, buyer: Buyer, items: tuple[Item, ...], key: str | None, fingerprint: str
+    ) -> tuple[Order, bool]:
+        """Insert a pending order and return it with True, or the order that has the key already with False."""
+        now = self._clock()
+        document: Document = {
+            "_id": order_id,
+            "status": PENDING,
+            "user": vars(buyer),
+            "items": [vars(item) for item in items],
+            "fingerprint": fingerprint,
+            "created_at": now,
+            "updated_at": now,
+            "due": now + PENDING_LIFE,
+        }
+        for _ in range(3):
+            try:
+                self._orders.insert_one(document | ({"idempotency_key": key} if key else {}))
+                return _order(document), True
+            except DuplicateKeyError:
+                same = [{"_id": order_id}, *([{"idempotency_key": key}] if key else [])]
+                if found := self._orders.find_one({"$or": same}):
+                    return _order(found), found["_id"] == order_id
+        raise Unavailable("The idempotency key is in use.")
+
+    def confirm(self, order: Order, reserved: Reserved) -> Order | None:
+        """Make a pending order a confirmed one, its event in the same write; None if it is no longer pending."""
+        now = self._clock()
+        total = sum(line.unit_price * line.quantity for line in reserved.lines)
+        known: Document = {"status": CONFIRMED, "total": total, "currency": reserved.currency, "updated_at": now}
+        confirmed = replace(order, lines=reserved.lines, **known)
+        event = events.order_event(events.ORDER_CREATED, confirmed, now)
+        lines = [vars(line) for line in reserved.lines]
+        change = {"$set": {**known, "lines": lines, "outbox": [event], "due": now}}
+        done = self._orders.update_one({"_id": order.id, "status": PENDING}, change).matched_count
+        return confirmed if done else None
+
+    def reject(self, order_id: str, refusal: Refusal) -> Order | None:
+        """Make a pending order a rejected one, to be released; None if it is no longer pending."""
+        return self._undo({"_id": order_id}, {"status": REJECTED, "refusal": vars(refusal)}, {})
+
+    def fail(self, order_id: str) -> Order | None:
+        """Make a pending order a failed one, to be released, and free its key; None if it is no longer pending."""
+        return self._undo({"_id": order_id}, {"status": FAILED}, {"idempotency_key": ""})
+
+    def fail_stale(self, order_id: str) -> Order | None:
+        """Do the same if it has been pending for so long that whoever placed it must have died."""
+        stale = {"_id": order_id, "created_at": {"$lte": self._clock() - PENDING_LIFE}}
+        return self._undo(stale, {"status": FAILED}, {"idempotency_key": ""})
+
+    def _undo(self, wanted: Document, state: Document, freed: Document) -> Order | None:
+        now = self._clock()
+        change: Document = {"$set": {**state, "release": True, "due": now, "updated_at": now}}
+        if freed:
+            change["$unset"] = freed
+        if not self._orders.update_one({**wanted, "status": PENDING}, change).matched_count:
+            return None
+        return self.find(wanted["_id"])
+
+    def advance(self, order: Order, start: str, end: str, kind: str, *, release: bool) -> Order | None:
+        """Move an order from one state to another, its event in the same write; None if it is not in the first."""
+        now = self._clock()
+        write_id = uuid.uuid4().hex
+        state = {"status": end, "updated_at": now, "due": now, "write_id": write_id}
+        state |= {"release": True} if release else {}
+        change = {"$set": state, "$push": {"outbox": events.order_event(kind, order, now)}}
+        if not self._orders.update_one({"_id": order.id, "status": start}, change).matched_count:
+            ours = self._orders.find_one({"_id": order.id, "write_id": write_id})
+            return _order(ours) if ours else None
+        return self.find(order.id)
+
+    def due(self, limit: int) -> list[Order]:
+        """Return orders for which something is due now."""
+        return [_order(document) for document in self._orders.find({"due": {"$lte": self._clock()}}).limit(limit)]
+
+    def published(self, orders: Iterable[tuple[str, list[str]]]) -> None:
+        """Take events out of the outboxes of orders: (order id, event ids) of what the broker has confirmed."""
+        done = list(orders)
+        at_rest = [
+            UpdateOne(
+                {"_id": o, "outbox": {"$size": len(ids)}, "outbox.id": {"$all": ids}, "release": _ABSENT},
+                {"$set": {"outbox": []}, "$unset": {"due": ""}},
+            )
+            for o, ids in done
+        ]
+        if self._orders.bulk_write(at_rest, ordered=False).matched_count < len(done):
+            pull = [UpdateOne({"_id": o}, {"$pull": {"outbox": {"id": {"$in": ids}}}}) for o, ids in done]
+            self._orders.bulk_write(pull, ordered=False)
+
+    def released(self, order_id: str) -> None:
+        """Note that product-service has released the stock of an order."""
+        at_rest = {"_id": order_id, "outbox.0": _ABSENT}
+        if not self._orders.update_one(at_rest, {"$unset": {"release": "", "due": ""}}).matched_count:
+            self._orders.update_one({"_id": order_id}, {"$unset": {"release": ""}})
+
+    def rest(self, order_id: str) -> None:
+        """Note that nothing is due for an order, if that is so."""
+        at_rest = {
+            "_id": order_id,
+            "status": {"$ne": PENDING},
+            "outbox.0": {"$exists": False},
+            "release": {"$exists": False},
+        }
+        self._orders.update_one(at_rest, {"$unset": {"due": ""}})
+
+    def postpone(self, order_ids: list[str], seconds: float) -> None:
+        """Let what is due for these orders wait."""
+        later = self._clock() + timedelta(seconds=seconds)
+        self._orders.update_many({"_id": {"$in": order_ids}, "due": {"$exists": True}}, {"$set": {"due": later}})
+
+    def living(self, order_ids: list[str]) -> set[str]:
+        """Return which of these orders may hold stock."""
+        wanted = {"_id": {"$in": order_ids}, "status": {"$in": list(LIVING)}}
+        return {document["_id"] for document in self._orders.find(wanted, {"_id": True})}
+
+    def reconciled_up_to(self) -> str | None:
+        """Return the cursor of the reservations that were compared with orders so far."""
+        document = self._database.worker_state.find_one({"_id": "reconciliation"})
+        return document["cursor"] if document else None
+
+    def reconciled(self, cursor: str) -> None:
+        """Keep the cursor of the reservations that were compared."""
+        self._database.worker_state.update_one({"_id": "reconciliation"}, {"$set": {"cursor": cursor}}, upsert=True)
+
+
+_NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
+
+
+def _order(document: Document) -> Order:
+    refusal = document.get("refusal")
+    return Order(
+        id=document["_id"],
+        status=document["status"],
+        user=Buyer(**document["user"]),
+        items=tuple(Item(**item) for item in document["items"]),
+        lines=tuple(Line(**line) for line in document.get("lines", ())),
+        total=document.get("total"),
+        currency=document.get("currency"),
+        refusal=Refusal(**refusal) if refusal else None,
+        fingerprint=document["fingerprint"],
+        outbox=tuple(document.get("outbox", ())),
+        release=document.get("release", False),
+        created_at=document["created_at"],
+        updated_at=document["updated_at"],
+    )

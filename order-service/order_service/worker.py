@@ -1,0 +1,153 @@
+"""The worker of order-service: `python -m order_service.worker`, as many as you like.
+
+It does what an order's document says is due: publishes its outbox, undoes orders left pending by a crash, releases
+their stock. Besides, it compares product-service's reservations with orders, and releases what has no living order.
+All of this is safe to do twice, so that workers need not know of each other.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from chassis import logs, mongo
+from chassis.errors import Unavailable
+from chassis.tokens import ServiceToken
+from order_service import config
+from order_service.model import PENDING, Order
+from order_service.products import ProductClient
+from order_service.publisher import BrokerUnavailable, Publisher
+from order_service.store import OrderStore
+
+BATCH = 100
+POSTPONED = 2.0
+RECONCILE_EVERY = 5.0
+RECONCILE_AGE = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Does what is due, until it is told to stop."""
+
+    def __init__(
+        self, store: OrderStore, products: ProductClient, publisher: Publisher, *, poll: float, heartbeat_file: str = ""
+    ) -> None:
+        self._store = store
+        self._products = products
+        self._publisher = publisher
+        self._poll = poll
+        self._heartbeat_file = heartbeat_file
+        self._reconcile_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; no outage ends this, each is logged and waited for."""
+        while not stop.is_set():
+            try:
+                busy = self.work()
+            except Unavailable as exc:
+                log.warning("waiting: %s", exc.detail)
+                busy = False
+                stop.wait(1)
+            self._publisher.keep_alive()
+            self._beat()
+            if not busy:
+                stop.wait(self._poll)
+        self._publisher.close()
+
+    def work(self) -> bool:
+        """Do one round; tell whether there may be more to do at once. Raises Unavailable if the database is away."""
+        orders = self._store.due(BATCH)
+        self._undo([order for order in orders if order.status == PENDING])
+        self._publish([order for order in orders if order.outbox])
+        self._release([order for order in orders if order.release])
+        for order in orders:
+            if not (order.status == PENDING or order.outbox or order.release):
+                self._store.rest(order.id)
+        self._reconcile_now_and_then()
+        return len(orders) == BATCH
+
+    def reconcile(self, *, older_than: float = RECONCILE_AGE) -> int:
+        """Compare the reservations not yet compared with orders, and return how many stood without a living order.
+
+        Raises Unavailable; what was not compared yet is compared the next time.
+        """
+        stray = 0
+        cursor = self._store.reconciled_up_to()
+        while True:
+            reservations, next_cursor = self._products.reservations(older_than=older_than, cursor=cursor)
+            held = [order_id for order_id, state in reservations if state == "held"]
+            for order_id in set(held) - self._store.living(held):
+                log.warning("releasing a reservation without a living order", extra={"order_id": order_id})
+                self._products.release(order_id)
+                stray += 1
+            if next_cursor is None:
+                return stray
+            cursor = next_cursor
+            self._store.reconciled(cursor)
+
+    def _undo(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            if self._store.fail_stale(order.id):
+                log.warning("undoing an order left pending", extra={"order_id": order.id})
+
+    def _publish(self, orders: list[Order]) -> None:
+        if not orders:
+            return
+        try:
+            self._publisher.publish(event for order in orders for event in order.outbox)
+        except BrokerUnavailable as exc:
+            log.warning("events wait in the outbox: %s", exc)
+            self._store.postpone([order.id for order in orders], POSTPONED)
+        else:
+            self._store.published((order.id, [event["id"] for event in order.outbox]) for order in orders)
+
+    def _release(self, orders: list[Order]) -> None:
+        for done, order in enumerate(orders):
+            try:
+                self._products.release(order.id)
+            except Unavailable as exc:
+                log.warning("stock waits to be released: %s", exc.detail)
+                self._store.postpone([order.id for order in orders[done:]], POSTPONED)
+                return
+            self._store.released(order.id)
+
+    def _reconcile_now_and_then(self) -> None:
+        if time.monotonic() < self._reconcile_at:
+            return
+        self._reconcile_at = time.monotonic() + RECONCILE_EVERY
+        try:
+            self.reconcile()
+        except Unavailable as exc:
+            log.warning("reconciliation waits: %s", exc.detail)
+
+    def _beat(self) -> None:
+        if self._heartbeat_file:
+            Path(self._heartbeat_file).touch()
+
+
+def main() -> None:
+    """Run a worker until SIGTERM or SIGINT."""
+    settings = config.load_worker()
+    logs.configure("order-worker", settings.log_level)
+    database = mongo.connect(settings.mongo_url, "order-worker")
+    token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
+    worker = Worker(
+        OrderStore(database, mongo.DatabaseClock(database)),
+        ProductClient(settings.product_service_url, token, slots=1),
+        Publisher(settings.rabbitmq_url),
+        poll=settings.poll_seconds,
+        heartbeat_file=settings.heartbeat_file,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("worker started")
+    worker.run(stop)
+    log.info("worker stopped")
+
+
+if __name__ == "__main__":
+    main()
