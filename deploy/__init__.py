@@ -1,0 +1,1 @@
+"""What it takes to run the shop besides the services: provisioning, gunicorn, the gateway."""

@@ -1,0 +1,115 @@
+"""Prepare RabbitMQ: the topology of contracts/topology.json, and users who may do what their service does, no more."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import pika
+import requests
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
+
+from deploy.settings import Account
+from deploy.waiting import retry
+
+TOPOLOGY = Path(__file__).resolve().parent.parent / "contracts" / "topology.json"
+NOT_YET = (requests.ConnectionError, requests.Timeout, requests.HTTPError)
+
+
+@dataclass(frozen=True)
+class Rights:
+    """Regular expressions of the names that a user may write to and read from. Nobody may declare anything.
+
+    The default exchange, called amq.default here, is how a queue is written to directly.
+    """
+
+    write: str = "^$"
+    read: str = "^$"
+    tags: str = ""
+
+
+ORDER_SERVICE = Rights(write=r"^shop\.events$")
+NOTIFICATION_SERVICE = Rights(write=r"^amq\.default$", read=r"^notifications(\.dead)?$")
+DASHBOARD = Rights(read=r"^events\.recent$", tags="monitoring,management")
+
+
+def declare_topology(url: str, deadline: float, milliseconds: int | None = None) -> None:
+    """Declare exchanges, queues and bindings; a queue that exists with other arguments is an error.
+
+    `milliseconds` replaces every retry delay, which is for tests.
+    """
+    connection = retry(
+        lambda: pika.BlockingConnection(pika.URLParameters(url)),
+        (AMQPConnectionError,),
+        deadline=deadline,
+        what=f"RabbitMQ is not reachable at {urlsplit(url).hostname}:{urlsplit(url).port or 5672}",
+    )
+    with connection:
+        try:
+            _declare(connection.channel(), json.loads(TOPOLOGY.read_text()), milliseconds)
+        except ChannelClosedByBroker as exc:
+            raise SystemExit(f"RabbitMQ refuses contracts/topology.json: {exc.reply_text}") from exc
+
+
+def _declare(channel: BlockingChannel, topology: dict[str, Any], milliseconds: int | None) -> None:
+    for exchange in topology["exchanges"]:
+        channel.exchange_declare(exchange["name"], exchange["type"], durable=exchange["durable"])
+    for queue in topology["queues"]:
+        arguments = dict(queue["arguments"])
+        if milliseconds is not None and "x-message-ttl" in arguments:
+            arguments["x-message-ttl"] = milliseconds
+        channel.queue_declare(queue["name"], durable=queue["durable"], arguments=arguments)
+    for binding in topology["bindings"]:
+        channel.queue_bind(binding["queue"], binding["exchange"], binding["routing_key"])
+
+
+class Management:
+    """RabbitMQ's management API, used as administrator on the virtual host of the administrator's URL."""
+
+    def __init__(self, management_url: str, amqp_url: str) -> None:
+        parts = urlsplit(amqp_url)
+        self._url = management_url.rstrip("/") + "/api/"
+        self._vhost = quote(unquote(parts.path[1:]) or "/", safe="")
+        self._session = requests.Session()
+        self._session.auth = (unquote(parts.username or "guest"), unquote(parts.password or "guest"))
+        self.administrator = self._session.auth[0]
+
+    def wait(self, deadline: float) -> None:
+        """Wait until the API answers."""
+        what = f"RabbitMQ's management API is not reachable at {self._url}"
+        retry(lambda: self._call("GET", "whoami"), NOT_YET, deadline=deadline, what=what)
+
+    def set_user(self, account: Account, rights: Rights) -> None:
+        """Make or update a user with exactly these rights."""
+        user = quote(account.name, safe="")
+        self._call("PUT", f"users/{user}", {"password": account.password, "tags": rights.tags})
+        permissions = {"configure": "^$", "write": rights.write, "read": rights.read}
+        self._call("PUT", f"permissions/{self._vhost}/{user}", permissions)
+
+    def demote(self, name: str) -> None:
+        """Take all tags, an administrator's too, from a user who may not exist; the password stays."""
+        user = self._session.get(f"{self._url}users/{quote(name, safe='')}", timeout=5)
+        if user.status_code != requests.codes.not_found:
+            user.raise_for_status()
+            kept = {key: user.json()[key] for key in ("password_hash", "hashing_algorithm")}
+            self._call("PUT", f"users/{quote(name, safe='')}", {**kept, "tags": ""})
+
+    def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> None:
+        self._session.request(method, self._url + path, json=body, timeout=5).raise_for_status()
+
+
+def provision(management: Management, order_service: Account, notification_service: Account) -> None:
+    """Make the users of the two services."""
+    management.set_user(order_service, ORDER_SERVICE)
+    management.set_user(notification_service, NOTIFICATION_SERVICE)
+
+
+def provision_dashboard(management: Management, dashboard: Account | None) -> None:
+    """Make the dashboard's user, and see to it that the well-known guest is no administrator."""
+    if management.administrator == "guest":
+        return
+    management.demote("guest")
+    if dashboard:
+        management.set_user(dashboard, DASHBOARD)

@@ -1,0 +1,70 @@
+"""Prepare MongoDB: a replica set of one member, and one user per service, who has their own database and no other."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from pymongo import MongoClient
+from pymongo.errors import ConnectionFailure, OperationFailure
+
+from deploy.settings import Account
+from deploy.waiting import retry
+
+ALREADY_INITIALIZED, NOT_YET_INITIALIZED, USER_EXISTS = 23, 94, 51003
+
+
+def provision(url: str, accounts: tuple[Account, ...], deadline: float) -> None:
+    """Prepare the server, waiting up to `deadline` seconds for it, and make or update the services' users."""
+    require_primary(url, deadline)
+    with _connect(url) as client:
+        for account in accounts:
+            _set_user(client, account)
+
+
+def require_primary(url: str, deadline: float) -> None:
+    """Wait until the server can be written to, initiating its replica set where that is still to be done."""
+    with _connect(url) as client:
+        retry(lambda: _initiate(client, url), (ConnectionFailure,), deadline=deadline, what=_unreachable(url))
+        retry(lambda: _check_primary(client), (ConnectionFailure,), deadline=deadline, what="MongoDB has no primary")
+
+
+def _connect(url: str) -> MongoClient[dict[str, Any]]:
+    return MongoClient(url, directConnection=True, serverSelectionTimeoutMS=2000)
+
+
+def _unreachable(url: str) -> str:
+    return f"MongoDB is not reachable at {urlsplit(url).hostname}:{urlsplit(url).port or 27017}"
+
+
+def _initiate(client: MongoClient[dict[str, Any]], url: str) -> None:
+    if "setName" in client.admin.command("hello"):
+        return
+    member = {"_id": 0, "host": f"{urlsplit(url).hostname}:{urlsplit(url).port or 27017}"}
+    try:
+        client.admin.command("replSetGetStatus")
+    except OperationFailure as exc:
+        if exc.code == NOT_YET_INITIALIZED:
+            _initiate_with(client, {"_id": "rs0", "members": [member]})
+
+
+def _initiate_with(client: MongoClient[dict[str, Any]], config: dict[str, Any]) -> None:
+    try:
+        client.admin.command("replSetInitiate", config)
+    except OperationFailure as exc:
+        if exc.code != ALREADY_INITIALIZED:
+            raise
+
+
+def _check_primary(client: MongoClient[dict[str, Any]]) -> None:
+    if not client.admin.command("hello").get("isWritablePrimary"):
+        raise ConnectionFailure("the replica set has elected no primary yet")
+
+
+def _set_user(client: MongoClient[dict[str, Any]], account: Account) -> None:
+    database = client[account.scope]
+    rights: dict[str, Any] = {"pwd": account.password, "roles": [{"role": "readWrite", "db": account.scope}]}
+    try:
+        database.command("createUser", account.name, **rights)
+    except OperationFailure as exc:
+        if exc.code != USER_EXISTS:
+            raise
+        database.command("updateUser", account.name, **rights)

@@ -1,0 +1,31 @@
+"""How gunicorn serves each service: `gunicorn --config deploy/gunicorn.conf.py 'order_service:create_app()'`."""
+
+import gc
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = int(os.environ.get("WEB_THREADS", "8"))
+
+timeout = 15  # a worker that shows no sign of life for so long is frozen, and replaced
+graceful_timeout = 20
+keepalive = 75  # longer than the gateway keeps an idle connection, so that the gateway is the one to close it
+
+control_socket_disable = True
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (heartbeats must not wait for a disk)
+accesslog = None  # the services log their requests themselves
+errorlog = "-"
+loglevel = "warning"
+
+
+def on_starting(server: Any) -> None:
+    """Import the service's package before forking, so that the workers share its memory.
+
+    Only the import: `create_app()` runs in each worker, because a MongoClient does not survive a fork.
+    """
+    importlib.import_module(server.app.app_uri.partition(":")[0])
+    gc.collect()
+    gc.freeze()

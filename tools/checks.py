@@ -1,0 +1,41 @@
+"""./dev test: all checks and tests, in the order in which they are cheapest to fail."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from tools import compose
+from tools.paths import ROOT
+
+CHECKS = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy",),
+    ("pytest", "tests/unit", "tests/contract", "tests/integration", "tests/e2e"),
+)
+
+
+def define_test(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
+    """Run every check and test there is, or only pytest with the given arguments."""
+    parser.add_argument("--compose", action="store_true", help="run the end-to-end tests against docker compose")
+    parser.add_argument("pytest_arguments", nargs="*", help="arguments for pytest; only pytest runs then")
+    return lambda options: test(options.pytest_arguments, in_compose=options.compose)
+
+
+def test(pytest_arguments: Sequence[str], *, in_compose: bool) -> int:
+    """Run what is asked for and return the first exit code that is not 0."""
+    if in_compose:
+        with compose.running() as environment:
+            return run("pytest", *(pytest_arguments or ["tests/e2e"]), environment=environment)
+    if pytest_arguments:
+        return run("pytest", *pytest_arguments)
+    return next((code for check in CHECKS if (code := run(*check))), 0)
+
+
+def run(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> int:
+    """Run one tool of the virtual environment from the top of the repository."""
+    print(f"\n$ {module} {' '.join(arguments)}", flush=True)
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **(environment or {})}).returncode

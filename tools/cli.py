@@ -1,0 +1,39 @@
+"""The commands of ./dev. To add one, write it in a module of its own and name it in `COMMANDS`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from tools import checks, lock, up
+
+Command = Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]
+
+COMMANDS: dict[str, Command] = {
+    "up": up.define_up,
+    "down": up.define_down,
+    "status": up.define_status,
+    "logs": up.define_logs,
+    "test": checks.define_test,
+    "lock": lock.define_lock,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="./dev", description="Run, test and examine the shop on this machine.")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, define in COMMANDS.items():
+        summary = (define.__doc__ or "").partition("\n")[0]
+        subparser = subparsers.add_parser(name, help=summary, description=summary)
+        subparser.set_defaults(run=define(subparser))
+    options, rest = parser.parse_known_args(arguments)
+    if rest and not hasattr(options, "pytest_arguments"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.pytest_arguments = rest
+    code: int = options.run(options)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Give a new MongoDB server its administrator: `python -m tools.first_start DATA PORT`, password in `MONGO_PASSWORD`.
+
+The server runs without access control for that moment, which neither mongod nor SecantusDB can do without.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from deploy import database
+from tools.mongodb import ADMINISTRATOR, MongoServer
+
+SECONDS_TO_START = 30.0
+
+
+def main() -> None:
+    """Start the server open, make the administrator, and stop it again."""
+    server = MongoServer.choose(Path(sys.argv[1]), int(sys.argv[2]))
+    process = subprocess.Popen(server.command(secured=False))
+    try:
+        create_administrator(server, os.environ["MONGO_PASSWORD"])
+    finally:
+        process.terminate()
+        process.wait()
+    server.prepared.touch()
+
+
+def create_administrator(server: MongoServer, password: str) -> None:
+    """Make the administrator, or set the password again where an earlier try was interrupted."""
+    database.require_primary(server.url(), SECONDS_TO_START)
+    with MongoClient[dict[str, Any]](server.url()) as client:
+        try:
+            client.admin.command("createUser", ADMINISTRATOR, pwd=password, roles=["root"])
+        except OperationFailure as exc:
+            if exc.code != database.USER_EXISTS:
+                raise
+            client.admin.command("updateUser", ADMINISTRATOR, pwd=password)
+
+
+if __name__ == "__main__":
+    main()

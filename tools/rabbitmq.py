@@ -1,0 +1,78 @@
+"""A RabbitMQ server of a stack's own, with the system's program but never the system's service, data or ports."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ADMINISTRATOR = "admin"
+CONFIGURATION = """\
+listeners.tcp.1 = 127.0.0.1:{amqp}
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {management}
+default_user = {administrator}
+default_pass = {password}
+log.file = false
+log.console = true
+log.console.level = warning
+log.console.use_colors = off
+"""
+
+
+@dataclass(frozen=True)
+class RabbitServer:
+    """How to start the server and how to reach it; `home` has its data and configuration.
+
+    `epmd` is the port of its Erlang name server, which is its own as well; nodes talk on `distribution`.
+    """
+
+    home: Path
+    program: Path
+    amqp: int
+    management: int
+    epmd: int
+    distribution: int
+    password: str
+
+    @property
+    def url(self) -> str:
+        """Return the administrator's AMQP URL."""
+        return self.url_of(ADMINISTRATOR, self.password)
+
+    @property
+    def management_url(self) -> str:
+        """Return where the management API and the dashboard are."""
+        return f"http://127.0.0.1:{self.management}"
+
+    def url_of(self, account: str, password: str) -> str:
+        """Return the AMQP URL of an account."""
+        return f"amqp://{account}:{password}@127.0.0.1:{self.amqp}/%2F"
+
+    def write_configuration(self) -> None:
+        """Make the server's folder with its configuration."""
+        for folder in ("mnesia", "log", "home"):
+            (self.home / folder).mkdir(parents=True, exist_ok=True)
+        (self.home / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        ports = {"amqp": self.amqp, "management": self.management}
+        text = CONFIGURATION.format(**ports, administrator=ADMINISTRATOR, password=self.password)
+        (self.home / "rabbitmq.conf").write_text(text)
+        (self.home / "rabbitmq.conf").chmod(0o600)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that keep this server apart from all others.
+
+        `HOME` is where Erlang keeps its cookie. `RUNNING_UNDER_SYSTEMD` makes the start script become the server
+        instead of staying its parent, who would orphan it when killed.
+        """
+        return {
+            "HOME": str(self.home / "home"),
+            "RABBITMQ_NODENAME": "shop@localhost",
+            "RABBITMQ_MNESIA_BASE": str(self.home / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.home / "log"),
+            "RABBITMQ_CONFIG_FILE": str(self.home / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.home / "enabled_plugins"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_DIST_PORT": str(self.distribution),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_EPMD_PORT": str(self.epmd),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RUNNING_UNDER_SYSTEMD": "1",
+        }

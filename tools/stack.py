@@ -1,0 +1,193 @@
+"""A stack: all that `./dev up` runs, with a state directory and ports of its own, for people and for tests."""
+
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tools import blueprint, keeper, ports, processes, programs, readiness, secret_store, supervision
+from tools.blueprint import PORTS, Blueprint, Options
+from tools.paths import ROOT
+from tools.programs import Program
+from tools.readiness import StackError
+
+SECONDS_TO_START = 120.0
+
+
+class Stack:
+    """All programs of the shop under one supervisor; every object with the same `state` means the same stack."""
+
+    def __init__(self, state: Path, numbers: Mapping[str, int] = PORTS, options: Options | None = None) -> None:
+        self.state = state.resolve()
+        self.ports = dict(numbers)
+        self.urls = blueprint.service_urls(self.ports)
+        self._options = options or Options()
+
+    def up(self, *, fresh: bool = False, owned: bool = False) -> bool:
+        """Start everything and wait until it is ready; False if it was running before.
+
+        A stack that is `owned` stops by itself when the calling process ends. Raises StackError, naming what cannot
+        start and why, and leaves nothing running then.
+        """
+        self._make_folders()
+        with self._locked():
+            if self.is_running():
+                self.wait_until_ready()
+                return False
+            supervision.stop(self.state)
+            if fresh:
+                blueprint.remove_data(self.state)
+            try:
+                self._start(owned)
+            except BaseException:
+                self.down()
+                raise
+        return True
+
+    def down(self) -> bool:
+        """Stop everything, whatever state it is in; False if nothing was running."""
+        return supervision.stop(self.state)
+
+    def destroy(self) -> None:
+        """Kill everything and remove the state directory: the quick end of a stack that served a test."""
+        supervision.kill(self.state)
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def is_running(self) -> bool:
+        """Tell whether the stack is up and nobody is stopping it."""
+        return supervision.is_running(self.state) and not supervision.is_stopping(self.state)
+
+    def programs(self) -> dict[str, list[str]]:
+        """Return the command of every program by its name, servers first, as of the last start."""
+        return {name: program["command"] for name, program in self._programs().items()}
+
+    def services(self) -> list[str]:
+        """Return the names of the web services and background programs, as of the last start."""
+        return [name for name, program in self._programs().items() if program["after"] == programs.PROVISIONED]
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the environment of a program, as of the last start."""
+        return dict(self._programs()[name]["environment"])
+
+    def pids(self, name: str) -> list[int]:
+        """Return the pids of a program's processes, oldest (a web service's master) first."""
+        return sorted(processes.find(self.state, name), key=lambda pid: int(processes.identity(pid).split(":")[1] or 0))
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to all processes of a program; supervisord starts again what ends."""
+        processes.send(self.pids(name), number)
+
+    def hold(self, name: str) -> None:
+        """Kill a program and keep it from starting until `release`."""
+        self._held(name).touch()
+        self.kill(name)
+
+    def release(self, name: str) -> None:
+        """Let a program start again that was held."""
+        self._held(name).unlink(missing_ok=True)
+
+    def restart(self, name: str) -> None:
+        """Stop a program politely, and wait until all of the stack is ready again."""
+        before = [processes.identity(pid) for pid in self.pids(name)]
+        self.kill(name, signal.SIGTERM)
+        deadline = time.monotonic() + SECONDS_TO_START
+        while any(processes.lives(process) for process in before) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.wait_until_ready()
+
+    def wait_until_ready(self, seconds: float = SECONDS_TO_START) -> None:
+        """Wait until every service is ready. Raises StackError naming one that is not."""
+        names = self.services()
+        deadline = time.monotonic() + seconds
+        while missing := readiness.missing(self.state, self.urls, names):
+            readiness.check_starts(self.state, missing)
+            if supervision.is_stopping(self.state):
+                raise StackError("The stack was stopped meanwhile.")
+            if time.monotonic() > deadline:
+                reason = readiness.last_lines(self.state, missing[0])
+                raise StackError(f"Not ready after {seconds:g} s: {', '.join(missing)}.\n{reason}")
+            time.sleep(0.1)
+
+    def _start(self, owned: bool) -> None:
+        plan = Blueprint(self.state, self.ports, secret_store.load(self.state / "secrets.json"), self._options)
+        _require_free(plan.ports_to_bind())
+        self._clear_run()
+        plan.write_configuration()
+        secret_store.write_private(self.state / "admin.env", blueprint.administrators(plan))
+        self._write_programs(plan, owned)
+        supervision.start(self.state)
+        self._prepare(plan)
+        self.wait_until_ready()
+
+    def _make_folders(self) -> None:
+        for folder in ("data", "logs", "run"):
+            (self.state / folder).mkdir(parents=True, exist_ok=True)
+
+    def _clear_run(self) -> None:
+        for path in (self.state / "run").iterdir():
+            path.unlink()
+
+    def _write_programs(self, plan: Blueprint, owned: bool) -> None:
+        owner = {keeper.OWNER: processes.identity(os.getpid())} if owned else {}
+        watcher = Program(supervision.KEEPER, (sys.executable, "-m", "tools.keeper"), owner)
+        configuration = str(self.state / "supervisord.conf")
+        root = Program(supervision.SUPERVISORD, (sys.executable, "-m", "supervisor.supervisord", "-c", configuration))
+        servers, services = plan.server_programs(), plan.service_programs()
+        table = {program.name: self._entry(program) for program in (root, watcher, *servers, *services)}
+        secret_store.write_private(self.state / "programs.json", json.dumps(table, indent=2))
+        groups = {"servers": servers, "services": services, "watch": [watcher]}
+        supervision.write_configuration(self.state, {key: [p.name for p in group] for key, group in groups.items()})
+
+    def _entry(self, program: Program) -> dict[str, object]:
+        marks = processes.marks(self.state, program.name)
+        return {**dataclasses.asdict(program), "environment": {**programs.inherited(), **program.environment, **marks}}
+
+    def _prepare(self, plan: Blueprint) -> None:
+        """Make the administrator of a new MongoDB while RabbitMQ starts, then provision both."""
+        if plan.mongodb and not plan.mongodb.prepared.exists():
+            secret = {"MONGO_PASSWORD": secret_store.load(self.state / "secrets.json")["mongodb_admin"]}
+            self._run("mongodb-preparation", ("tools.first_start", *plan.mongodb.address), secret)
+        self._run("provisioning", ("deploy.provision",), plan.provisioning_environment())
+        (self.state / programs.PROVISIONED).touch()
+
+    def _run(self, name: str, module: Sequence[str], environment: Mapping[str, str]) -> None:
+        marked = {**programs.inherited(), **environment, **processes.marks(self.state, name)}
+        with (self.state / "logs" / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env=marked, stdout=log, stderr=log)
+        while process.poll() is None:
+            readiness.check_starts(self.state, ("mongodb", "rabbitmq"))
+            time.sleep(0.05)
+        if process.returncode:
+            raise StackError(f"{name} has failed.\n{readiness.last_lines(self.state, name)}")
+
+    def _programs(self) -> dict[str, dict[str, Any]]:
+        table: dict[str, dict[str, Any]] = json.loads((self.state / "programs.json").read_text())
+        return table
+
+    def _held(self, name: str) -> Path:
+        return self.state / "run" / f"{name}.held"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.state / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _require_free(numbers: Mapping[str, int]) -> None:
+    taken = [
+        f"{name}: port {port} is in use by {ports.holder(port)}"
+        for name, port in numbers.items()
+        if not ports.is_free(port)
+    ]
+    if taken:
+        raise StackError("\n".join(taken))
