@@ -12,8 +12,9 @@ from typing import Any
 from flask import Flask, Response, current_app, g, jsonify, request
 from flask_openapi3 import Info, OpenAPI
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wsgi import get_input_stream
 
 from chassis import logs
 from chassis.errors import BadRequest, ContentTooLarge, Invalid, Problem, UnsupportedMediaType
@@ -125,12 +126,14 @@ def _finish(response: Response) -> Response:
 
 def _discard_body() -> None:
     """Read on what the client still sends, up to a limit: it would not see the answer before it has sent everything."""
-    stream = request.environ["wsgi.input"]
+    if "body_read" in g or "form" in vars(request):
+        return
+    stream = get_input_stream(request.environ)
     left = MAX_DISCARDED
     try:
         while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
             left -= len(chunk)
-    except OSError:
+    except (OSError, ClientDisconnected):
         pass  # the client has gone, so nobody waits for the answer
 
 
@@ -141,8 +144,10 @@ def _read_body() -> None:
         return
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("The body must be application/json.")
+    data = request.get_data(cache=True)
+    g.body_read = True
     try:
-        value = json.loads(request.get_data(cache=True), parse_constant=_refuse_constant)
+        value = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.") from None
     if not isinstance(value, dict):
