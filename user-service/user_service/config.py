@@ -1,0 +1,77 @@
+"""The settings of user-service, from its environment."""
+
+import os
+from dataclasses import dataclass, field
+
+from chassis.settings import Environment
+from user_service.passwords import LONGEST, SHORTEST
+
+SHORTEST_CLIENT_SECRET = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What user-service can be told. Secrets are left out of its representation, so that no log shows them."""
+
+    mongo_url: str = field(repr=False)
+    service_clients: dict[str, str] = field(repr=False)
+    jwt_issuer: str = "user-service"
+    jwt_audience: str = "shop"
+    access_token_seconds: int = 900
+    service_token_seconds: int = 3600
+    refresh_token_days: int = 30
+    admin_email: str = ""
+    admin_password: str = field(default="", repr=False)
+    registrations_per_minute: int = 60
+    refreshes_per_minute: int = 300
+    log_level: str = "INFO"
+    trusted_proxies: int = 0
+
+
+def load() -> Settings:
+    """Read the settings; stops the process and names what is missing or wrong."""
+    environment = Environment(os.environ)
+    settings = Settings(
+        mongo_url=environment.secret("MONGO_URL"),
+        service_clients=_service_clients(environment),
+        jwt_issuer=environment.text("JWT_ISSUER", Settings.jwt_issuer),
+        jwt_audience=environment.text("JWT_AUDIENCE", Settings.jwt_audience),
+        access_token_seconds=_positive(environment, "ACCESS_TOKEN_SECONDS", Settings.access_token_seconds),
+        service_token_seconds=_positive(environment, "SERVICE_TOKEN_SECONDS", Settings.service_token_seconds),
+        refresh_token_days=_positive(environment, "REFRESH_TOKEN_DAYS", Settings.refresh_token_days),
+        admin_email=environment.text("ADMIN_EMAIL", ""),
+        admin_password=environment.secret("ADMIN_PASSWORD", ""),
+        registrations_per_minute=_positive(environment, "REGISTRATIONS_PER_MINUTE", Settings.registrations_per_minute),
+        refreshes_per_minute=_positive(environment, "REFRESHES_PER_MINUTE", Settings.refreshes_per_minute),
+        log_level=environment.text("LOG_LEVEL", Settings.log_level),
+        trusted_proxies=environment.number("TRUSTED_PROXIES", Settings.trusted_proxies),
+    )
+    if settings.admin_email or settings.admin_password:
+        _check_admin(environment, settings)
+    environment.check()
+    return settings
+
+
+def _check_admin(environment: Environment, settings: Settings) -> None:
+    if "@" not in settings.admin_email:
+        environment.refuse("ADMIN_EMAIL must be an e-mail address")
+    if not SHORTEST <= len(settings.admin_password) <= LONGEST:
+        environment.refuse(f"ADMIN_PASSWORD must have {SHORTEST} to {LONGEST} characters")
+
+
+def _positive(environment: Environment, name: str, default: int) -> int:
+    return environment.number(name, default, at_least=1)
+
+
+def _service_clients(environment: Environment) -> dict[str, str]:
+    """Read `SERVICE_CLIENTS`: `client:secret` pairs, separated by commas."""
+    clients = {}
+    for pair in environment.secret("SERVICE_CLIENTS").split(","):
+        client, _, secret = pair.strip().partition(":")
+        if client and len(secret) >= SHORTEST_CLIENT_SECRET:
+            clients[client] = secret
+        elif pair.strip():
+            environment.refuse(
+                f"SERVICE_CLIENTS must be client:secret,... with {SHORTEST_CLIENT_SECRET} characters each"
+            )
+    return clients
