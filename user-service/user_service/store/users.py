@@ -1,0 +1,77 @@
+"""Users in MongoDB."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from chassis.auth import ADMIN
+from chassis.mongo import DESCENDING, Document, find_page, guarded
+from chassis.paging import Page
+from user_service.accounts import User, canonical
+
+
+@guarded
+class UserStore:
+    """Users; their e-mail addresses are unique in their canonical form."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._users = database.users
+
+    def add(self, user: User) -> bool:
+        """Insert a user; False if the e-mail address is taken."""
+        try:
+            self._users.insert_one(_document(user))
+        except DuplicateKeyError:
+            return self._users.find_one({"_id": user.id}) is not None
+        return True
+
+    def find(self, user_id: str) -> User | None:
+        """Return the user with that id."""
+        document = self._users.find_one({"_id": user_id})
+        return _user(document) if document else None
+
+    def find_by_email(self, email: str) -> User | None:
+        """Return the user with that e-mail address, however it is spelled."""
+        document = self._users.find_one({"email_key": canonical(email)})
+        return _user(document) if document else None
+
+    def list_newest(self, *, limit: int, cursor: str | None) -> Page[User]:
+        """Return a page of users, newest first."""
+        sort = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
+        page = find_page(self._users, {}, sort, limit=limit, cursor=cursor)
+        return Page([_user(document) for document in page.items], page.next_cursor)
+
+    def set_profile(self, user_id: str, changes: Mapping[str, str | None]) -> None:
+        """Set name or phone."""
+        self._users.update_one({"_id": user_id}, {"$set": dict(changes)})
+
+    def set_roles(self, user_id: str, roles: tuple[str, ...]) -> None:
+        """Set the roles."""
+        self._users.update_one({"_id": user_id}, {"$set": {"roles": list(roles)}})
+
+    def has_admin(self, *, besides: str = "") -> bool:
+        """Tell whether there is an administrator other than `besides`."""
+        return self._users.find_one({"roles": ADMIN, "_id": {"$ne": besides}}, {"_id": True}) is not None
+
+    def replace_hash(self, user_id: str, old: str, new: str) -> None:
+        """Replace the hash of an unchanged password, unless somebody else has."""
+        self._users.update_one({"_id": user_id, "password_hash": old}, {"$set": {"password_hash": new}})
+
+    def change_password(self, user_id: str, version: int, new: str) -> bool:
+        """Set the hash of a new password and the next credential version; False if `version` is not the current one."""
+        change = {"$set": {"password_hash": new, "credential_version": version + 1}}
+        if self._users.update_one({"_id": user_id, "credential_version": version}, change).matched_count:
+            return True
+        return self._users.find_one({"_id": user_id, "password_hash": new}) is not None  # this very call, repeated
+
+
+def _document(user: User) -> Document:
+    fields = {name: value for name, value in vars(user).items() if name != "id"}
+    return {"_id": user.id, **fields, "email_key": canonical(user.email), "roles": list(user.roles)}
+
+
+def _user(document: Document) -> User:
+    fields = {name: document[name] for name in User.__dataclass_fields__ if name not in ("id", "roles")}
+    return User(id=document["_id"], roles=tuple(document["roles"]), **fields)
