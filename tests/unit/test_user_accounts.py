@@ -1,0 +1,225 @@
+"""Registration, profile, password and roles of user-service."""
+
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+
+from tests.unit.user_app import PASSWORD, Shop, make_shop
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
+    return make_shop(monkeypatch, registrations_per_minute=1000)
+
+
+def test_registering_answers_the_account_without_its_password(shop: Shop) -> None:
+    answer = shop.register("Ana@Example.com", name=" Ana ", phone="+49 (170) 123-45 67")
+    assert answer.status_code == 201
+    assert answer.json == {
+        "id": answer.json["id"],
+        "email": "Ana@Example.com",
+        "name": "Ana",
+        "phone": "+491701234567",
+        "roles": ["customer"],
+    }
+    assert answer.headers["Location"] == f"/users/{answer.json['id']}"
+
+
+def test_the_password_is_stored_as_argon2id_with_the_parameters_of_owasp(shop: Shop) -> None:
+    shop.register()
+    assert shop.database.users.find_one({"email": "ana@example.com"})["password_hash"].startswith(
+        "$argon2id$v=19$m=19456,t=2,p=1$"
+    )
+
+
+@pytest.mark.parametrize("email", ["ana@example.com", "ANA@Example.COM", "  ana@example.com ", "ａｎａ@example.com"])
+def test_an_e_mail_address_is_taken_however_it_is_spelled(shop: Shop, email: str) -> None:
+    shop.register("Ana@example.com")
+    answer = shop.register(email)
+    assert (answer.status_code, answer.json["type"]) == (409, "email-taken")
+    assert shop.login(email).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"email": "no address"}, "email"),
+        ({"email": "a@localhost"}, "email"),
+        ({"email": "a@b@example.com"}, "email"),
+        ({"email": "a b@example.com"}, "email"),
+        ({"email": ".a@example.com"}, "email"),
+        ({"email": "a@-example.com"}, "email"),
+        ({"email": "a" * 250 + "@example.com"}, "email"),
+        ({"email": {"$ne": None}}, "email"),
+        ({"email": "a\x00@example.com"}, "email"),
+        ({"email": None}, "email"),
+        ({"password": "short 7"}, "password"),
+        ({"password": "x" * 129}, "password"),
+        ({"password": "Password123"}, "password"),
+        ({"password": "\ud800" * 8}, "password"),
+        ({"password": 12345678}, "password"),
+        ({"phone": "1234567"}, "phone"),
+        ({"phone": "+12"}, "phone"),
+        ({"phone": "+" + "1" * 20}, "phone"),
+        ({"phone": "+49 CALL ME"}, "phone"),
+        ({"name": "  "}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"roles": ["admin"]}, "roles"),
+        ({"id": "chosen"}, "id"),
+        ({"credential_version": 7}, "credential_version"),
+    ],
+)
+def test_invalid_registrations_are_refused_and_store_nothing(shop: Shop, body: dict[str, Any], field: str) -> None:
+    answer = shop.client.post("/register", json={"email": "ana@example.com", "password": PASSWORD, **body})
+    assert (answer.status_code, answer.mimetype) == (422, "application/problem+json")
+    assert [error["field"] for error in answer.json["errors"]] == [field]
+    assert shop.database.users.count_documents({"email": {"$ne": "admin@example.com"}}) == 0
+
+
+@pytest.mark.parametrize("password", ["x7 éä💡 q", "12 34 56", "x" * 128])
+def test_passwords_of_8_to_128_characters_need_no_composition(shop: Shop, password: str) -> None:
+    assert shop.register(password=password).status_code == 201
+    assert shop.login(password=password).status_code == 200
+
+
+def test_a_password_is_the_same_however_its_accents_are_composed(shop: Shop) -> None:
+    shop.register(password="caf\u00e9 au lait")
+    assert shop.login(password="cafe\u0301 au lait").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("email", "password"), [("ana@example.com", "wrong"), ("bob@example.com", PASSWORD), ("?", "")]
+)
+def test_wrong_credentials_are_all_refused_in_the_same_words(shop: Shop, email: str, password: str) -> None:
+    shop.register()
+    answer = shop.login(email, password)
+    assert (answer.status_code, answer.json["detail"]) == (401, "The e-mail address or the password is wrong.")
+
+
+def test_signing_in_renews_a_hash_that_was_made_with_older_parameters(shop: Shop) -> None:
+    shop.register()
+    old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    shop.database.users.update_one({"email": "ana@example.com"}, {"$set": {"password_hash": old}})
+    assert shop.login().status_code == 200
+    assert "m=19456" in shop.database.users.find_one({"email": "ana@example.com"})["password_hash"]
+    assert shop.login().status_code == 200
+
+
+def test_a_profile_is_changed_where_it_is_named_and_cleared_by_null(shop: Shop) -> None:
+    shop.register(name="Ana", phone="+491701234567")
+    headers = shop.signed_in()
+    assert shop.client.patch("/users/me", json={"phone": None}, headers=headers).json["phone"] is None
+    assert shop.client.patch("/users/me", json={}, headers=headers).json["name"] == "Ana"
+    assert shop.client.patch("/users/me", json={"name": "Anna"}, headers=headers).json["name"] == "Anna"
+    me = shop.client.get("/users/me", headers=headers).json
+    assert (me["name"], me["phone"], me["email"]) == ("Anna", None, "ana@example.com")
+
+
+@pytest.mark.parametrize(
+    "body", [{"roles": ["admin"]}, {"email": "b@example.com"}, {"password_hash": "x"}, {"id": "x"}]
+)
+def test_a_profile_does_not_reach_what_is_not_in_it(shop: Shop, body: dict[str, Any]) -> None:
+    shop.register()
+    before = shop.database.users.find_one({"email": "ana@example.com"})
+    assert shop.client.patch("/users/me", json=body, headers=shop.signed_in()).status_code == 422
+    assert shop.database.users.find_one({"email": "ana@example.com"}) == before
+
+
+def test_changing_the_password_ends_every_session_and_the_old_password(shop: Shop) -> None:
+    shop.register()
+    tokens = shop.login().json
+    body = {"current_password": PASSWORD, "new_password": "another long phrase"}
+    answer = shop.client.post("/users/me/password", json=body, headers=shop.signed_in())
+    assert answer.status_code == 204
+    assert shop.refresh(tokens["refresh_token"]).status_code == 401
+    assert shop.login().status_code == 401
+    assert shop.login(password="another long phrase").status_code == 200
+
+
+def test_a_password_is_not_changed_without_the_current_one(shop: Shop) -> None:
+    shop.register()
+    tokens = shop.login().json
+    body = {"current_password": "wrong", "new_password": "another long phrase"}
+    answer = shop.client.post("/users/me/password", json=body, headers=shop.signed_in())
+    assert (answer.status_code, answer.json["type"]) == (403, "wrong-password")
+    assert shop.refresh(tokens["refresh_token"]).status_code == 200
+
+
+def test_a_new_password_may_not_be_a_common_one(shop: Shop) -> None:
+    shop.register()
+    body = {"current_password": PASSWORD, "new_password": "iloveyou123"}
+    answer = shop.client.post("/users/me/password", json=body, headers=shop.signed_in())
+    assert [error["field"] for error in answer.json["errors"]] == ["new_password"]
+
+
+def test_an_administrator_lists_users_newest_first_page_by_page(shop: Shop) -> None:
+    for number in range(5):
+        shop.clock.move(1)
+        shop.register(f"user{number}@example.com")
+    headers, cursor, seen = shop.admin(), None, []
+    while cursor or not seen:
+        page = shop.client.get(
+            "/users", query_string={"limit": 2, **({"cursor": cursor} if cursor else {})}, headers=headers
+        )
+        seen += [item["email"] for item in page.json["items"]]
+        cursor = page.json["next_cursor"]
+    assert seen == [f"user{number}@example.com" for number in (4, 3, 2, 1, 0)] + ["admin@example.com"]
+
+
+@pytest.mark.parametrize("user_id", ["nobody", "a%00b", "$ne", "x" * 500, "%ff"])
+def test_an_unknown_user_is_not_found_whatever_the_text(shop: Shop, user_id: str) -> None:
+    headers = shop.admin()
+    assert shop.client.get(f"/users/{user_id}", headers=headers).status_code == 404
+    assert shop.client.put(f"/users/{user_id}/roles", json={"roles": ["admin"]}, headers=headers).status_code == 404
+
+
+def test_roles_given_by_an_administrator_are_in_the_next_token(shop: Shop) -> None:
+    user_id = shop.register().json["id"]
+    tokens = shop.login().json
+    answer = shop.client.put(f"/users/{user_id}/roles", json={"roles": ["customer", "admin"]}, headers=shop.admin())
+    assert answer.json["roles"] == ["admin", "customer"]
+    renewed = shop.refresh(tokens["refresh_token"]).json
+    headers = {"Authorization": f"Bearer {renewed['access_token']}"}
+    assert shop.client.get("/users", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("roles", [["service"], [], ["owner"], "admin", None, ["admin", "service"]])
+def test_only_the_roles_of_people_can_be_given(shop: Shop, roles: Any) -> None:
+    user_id = shop.register().json["id"]
+    answer = shop.client.put(f"/users/{user_id}/roles", json={"roles": roles}, headers=shop.admin())
+    assert answer.status_code == 422
+    assert shop.database.users.find_one({"_id": user_id})["roles"] == ["customer"]
+
+
+def test_the_last_administrator_stays_one(shop: Shop) -> None:
+    headers = shop.admin()
+    admin_id = shop.client.get("/users/me", headers=headers).json["id"]
+    answer = shop.client.put(f"/users/{admin_id}/roles", json={"roles": ["customer"]}, headers=headers)
+    assert (answer.status_code, answer.json["type"]) == (409, "last-admin")
+    assert "admin" in shop.database.users.find_one({"_id": admin_id})["roles"]
+
+
+def test_an_administrator_can_leave_when_there_is_another(shop: Shop) -> None:
+    headers = shop.admin()
+    admin_id = shop.client.get("/users/me", headers=headers).json["id"]
+    other_id = shop.register().json["id"]
+    shop.client.put(f"/users/{other_id}/roles", json={"roles": ["admin"]}, headers=headers)
+    answer = shop.client.put(f"/users/{admin_id}/roles", json={"roles": ["customer"]}, headers=headers)
+    assert (answer.status_code, answer.json["roles"]) == (200, ["customer"])
+
+
+def test_the_first_administrator_is_not_made_of_somebody_elses_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = make_shop(monkeypatch, admin_email="", admin_password="")
+    user = shop.register("boss@example.com").json
+    shop.app.extensions["accounts"].ensure_admin("Boss@example.com", "the-first-admin")
+    assert shop.database.users.find_one({"_id": user["id"]})["roles"] == ["customer"]
+    assert shop.database.users.count_documents({}) == 1
+
+
+@pytest.mark.parametrize("method_and_path", ["GET /users", "GET /users/x", "PUT /users/x/roles"])
+def test_routes_of_administrators_are_closed_to_customers(shop: Shop, method_and_path: str) -> None:
+    shop.register()
+    method, path = method_and_path.split()
+    assert shop.client.open(path, method=method).status_code == 401
+    assert shop.client.open(path, method=method, headers=shop.signed_in()).status_code == 403

@@ -1,0 +1,61 @@
+"""The settings of user-service."""
+
+import pytest
+
+from chassis.settings import ConfigurationError
+from user_service import config
+
+GOOD = {"MONGO_URL": "mongodb://db/users", "SERVICE_CLIENTS": "order-service:a:long,other:secret-2"}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("ENVIRONMENT", "ADMIN_EMAIL", "ADMIN_PASSWORD", "MONGO_URL", "SERVICE_CLIENTS"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def load(environment: pytest.MonkeyPatch, **variables: str) -> config.Settings:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    return config.load()
+
+
+def test_what_is_missing_is_named(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=r"(?=.*MONGO_URL is not set)(?=.*SERVICE_CLIENTS is not set)"):
+        load(environment)
+
+
+def test_service_clients_are_pairs_of_id_and_secret(environment: pytest.MonkeyPatch) -> None:
+    settings = load(environment, **{**GOOD, "SERVICE_CLIENTS": "order-service:a:longer, other:secret-2,"})
+    assert settings.service_clients == {"order-service": "a:longer", "other": "secret-2"}
+
+
+def test_no_secret_is_in_the_representation(environment: pytest.MonkeyPatch) -> None:
+    settings = load(
+        environment,
+        MONGO_URL="mongodb://u:hidden-1@db/users",
+        SERVICE_CLIENTS="a:hidden-2",
+        ADMIN_EMAIL="a@example.com",
+        ADMIN_PASSWORD="hidden-3",
+    )
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("SERVICE_CLIENTS", "order-service", "SERVICE_CLIENTS must be"),
+        ("SERVICE_CLIENTS", "order-service:short", "SERVICE_CLIENTS must be"),
+        ("SERVICE_CLIENTS", "order-service:demo-secret", "SERVICE_CLIENTS has a demo value"),
+        ("ADMIN_PASSWORD", "admin-password", "ADMIN_PASSWORD has a demo value"),
+        ("ADMIN_PASSWORD", "long-enough", "ADMIN_EMAIL must be"),
+        ("ADMIN_EMAIL", "admin@example.com", "ADMIN_PASSWORD must have 8"),
+        ("ACCESS_TOKEN_SECONDS", "0", "ACCESS_TOKEN_SECONDS must be"),
+        ("REFRESH_TOKEN_DAYS", "1.5", "REFRESH_TOKEN_DAYS must be"),
+        ("REGISTRATIONS_PER_MINUTE", "many", "REGISTRATIONS_PER_MINUTE must be"),
+    ],
+)
+def test_what_is_wrong_is_named(environment: pytest.MonkeyPatch, variable: str, value: str, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        load(environment, **{**GOOD, "SERVICE_CLIENTS": "order-service:long-enough", variable: value})
