@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from typing import Any
+from urllib.parse import quote_plus
 
 import jwt
 import requests
@@ -76,7 +77,7 @@ class ServiceToken:
 
     def __init__(self, url: str, client_id: str, client_secret: str, *, timeout: float = 1) -> None:
         self._url = url
-        self._credentials = (client_id, client_secret)
+        self._credentials = (quote_plus(client_id), quote_plus(client_secret))  # RFC 6749, section 2.3.1
         self._timeout = timeout
         self._fetching = threading.Lock()
         self._token = ""
