@@ -1,24 +1,30 @@
 """Prepare MongoDB and RabbitMQ for the services: users with least rights, and the topology.
 
-Run as `python -m deploy.provision`. Safe to run again at any time, and by several at once: every step sets a state rather than changing one. The users
-and passwords are those of the URLs that the services will use.
+Run as `python -m deploy.provision`. Safe to run again at any time, and by several at once: every step sets a state
+rather than changing one. The users and passwords are those of the URLs that the services will use.
 """
 
 import os
+from collections.abc import Mapping
 
 from deploy import broker, database
 from deploy.settings import Settings
 
 
-def main() -> None:
-    """Provision the servers that the environment names."""
-    settings = Settings.from_environment(os.environ)
+def provision(variables: Mapping[str, str]) -> None:
+    """Provision the servers that the variables name."""
+    settings = Settings.from_environment(variables)
     database.provision(settings.mongo_url, settings.databases, settings.deadline)
     broker.declare_topology(settings.rabbitmq_url, settings.deadline)
     management = broker.Management(settings.management_url, settings.rabbitmq_url)
     management.wait(settings.deadline)
     broker.provision(management, settings.order_service, settings.notification_service)
     broker.provision_dashboard(management, settings.dashboard)
+
+
+def main() -> None:
+    """Provision the servers that the environment names, and say so."""
+    provision(os.environ)
     print("MongoDB and RabbitMQ are provisioned.")  # noqa: T201
 
 

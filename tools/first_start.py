@@ -19,11 +19,15 @@ SECONDS_TO_START = 30.0
 
 
 def main() -> None:
+    """Prepare the server that the command line describes."""
+    prepare(MongoServer.choose(Path(sys.argv[1]), int(sys.argv[2])), os.environ["MONGO_PASSWORD"])
+
+
+def prepare(server: MongoServer, password: str) -> None:
     """Start the server open, make the administrator, and stop it again."""
-    server = MongoServer.choose(Path(sys.argv[1]), int(sys.argv[2]))
     process = subprocess.Popen(server.command(secured=False))
     try:
-        create_administrator(server, os.environ["MONGO_PASSWORD"])
+        create_administrator(server, password)
     finally:
         process.terminate()
         process.wait()

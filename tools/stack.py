@@ -31,6 +31,8 @@ class Stack:
         self.ports = dict(numbers)
         self.urls = blueprint.service_urls(self.ports)
         self._options = options or Options()
+        self._starting = False
+        self._supervisord: subprocess.Popen[bytes] | None = None
 
     def up(self, *, fresh: bool = False, owned: bool = False) -> bool:
         """Start everything and wait until it is ready; False if it was running before.
@@ -46,20 +48,26 @@ class Stack:
             supervision.stop(self.state)
             if fresh:
                 blueprint.remove_data(self.state)
+            self._starting = True
             try:
                 self._start(owned)
             except BaseException:
                 self.down()
                 raise
+            finally:
+                self._starting = False
         return True
 
     def down(self) -> bool:
         """Stop everything, whatever state it is in; False if nothing was running."""
-        return supervision.stop(self.state)
+        stopped = supervision.stop(self.state)
+        self._reap()
+        return stopped
 
     def destroy(self) -> None:
         """Kill everything and remove the state directory: the quick end of a stack that served a test."""
         supervision.kill(self.state)
+        self._reap()
         shutil.rmtree(self.state, ignore_errors=True)
 
     def is_running(self) -> bool:
@@ -109,7 +117,8 @@ class Stack:
         names = self.services()
         deadline = time.monotonic() + seconds
         while missing := readiness.missing(self.state, self.urls, names):
-            readiness.check_starts(self.state, missing)
+            if self._starting:
+                readiness.check_starts(self.state, missing)
             if supervision.is_stopping(self.state):
                 raise StackError("The stack was stopped meanwhile.")
             if time.monotonic() > deadline:
@@ -124,9 +133,15 @@ class Stack:
         plan.write_configuration()
         secret_store.write_private(self.state / "admin.env", blueprint.administrators(plan))
         self._write_programs(plan, owned)
-        supervision.start(self.state)
+        self._supervisord = supervision.start(self.state)
         self._prepare(plan)
         self.wait_until_ready()
+
+    def _reap(self) -> None:
+        """Let the system forget the supervisord that this process has started, and that has ended now."""
+        if self._supervisord:
+            self._supervisord.wait()
+            self._supervisord = None
 
     def _make_folders(self) -> None:
         for folder in ("data", "logs", "run"):

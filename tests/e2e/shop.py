@@ -1,0 +1,47 @@
+"""Where the end-to-end tests find the shop."""
+
+import os
+from dataclasses import dataclass
+
+from tools import programs
+from tools.stack import Stack
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A running shop. `stack` is there when it runs on this machine, so that a test may kill parts of it."""
+
+    product_url: str
+    user_url: str
+    order_url: str
+    notification_url: str
+    admin_email: str
+    admin_password: str
+    stack: Stack | None = None
+
+    @classmethod
+    def from_environment(cls) -> "Shop | None":
+        """Return the shop that the environment names, if it names one."""
+        if "SHOP_USER_URL" not in os.environ:
+            return None
+        return cls(
+            product_url=os.environ["SHOP_PRODUCT_URL"],
+            user_url=os.environ["SHOP_USER_URL"],
+            order_url=os.environ["SHOP_ORDER_URL"],
+            notification_url=os.environ["SHOP_NOTIFICATION_URL"],
+            admin_email=os.environ["SHOP_ADMIN_EMAIL"],
+            admin_password=os.environ["SHOP_ADMIN_PASSWORD"],
+        )
+
+    @classmethod
+    def of(cls, stack: Stack) -> "Shop":
+        """Return the shop that a stack runs."""
+        return cls(
+            product_url=stack.urls["product-service"],
+            user_url=stack.urls["user-service"],
+            order_url=stack.urls["order-service"],
+            notification_url=stack.urls["notification-service"],
+            admin_email=programs.ADMIN_EMAIL,
+            admin_password=programs.ADMIN_PASSWORD,
+            stack=stack,
+        )

@@ -1,0 +1,60 @@
+"""Real servers for the integration tests, started once for all of them, and fresh surroundings for each test."""
+
+import uuid
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pymongo
+import pytest
+import requests
+
+from deploy import broker, database
+from tools import throwaway
+from tools.mongodb import MongoServer
+from tools.rabbitmq import RabbitServer
+
+SECONDS_TO_START = 60.0
+RETRY_DELAY_MS = 100
+
+
+@pytest.fixture(scope="session")
+def mongo_server() -> Iterator[MongoServer]:
+    """A MongoDB server without access control, with transactions."""
+    with throwaway.mongodb() as server:
+        database.require_primary(server.url(), SECONDS_TO_START)
+        yield server
+
+
+@pytest.fixture
+def mongo_url(mongo_server: MongoServer) -> Iterator[str]:
+    """The URL of an empty database, which is dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield mongo_server.url(database=name)
+    with pymongo.MongoClient[dict[str, object]](mongo_server.url()) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitServer]:
+    """A RabbitMQ server; `url` is its administrator's."""
+    with throwaway.rabbitmq() as server:
+        broker.Management(server.management_url, server.url).wait(SECONDS_TO_START)
+        yield server
+
+
+@pytest.fixture
+def vhost_url(rabbitmq: RabbitServer) -> Iterator[str]:
+    """The administrator's URL of an empty virtual host, which is deleted afterwards."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    resource = f"{rabbitmq.management_url}/api/vhosts/{name}"
+    administrator = (urlsplit(rabbitmq.url).username or "", rabbitmq.password)
+    requests.put(resource, auth=administrator, json={}, timeout=10).raise_for_status()
+    yield f"{rabbitmq.url.rpartition('/')[0]}/{name}"
+    requests.delete(resource, auth=administrator, timeout=10).raise_for_status()
+
+
+@pytest.fixture
+def broker_url(vhost_url: str, request: pytest.FixtureRequest) -> str:
+    """The administrator's URL of a virtual host with the topology; an indirect parameter sets the retry delays (ms)."""
+    broker.declare_topology(vhost_url, SECONDS_TO_START, milliseconds=getattr(request, "param", RETRY_DELAY_MS))
+    return vhost_url

@@ -1,0 +1,69 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools import ports, processes
+
+IGNORES_SIGTERM = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the stack `tmp_path` that does not end when it is asked to."""
+    environment = {**os.environ, **processes.marks(tmp_path, "web")}
+    command = [sys.executable, "-c", IGNORES_SIGTERM]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_finds_the_processes_of_one_stack_and_program(tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+    assert processes.find(tmp_path) == processes.find(tmp_path, "web") == [child.pid]
+    assert processes.find(tmp_path, "another") == processes.find(tmp_path.parent) == []
+
+
+def test_kills_what_does_not_end_politely(tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+    processes.end(lambda: processes.find(tmp_path), grace=0.2)
+    assert child.wait(timeout=5) == -signal.SIGKILL
+
+
+def test_kills_a_frozen_process_without_waiting_for_it(tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+    child.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    processes.end(lambda: processes.find(tmp_path), grace=30)
+    assert time.monotonic() - started < 10
+    assert child.wait(timeout=5) == -signal.SIGKILL
+
+
+def test_an_identity_outlives_no_process(child: subprocess.Popen[bytes]) -> None:
+    identity = processes.identity(child.pid)
+    assert processes.lives(identity)
+    assert not processes.lives(f"{child.pid}:1")
+    child.kill()
+    child.wait()
+    assert not processes.lives(identity)
+
+
+def test_names_who_holds_a_port() -> None:
+    (port,) = ports.free_ports(1)
+    listen = f"import socket; s = socket.create_server(('127.0.0.1', {port})); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", listen], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        assert not ports.is_free(port)
+        assert ports.holder(port).startswith(f"pid {process.pid}: {sys.executable} -c import socket")
+    assert ports.is_free(port)
+
+
+def test_free_ports_are_all_different_and_below_those_of_outgoing_connections() -> None:
+    found = ports.free_ports(20)
+    assert len(set(found)) == 20
+    assert max(found) < 32768

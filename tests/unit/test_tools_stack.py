@@ -1,0 +1,101 @@
+import threading
+import time
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from tools import blueprint, launch, readiness, secret_store, supervision
+from tools.blueprint import PORTS, Blueprint, Options
+from tools.readiness import StackError
+
+ELSEWHERE = Options(
+    mongo_url="mongodb://root:pw@db.example:27018/admin?authSource=admin&replicaSet=rs1",
+    rabbitmq_url="amqp://root:pw@mq.example:5673/shop",
+    extra={"order-worker": {"LOG_LEVEL": "DEBUG"}},
+    replicas={"order-worker": 2},
+)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Blueprint:
+    return Blueprint(tmp_path, PORTS, secret_store.load(tmp_path / "secrets.json"), ELSEWHERE)
+
+
+def test_services_get_accounts_of_their_own_on_the_administrators_servers(plan: Blueprint, tmp_path: Path) -> None:
+    password = secret_store.load(tmp_path / "secrets.json")["order_service"]
+    mongo_url = f"mongodb://order_service:{password}@db.example:27018/order_service?replicaSet=rs1"
+    assert plan.service_mongo_url("order_service") == mongo_url
+    assert plan.service_rabbitmq_url("order_service") == f"amqp://order_service:{password}@mq.example:5673/shop"
+
+
+def test_servers_that_are_given_are_not_started_nor_are_their_ports_needed(plan: Blueprint) -> None:
+    assert plan.server_programs() == []
+    assert {"mongodb", "rabbitmq", "rabbitmq-management"}.isdisjoint(plan.ports_to_bind())
+
+
+def test_extra_settings_reach_every_replica_of_their_program_only(plan: Blueprint) -> None:
+    levels = {program.name: program.environment.get("LOG_LEVEL") for program in plan.service_programs()}
+    assert levels.pop("order-worker") == levels.pop("order-worker-2") == "DEBUG"
+    assert set(levels.values()) == {None}
+
+
+def test_every_command_line_names_its_package(plan: Blueprint) -> None:
+    commands = {program.name: program.command[-1] for program in plan.service_programs()}
+    assert commands["order-service"] == "order_service:create_app()"
+    assert commands["order-worker"] == "order_service.worker"
+    assert commands["notification-consumer"] == "notification_service.consumer"
+
+
+def test_secrets_stay_and_are_private(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    assert secret_store.load(path) == secret_store.load(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_supervisord_understands_a_path_with_spaces_and_percent_signs(tmp_path: Path) -> None:
+    state = tmp_path / "100% of it"
+    state.mkdir()
+    supervision.write_configuration(state, {"servers": [], "services": ["web"]})
+    parser = ConfigParser()
+    parser.read(state / "supervisord.conf")
+    assert parser["program:web"]["stdout_logfile"] == f"{state}/logs/web.log"
+    assert parser.sections() == ["supervisord", "program:web", "group:services"]
+
+
+def test_starts_of_a_program_are_a_second_apart(tmp_path: Path) -> None:
+    started = time.monotonic()
+    launch.count_start(tmp_path / "web.starts")
+    launch.count_start(tmp_path / "web.starts")
+    assert 0.8 < time.monotonic() - started < 3
+    assert (tmp_path / "web.starts").read_text() == ".."
+
+
+def test_a_program_waits_for_what_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "web.held").touch()
+    waiting = threading.Thread(target=launch.wait_while_held, args=(tmp_path, "web", "run/provisioned"), daemon=True)
+    waiting.start()
+    (tmp_path / "run" / "provisioned").touch()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    (tmp_path / "run" / "web.held").unlink()
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+def test_a_program_that_ends_again_and_again_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:
+    for folder in ("run", "logs"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "logs" / "web.log").write_text("MONGO_URL is not set\n")
+    (tmp_path / "run" / "web.starts").write_text("...")
+    readiness.check_starts(tmp_path, ["web"])
+    (tmp_path / "run" / "web.starts").write_text(".....")
+    with pytest.raises(StackError, match=r"web cannot start.(.|\n)*MONGO_URL is not set"):
+        readiness.check_starts(tmp_path, ["web"])
+
+
+def test_ports_of_ones_own_are_not_the_well_known_ones() -> None:
+    chosen = blueprint.free_ports()
+    assert chosen.keys() == PORTS.keys()
+    assert set(chosen.values()).isdisjoint(PORTS.values())

@@ -1,0 +1,70 @@
+"""Single servers for tests: on free ports, with a data directory that goes away with them."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools import first_start, packages, ports, processes, programs
+from tools.mongodb import ADMINISTRATOR, MongoServer
+from tools.rabbitmq import RabbitServer
+
+PASSWORD = "secret"  # noqa: S105 (of a server that nobody else reaches)
+
+
+@contextmanager
+def mongodb() -> Iterator[MongoServer]:
+    """Run a MongoDB server without access control; it may still be starting."""
+    with _directory() as home:
+        server = MongoServer.choose(home, ports.free_ports(1)[0])
+        server.write_configuration("unused")
+        with _running("mongodb", server.command(secured=False), {}, home):
+            yield server
+
+
+@contextmanager
+def secured_mongodb(password: str) -> Iterator[str]:
+    """Run a MongoDB server with access control; yields its administrator's URL."""
+    with _directory() as home:
+        server = MongoServer.choose(home, ports.free_ports(1)[0])
+        server.write_configuration("c2hvcA==")
+        first_start.prepare(server, password)
+        with _running("mongodb", server.command(secured=True), {}, home):
+            yield server.url(ADMINISTRATOR, password, "admin")
+
+
+@contextmanager
+def rabbitmq() -> Iterator[RabbitServer]:
+    """Run a RabbitMQ server with its management API; it may still be starting."""
+    with _directory() as home:
+        amqp, management, epmd, distribution = ports.free_ports(4)
+        program = packages.rabbitmq_server()
+        server = RabbitServer(home / "rabbitmq", program, amqp, management, epmd, distribution, PASSWORD)
+        server.write_configuration()
+        with _running("rabbitmq", (str(server.program),), server.environment(), home):
+            yield server
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    home = Path(tempfile.mkdtemp(prefix="shop-"))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _running(name: str, command: Sequence[str], environment: Mapping[str, str], home: Path) -> Iterator[None]:
+    """Run a server until the end of the block; where `setpriv` is there, it dies with this process at the latest."""
+    variables = {**programs.inherited(), **environment, **processes.marks(home, name)}
+    leash = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+    with (home / f"{name}.log").open("wb") as log:
+        server = subprocess.Popen([*leash, *command], env=variables, stdout=log, stderr=log, start_new_session=True)
+    try:
+        yield
+    finally:
+        processes.end(lambda: processes.find(home), grace=0)
+        server.wait()
