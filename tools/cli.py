@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from tools import checks, lock, up
+from tools import audit, checks, lock, up
+from tools.chaos import run as chaos
 
 Command = Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]
 
@@ -14,6 +15,8 @@ COMMANDS: dict[str, Command] = {
     "status": up.define_status,
     "logs": up.define_logs,
     "test": checks.define_test,
+    "chaos": chaos.define,
+    "audit": audit.define,
     "lock": lock.define_lock,
 }
 

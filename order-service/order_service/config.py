@@ -74,3 +74,11 @@ def load_worker() -> WorkerSettings:
     )
     environment.check()
     return settings
+
+
+def load_mongo_url() -> str:
+    """Read only the URL of the database, for commands that need nothing else."""
+    environment = Environment(os.environ)
+    url = environment.secret("MONGO_URL")
+    environment.check()
+    return url

@@ -4,6 +4,7 @@ Every change is a compare-and-set in one write and safe to run twice. `due` is a
 has something to do: to undo a pending order, to publish its outbox, to release its stock.
 """
 
+import hashlib
 import uuid
 from collections.abc import Iterable
 from dataclasses import replace
@@ -140,6 +141,11 @@ class OrderStore:
             return _order(ours) if ours else None
         return self.find(order.id)
 
+    def facts(self) -> list[Document]:
+        """Return what an audit compares: every order with its state, its lines and what is still due."""
+        now = self._clock()
+        return [_fact(document, now) for document in self._orders.find({})]
+
     def due(self, limit: int) -> list[Order]:
         """Return orders for which something is due now."""
         return [_order(document) for document in self._orders.find({"due": {"$lte": self._clock()}}).limit(limit)]
@@ -214,3 +220,19 @@ def _order(document: Document) -> Order:
         created_at=document["created_at"],
         updated_at=document["updated_at"],
     )
+
+
+def _fact(document: Document, now: datetime) -> Document:
+    order, key = _order(document), document.get("idempotency_key")
+    return {
+        "kind": "order",
+        "id": order.id,
+        "user": order.user.id,
+        "has_phone": order.user.phone is not None,
+        "status": order.status,
+        "key": hashlib.sha256(key.encode()).hexdigest() if key else None,
+        "lines": sorted([line.product_id, line.quantity] for line in order.lines),
+        "outbox": [event["id"] for event in order.outbox],
+        "release": order.release,
+        "age": (now - order.updated_at).total_seconds(),
+    }

@@ -1,5 +1,6 @@
 """Reservations in MongoDB, and the stock they move."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -56,6 +57,17 @@ class ReservationStore:
         sort = [("created_at", ASCENDING, datetime), ("_id", ASCENDING, str)]
         page = find_page(self._reservations, conditions, sort, limit=limit, cursor=cursor, feed=True)
         return Page([_reservation(document) for document in page.items], page.next_cursor)
+
+    def facts(self) -> list[Document]:
+        """Return what an audit compares, as of one moment: products with stock, received and held; reservations."""
+
+        def read(session: ClientSession) -> list[Document]:
+            reservations = list(self._reservations.find({}, session=session))
+            products = list(self._products.find({}, {"stock": True, "received": True}, session=session))
+            return _facts(products, reservations, self._clock())
+
+        with self._database.client.start_session() as session:
+            return session.with_transaction(read)
 
     def _take(self, order_id: str, asked: tuple[Line, ...], session: ClientSession) -> Reservation:
         products = self._found([line.product_id for line in asked], session)
@@ -115,6 +127,29 @@ class ReservationStore:
             "lines": [vars(line) for line in lines],
             "created_at": self._clock(),
         }
+
+
+def _facts(products: list[Document], reservations: list[Document], now: datetime) -> list[Document]:
+    held: Counter[str] = Counter()
+    for reservation in reservations:
+        if reservation["state"] == HELD:
+            held.update({line["product_id"]: line["quantity"] for line in reservation["lines"]})
+    return [
+        *(
+            {"kind": "product", "id": p["_id"], "stock": p["stock"], "received": p["received"], "held": held[p["_id"]]}
+            for p in products
+        ),
+        *(
+            {
+                "kind": "reservation",
+                "order_id": r["_id"],
+                "state": r["state"],
+                "lines": sorted([line["product_id"], line["quantity"]] for line in r["lines"]),
+                "age": (now - r["created_at"]).total_seconds(),
+            }
+            for r in reservations
+        ),
+    ]
 
 
 def _shortage(line: Line, product: Document | None) -> Shortage | None:

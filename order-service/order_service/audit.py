@@ -1,0 +1,15 @@
+"""What order-service knows about its orders: `python -m order_service.audit`, see `chassis.facts`."""
+
+from chassis import facts, mongo
+from order_service import config
+from order_service.store import OrderStore
+
+
+def main() -> None:
+    """Print each order with its state, its lines and what is still due."""
+    database = mongo.connect(config.load_mongo_url(), "order-audit", timeout=60)
+    facts.write(OrderStore(database, mongo.DatabaseClock(database)).facts())
+
+
+if __name__ == "__main__":
+    main()

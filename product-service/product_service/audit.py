@@ -1,0 +1,15 @@
+"""What product-service knows about its stock: `python -m product_service.audit`, see `chassis.facts`."""
+
+from chassis import facts, mongo
+from product_service import config
+from product_service.store import ReservationStore
+
+
+def main() -> None:
+    """Print each product with its stock, what was received and what is held, and each reservation."""
+    database = mongo.connect(config.load_mongo_url(), "product-audit", timeout=60)
+    facts.write(ReservationStore(database, mongo.DatabaseClock(database)).facts())
+
+
+if __name__ == "__main__":
+    main()
