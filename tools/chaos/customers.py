@@ -102,9 +102,8 @@ class Customer(threading.Thread):
         """Repeat a request until it is answered for good; return the answer, None if patience ran out."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            answer = self._try(
-                what, lambda: self._shop.call("order-service", method, path, headers=headers, **arguments)
-            )
+            send = partial(self._shop.call, "order-service", method, path, headers=headers, **arguments)
+            answer = self._try(what, send)
             if answer is None or answer.status_code in (429, 503) or _in_progress(answer):
                 time.sleep(self._random.uniform(0.1, 0.5))
             elif answer.status_code == 401:
