@@ -75,3 +75,11 @@ class Environment:
             self._complaints.append(f"{name} must be {meaning}, not {raw!r}")
             return default
         return value
+
+
+def one_secret(variables: Mapping[str, str], name: str) -> str:
+    """Return a single secret, for commands that need nothing else. Raises ConfigurationError."""
+    environment = Environment(variables)
+    value = environment.secret(name)
+    environment.check()
+    return value

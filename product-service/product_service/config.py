@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from chassis.settings import Environment
+from chassis.settings import Environment, one_secret
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,4 @@ def load() -> Settings:
 
 def load_mongo_url() -> str:
     """Read only the URL of the database, for commands that need nothing else."""
-    environment = Environment(os.environ)
-    url = environment.secret("MONGO_URL")
-    environment.check()
-    return url
+    return one_secret(os.environ, "MONGO_URL")

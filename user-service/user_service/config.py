@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
-from chassis.settings import Environment
+from chassis.settings import Environment, one_secret
 from user_service.passwords import LONGEST, SHORTEST
 
 SHORTEST_CLIENT_SECRET = 8
@@ -50,6 +50,11 @@ def load() -> Settings:
         _check_admin(environment, settings)
     environment.check()
     return settings
+
+
+def load_mongo_url() -> str:
+    """Read only the URL of the database, for commands that need nothing else."""
+    return one_secret(os.environ, "MONGO_URL")
 
 
 def _check_admin(environment: Environment, settings: Settings) -> None:

@@ -43,6 +43,13 @@ class UserStore:
         page = find_page(self._users, {}, sort, limit=limit, cursor=cursor)
         return Page([_user(document) for document in page.items], page.next_cursor)
 
+    def facts(self) -> list[Document]:
+        """Return what an audit looks at: every account's roles, and how its password is kept."""
+        return [
+            {"kind": "user", "id": d["_id"], "roles": d["roles"], "hash": d["password_hash"].split("$")[1]}
+            for d in self._users.find({}, {"roles": True, "password_hash": True})
+        ]
+
     def set_profile(self, user_id: str, changes: Mapping[str, str | None]) -> None:
         """Set name or phone."""
         self._users.update_one({"_id": user_id}, {"$set": dict(changes)})
