@@ -47,6 +47,12 @@ def test_spelling_the_e_mail_address_otherwise_is_no_way_around_the_limit(shop: 
     assert shop.login().status_code == 429
 
 
+def test_no_e_mail_address_can_be_made_up_that_counts_against_somebody_else(shop: Shop) -> None:
+    for separator in ("\n", "', '", ","):
+        fail(shop, 5, f"ana@example.com{separator}192.0.2.1", "203.0.113.1")
+    assert shop.login().status_code == 200
+
+
 def test_another_account_and_another_address_are_not_held_up(shop: Shop) -> None:
     shop.register("bob@example.com")
     fail(shop, 11)

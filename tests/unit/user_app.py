@@ -1,6 +1,8 @@
 """user-service for unit tests: its real wiring on mongomock, with a clock that tests move."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import mongomock
@@ -12,6 +14,8 @@ from werkzeug.test import TestResponse
 from chassis import mongo
 from user_service import create_app
 from user_service.config import Settings
+from user_service.keys import SigningKey, new_key
+from user_service.store import KeyStore
 
 PASSWORD = "a long enough phrase"
 SETTINGS: dict[str, Any] = {
@@ -68,9 +72,16 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+@cache
+def a_key() -> SigningKey:
+    """Return a key for all tests, since making one takes long."""
+    return new_key(1, datetime.now(UTC))
+
+
 def make_shop(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Shop:
     database = mongomock.MongoClient(tz_aware=True).users
     clock = FakeClock()
+    KeyStore(database).add(replace(a_key(), signs_from=clock()))
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
     monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
     return Shop(create_app(Settings(**{**SETTINGS, **settings})), database, clock)

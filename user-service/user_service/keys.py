@@ -84,7 +84,7 @@ class Keyring:
     def prepare(self) -> None:
         """Make the first key if there is none. Of several processes that do so at once, one makes it."""
         if not self._store.find_all():
-            self._store.add(_new_key(1, self._clock()))
+            self._store.add(new_key(1, self._clock()))
 
     def current(self) -> SigningKey:
         """Return the key that signs now."""
@@ -115,7 +115,7 @@ class Keyring:
                 "An earlier rotation has not ended. A key that has leaked is revoked with --revoke-now."
             )
         wait = timedelta() if revoke_now else timedelta(seconds=JWKS_SECONDS + CACHE_SECONDS)
-        key = _new_key(max((key.sequence for key in keys), default=0) + 1, now + wait)
+        key = new_key(max((key.sequence for key in keys), default=0) + 1, now + wait)
         if not self._store.add(key):
             raise RotationUnderWay("Another process is rotating the keys at this moment.")
         kept = (key,) if revoke_now else (*self._published(keys), key)
@@ -146,7 +146,8 @@ class Keyring:
         return self._copy
 
 
-def _new_key(sequence: int, signs_from: datetime) -> SigningKey:
+def new_key(sequence: int, signs_from: datetime) -> SigningKey:
+    """Make a key."""
     private_key = generate_private_key(public_exponent=65537, key_size=2048)
     pem = private_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

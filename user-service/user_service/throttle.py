@@ -139,5 +139,5 @@ def _network(address: str | None) -> str:
 
 
 def _key(*parts: str) -> str:
-    """Return a key that shows neither the account nor the address."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    """Return a key that shows neither the account nor the address. `repr` keeps the parts apart."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
