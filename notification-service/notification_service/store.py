@@ -1,0 +1,101 @@
+"""MongoDB of notification-service: one document per event and channel, each change a compare-and-set, safe to repeat.
+
+`pending -> sending -> sent | failed`. Who sends holds a claim, which ends with its lease, by the database's clock.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+from pymongo.operations import IndexModel
+
+from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, guarded
+from chassis.paging import Page
+from notification_service.model import FAILED, PENDING, SENDING, SENT, Notification, Recorded
+
+DUPLICATE_KEY = 11000
+
+_NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
+
+
+@guarded
+class NotificationStore:
+    """The history of notifications, for the web service and the consumer. `lease` is in seconds."""
+
+    def __init__(self, database: Database[Document], clock: DatabaseClock, *, lease: float = 60.0) -> None:
+        self._database = database
+        self._notifications = database.notifications
+        self._clock = clock
+        self._lease = timedelta(seconds=lease)
+
+    def prepare(self) -> None:
+        """Make the indexes."""
+        newest = [(field, way) for field, way, _ in _NEWEST_FIRST]
+        self._notifications.create_indexes([IndexModel(newest), IndexModel([("user_id", ASCENDING), *newest])])
+
+    def ping(self) -> None:
+        """Return if the database answers."""
+        self._database.command("ping")
+
+    def page(self, user_id: str | None, *, limit: int, cursor: str | None) -> Page[Recorded]:
+        """Return a page of a user's notifications, or of everybody's, newest first."""
+        conditions = {} if user_id is None else {"user_id": user_id}
+        page = find_page(self._notifications, conditions, _NEWEST_FIRST, limit=limit, cursor=cursor)
+        return Page([_recorded(document) for document in page.items], page.next_cursor)
+
+    def facts(self) -> list[Document]:
+        """Return what an audit compares: every notification's event, channel, state and whose it is."""
+        names = ("event_id", "channel", "status", "order_id", "user_id")
+        found = self._notifications.find({}, dict.fromkeys(names, True))
+        return [{"kind": "notification", "id": d["_id"], **{name: d[name] for name in names}} for d in found]
+
+    def add(self, notifications: Iterable[Notification]) -> None:
+        """Insert notifications as pending; those that are there already stay as they are."""
+        now = self._clock()
+        documents = [_document(notification, now) for notification in notifications]
+        try:
+            self._notifications.insert_many(documents, ordered=False)
+        except BulkWriteError as exc:
+            if any(error["code"] != DUPLICATE_KEY for error in exc.details["writeErrors"]):
+                raise
+
+    def claim(self, notification_id: str, claim: str) -> bool:
+        """Take a notification that is not sent, for the time of the lease; False if it is sent or another has it."""
+        now = self._clock()
+        free = [{"status": {"$in": [PENDING, FAILED]}}, {"status": SENDING, "lease_until": {"$lte": now}}]
+        state = {"status": SENDING, "claim": claim, "lease_until": now + self._lease}
+        change = {"$set": state, "$inc": {"attempts": 1}}
+        if self._notifications.update_one({"_id": notification_id, "$or": free}, change).matched_count:
+            return True
+        ours = {"_id": notification_id, "status": SENDING, "claim": claim}  # the reply to a first run was lost
+        return self._notifications.find_one(ours, {"_id": True}) is not None
+
+    def is_sent(self, notification_id: str) -> bool:
+        """Tell whether a notification was sent."""
+        return self._notifications.find_one({"_id": notification_id, "status": SENT}, {"_id": True}) is not None
+
+    def mark_sent(self, notification_id: str) -> None:
+        """Note that a notification was sent. That is a fact, whoever has the claim now."""
+        self._notifications.update_one({"_id": notification_id}, _settled(SENT, None))
+
+    def mark_failed(self, notification_id: str, claim: str, error: str) -> None:
+        """Note why a notification was not sent, unless another one has claimed it since."""
+        ours = {"_id": notification_id, "status": SENDING, "claim": claim}
+        self._notifications.update_one(ours, _settled(FAILED, error))
+
+
+def _settled(status: str, error: str | None) -> Document:
+    return {"$set": {"status": status, "error": error}, "$unset": {"claim": "", "lease_until": ""}}
+
+
+def _document(notification: Notification, now: datetime) -> Document:
+    state = {"status": PENDING, "attempts": 0, "error": None, "created_at": now}
+    return {"_id": notification.id, **vars(notification), **state}
+
+
+def _recorded(document: Document) -> Recorded:
+    return Recorded(id=document["_id"], **{name: document[name] for name in _SHOWN})
+
+
+_SHOWN = [name for name in Recorded.__dataclass_fields__ if name != "id"]
