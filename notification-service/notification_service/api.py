@@ -1,0 +1,33 @@
+"""The routes of notification-service: parse, call, present."""
+
+from typing import cast
+
+from flask import Response, current_app, jsonify
+from flask_openapi3 import APIBlueprint
+
+from chassis.auth import ADMIN, CUSTOMER, caller, requires
+from chassis.errors import Forbidden
+from chassis.schemas import present
+from notification_service.notifications import History
+from notification_service.schemas import NotificationList, NotificationQuery
+
+api = APIBlueprint("notifications", __name__)
+
+
+@api.get("/notifications", responses={200: NotificationList})
+@requires(CUSTOMER, ADMIN)
+def list_notifications(query: NotificationQuery) -> Response:
+    """List your notifications, newest first; an administrator lists everybody's."""
+    page = _history().page(_listed_owner(query.user_id), limit=query.limit, cursor=query.cursor)
+    return jsonify(present(NotificationList, page))
+
+
+def _history() -> History:
+    return cast(History, current_app.extensions["history"])
+
+
+def _listed_owner(user_id: str | None) -> str | None:
+    user = caller()
+    if user_id not in (None, user.id) and not user.is_admin:
+        raise Forbidden("Only an administrator may list other users' notifications.")
+    return user_id if user.is_admin else user.id

@@ -1,0 +1,102 @@
+"""The settings of notification-service, its consumer and its dead-letter command, from their environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import chassis
+from chassis.settings import Environment, one_secret
+from notification_service.smtp import SmtpServer
+
+TOPOLOGY_FILE = Path(chassis.__file__).resolve().parent.parent / "contracts" / "topology.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What notification-service can be told."""
+
+    mongo_url: str
+    jwks_url: str
+    jwt_issuer: str = "user-service"
+    jwt_audience: str = "shop"
+    log_level: str = "INFO"
+    trusted_proxies: int = 0
+
+
+@dataclass(frozen=True)
+class ConsumerSettings:
+    """What the consumer can be told. Without `smtp`, e-mail is simulated. A claim is held for `lease` seconds."""
+
+    mongo_url: str
+    rabbitmq_url: str
+    smtp: SmtpServer | None = None
+    mail_from: str = "shop@example.com"
+    log_level: str = "INFO"
+    heartbeat_file: str = ""
+    threads: int = 4
+    prefetch: int = 16
+    lease: float = 60.0
+    topology_file: Path = TOPOLOGY_FILE
+
+
+@dataclass(frozen=True)
+class DeadLetterSettings:
+    """What the dead-letter command can be told."""
+
+    rabbitmq_url: str
+
+
+def load() -> Settings:
+    """Read the settings of the web service; stops the process and names what is missing or wrong."""
+    environment = Environment(os.environ)
+    settings = Settings(
+        mongo_url=environment.secret("MONGO_URL"),
+        jwks_url=environment.text("JWKS_URL"),
+        jwt_issuer=environment.text("JWT_ISSUER", Settings.jwt_issuer),
+        jwt_audience=environment.text("JWT_AUDIENCE", Settings.jwt_audience),
+        log_level=environment.text("LOG_LEVEL", Settings.log_level),
+        trusted_proxies=environment.number("TRUSTED_PROXIES", Settings.trusted_proxies),
+    )
+    environment.check()
+    return settings
+
+
+def load_mongo_url() -> str:
+    """Read only the URL of the database, for commands that need nothing else."""
+    return one_secret(os.environ, "MONGO_URL")
+
+
+def load_consumer() -> ConsumerSettings:
+    """Read the settings of the consumer; stops the process and names what is missing or wrong."""
+    environment = Environment(os.environ)
+    settings = ConsumerSettings(
+        mongo_url=environment.secret("MONGO_URL"),
+        rabbitmq_url=environment.secret("RABBITMQ_URL"),
+        smtp=_smtp(environment),
+        mail_from=environment.text("MAIL_FROM", ConsumerSettings.mail_from),
+        log_level=environment.text("LOG_LEVEL", ConsumerSettings.log_level),
+        heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
+        threads=environment.number("CONSUMER_THREADS", ConsumerSettings.threads, at_least=1),
+        prefetch=environment.number("PREFETCH", ConsumerSettings.prefetch, at_least=1),
+        lease=environment.seconds("LEASE_SECONDS", ConsumerSettings.lease),
+        topology_file=Path(environment.text("TOPOLOGY_FILE", str(TOPOLOGY_FILE))),
+    )
+    environment.check()
+    return settings
+
+
+def load_dead_letters() -> DeadLetterSettings:
+    """Read the settings of the dead-letter command; stops the process and names what is missing or wrong."""
+    environment = Environment(os.environ)
+    settings = DeadLetterSettings(rabbitmq_url=environment.secret("RABBITMQ_URL"))
+    environment.check()
+    return settings
+
+
+def _smtp(environment: Environment) -> SmtpServer | None:
+    url = environment.secret("SMTP_URL", "")
+    try:
+        return SmtpServer.from_url(url) if url else None
+    except ValueError:
+        environment.refuse("SMTP_URL must look like smtp://user:password@host:587?starttls=true or smtps://host")
+        return None
