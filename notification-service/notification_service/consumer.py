@@ -1,0 +1,227 @@
+"""The consumer of events: `python -m notification_service.consumer`, as many as you like.
+
+The connection belongs to the main thread alone, which serves its heartbeats whatever happens. Messages are handled by
+a few threads; what is to become of each comes back to the main thread, which settles it.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika.exceptions import AMQPError, ConnectionWrongStateError
+
+from chassis import logs, mongo
+from notification_service import config, topology
+from notification_service.channels import channels
+from notification_service.handling import Handler, Outcome, Verdict
+from notification_service.notifications import Notifier, Patience
+from notification_service.publisher import Message, connect
+from notification_service.store import NotificationStore
+from notification_service.topology import NOTIFICATIONS, Topology
+
+FINISH_WITHIN = 20.0
+EXIT_WITHIN = 25.0
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):
+    """The broker delivers no more on this channel. Safe to connect again."""
+
+
+class Session:
+    """Consuming on one connection. All of it runs in the thread that owns the connection, but for the handling."""
+
+    def __init__(
+        self, connection: BlockingConnection, pool: Executor, handle: Callable[[bytes], Outcome], topology: Topology
+    ) -> None:
+        self._connection = connection
+        self._channel = connection.channel()
+        self._pool = pool
+        self._handle = handle
+        self._topology = topology
+        self._handling: set[Future[Outcome]] = set()
+
+    def start(self, prefetch: int) -> None:
+        """Begin to consume. Raises AMQPError, also if there is no queue: it is others who declare it."""
+        self._channel.queue_declare(NOTIFICATIONS, passive=True)
+        self._channel.confirm_delivery()
+        self._channel.basic_qos(prefetch_count=prefetch)
+        self._consumer_tag = self._channel.basic_consume(NOTIFICATIONS, self._take)
+        log.info("consuming")
+
+    def work(self) -> None:
+        """Take and settle messages for a moment. Raises AMQPError or Interrupted when this session is over."""
+        self._connection.process_data_events(0.5)
+        if not self._channel.is_open:
+            raise Interrupted("the broker has closed the channel")
+        if not self._channel.consumer_tags:
+            raise Interrupted("the broker has cancelled the consumer; was the queue deleted?")
+
+    def finish(self) -> None:
+        """Take no more, and settle what is being handled; what is not begun goes back to the queue."""
+        self._channel.basic_cancel(self._consumer_tag)
+        for future in list(self._handling):
+            future.cancel()
+        deadline = time.monotonic() + FINISH_WITHIN
+        while self._handling and time.monotonic() < deadline:
+            self._connection.process_data_events(0.1)
+
+    def close(self) -> None:
+        """Close the connection, then wait for what is still being handled: it will be delivered once more, and must
+        not be handled by two threads at once.
+        """
+        try:
+            if self._connection.is_open:
+                self._connection.close()
+        finally:
+            for future in self._handling:
+                future.cancel()
+            wait(self._handling)
+
+    def _take(
+        self, channel: BlockingChannel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
+    ) -> None:
+        message = Message(channel, method.delivery_tag, properties, body)
+        future = self._pool.submit(self._handle, body)
+        self._handling.add(future)
+        future.add_done_callback(partial(self._hand_back, message))
+
+    def _hand_back(self, message: Message, future: Future[Outcome]) -> None:
+        """Let the connection's thread settle a message; it is the handling thread that calls this."""
+        with suppress(ConnectionWrongStateError):
+            self._connection.add_callback_threadsafe(partial(self._settle, message, future))
+
+    def _settle(self, message: Message, future: Future[Outcome]) -> None:
+        self._handling.discard(future)
+        if future.cancelled():
+            return
+        outcome = future.result()
+        if outcome.verdict is Verdict.DONE:
+            message.acknowledge()
+        elif outcome.verdict is Verdict.DEAD:
+            self._bury(message, outcome.reason)
+        elif outcome.verdict is Verdict.RETRY:
+            self._retry(message, outcome.reason)
+
+    def _retry(self, message: Message, reason: str) -> None:
+        queue = self._topology.retry(message.attempts)
+        if queue is None:
+            self._bury(message, reason)
+            return
+        extra = {"message_id": message.id, "queue": queue, "reason": reason}
+        log.warning("to be tried again", extra=extra)
+        message.retry(queue)
+
+    def _bury(self, message: Message, reason: str) -> None:
+        log.error("dead letter", extra={"message_id": message.id, "reason": reason})
+        message.bury(reason)
+
+
+class Outage:
+    """How long to wait before connecting again, growing up to 5 s; each reason is logged once, not at each try."""
+
+    def __init__(self) -> None:
+        self._reason = ""
+        self._pause = 0.1
+
+    def pause(self, exc: Exception) -> float:
+        """Return the seconds to wait after a failure."""
+        reason = f"{type(exc).__name__} {exc}".strip()
+        if reason != self._reason:
+            log.warning("not consuming, and trying again: %s", reason)
+        self._reason = reason
+        self._pause = min(2 * self._pause, 5.0)
+        return self._pause
+
+
+class Consumer:
+    """Consumes events for ever, on one connection after the other."""
+
+    def __init__(self, url: str, pool: Executor, handle: Callable[[bytes], Outcome], topology: Topology) -> None:
+        self._url = url
+        self._pool = pool
+        self._handle = handle
+        self._topology = topology
+
+    def run(self, stop: threading.Event, *, prefetch: int = 16, heartbeat: Callable[[], None] = lambda: None) -> None:
+        """Consume until `stop` is set, calling `heartbeat` meanwhile; no outage ends this."""
+        outage = Outage()
+        while not stop.is_set():
+            started = time.monotonic()
+            try:
+                self._consume(stop, prefetch, heartbeat)
+            except (AMQPError, OSError, Interrupted) as exc:
+                if time.monotonic() - started > 10:
+                    outage = Outage()
+                stop.wait(outage.pause(exc))
+
+    def _consume(self, stop: threading.Event, prefetch: int, heartbeat: Callable[[], None]) -> None:
+        session = Session(connect(self._url), self._pool, self._handle, self._topology)
+        try:
+            session.start(prefetch)
+            while not stop.is_set():
+                session.work()
+                heartbeat()
+            session.finish()
+        finally:
+            session.close()
+
+
+class Heartbeat:
+    """Touches a file about every second, for a health check to look at."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._next = 0.0
+
+    def __call__(self) -> None:
+        """Touch the file, if there is one and it is time."""
+        if self._path and time.monotonic() >= self._next:
+            Path(self._path).touch()
+            self._next = time.monotonic() + 1
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Set `stop` at SIGTERM or SIGINT; if the process is then not gone in time, because something hangs, end it."""
+
+    def end() -> None:
+        stop.set()
+        time.sleep(EXIT_WITHIN)
+        log.error("giving up on a clean stop")
+        os._exit(1)
+
+    def on_signal(*_: object) -> None:
+        threading.Thread(target=end, daemon=True).start()  # the main thread may hold the lock that `set` needs
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+
+
+def main() -> None:
+    """Run a consumer until SIGTERM or SIGINT."""
+    settings = config.load_consumer()
+    logs.configure("notification-consumer", settings.log_level)
+    stop = threading.Event()
+    stop_on_signals(stop)
+
+    database = mongo.connect(settings.mongo_url, "notification-consumer")
+    store = NotificationStore(database, mongo.DatabaseClock(database), lease=settings.lease)
+    notifier = Notifier(store, channels(settings.smtp, settings.mail_from), Patience(stop))
+    with ThreadPoolExecutor(settings.threads, thread_name_prefix="handler") as pool:
+        consumer = Consumer(settings.rabbitmq_url, pool, Handler(notifier), topology.load(settings.topology_file))
+        consumer.run(stop, prefetch=settings.prefetch, heartbeat=Heartbeat(settings.heartbeat_file))
+    log.info("stopped")
+
+
+if __name__ == "__main__":
+    main()
