@@ -137,15 +137,16 @@ def find_page(
     but an empty one. Raises Invalid if the cursor is not one of this list.
     """
     query = dict(conditions)
+    order = ",".join(f"{'-' if way == DESCENDING else ''}{field}" for field, way, _ in sort)
     if cursor is not None:
-        kinds = [kind for _, _, kind in sort]
-        query = {"$and": [query, *_after(sort, decode_cursor(cursor, kinds))]}
+        seen = decode_cursor(cursor, order, [kind for _, _, kind in sort])
+        query = {"$and": [query, *_after(sort, seen)]}
     found = collection.find(query).sort([(field, way) for field, way, _ in sort]).limit(limit + 1)
     documents = list(found)
     more = len(documents) > limit
     documents = documents[:limit]
     last = [documents[-1][field] for field, _, _ in sort] if documents and (more or feed) else None
-    return Page(documents, encode_cursor(last) if last is not None else None)
+    return Page(documents, encode_cursor(order, last) if last is not None else None)
 
 
 def _after(sort: list[tuple[str, int, type]], values: list[SortValue]) -> list[Document]:

@@ -1,5 +1,5 @@
 """Keyset paging: a cursor holds the sort values of the last item seen, so that no item is skipped or repeated
-while others are added. Clients treat it as opaque; a cursor that was tampered with is refused.
+while others are added. Clients treat it as opaque; one that was tampered with, or of another order, is refused.
 """
 
 import base64
@@ -23,19 +23,19 @@ class Page(Generic[T]):
     next_cursor: str | None
 
 
-def encode_cursor(values: list[SortValue]) -> str:
-    """Return the cursor for the sort values of an item."""
-    plain = [_milliseconds(v) if isinstance(v, datetime) else v for v in values]
+def encode_cursor(order: str, values: list[SortValue]) -> str:
+    """Return the cursor for the sort values of an item in a list of this order."""
+    plain = [order, *(_milliseconds(v) if isinstance(v, datetime) else v for v in values)]
     return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, kinds: list[type]) -> list[SortValue]:
+def decode_cursor(cursor: str, order: str, kinds: list[type]) -> list[SortValue]:
     """Return the sort values of a cursor, each of the expected kind (str, int or datetime). Raises Invalid."""
     try:
         values = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-        if not isinstance(values, list) or len(values) != len(kinds):
+        if not isinstance(values, list) or len(values) != len(kinds) + 1 or values[0] != order:
             raise ValueError
-        return [_checked(value, kind) for value, kind in zip(values, kinds, strict=True)]
+        return [_checked(value, kind) for value, kind in zip(values[1:], kinds, strict=True)]
     except (ValueError, binascii.Error, OverflowError, RecursionError):
         raise Invalid.field("cursor", "is not a cursor of this list") from None
 

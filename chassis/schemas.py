@@ -43,10 +43,16 @@ class Reply(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+def _only_digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value):
+        raise ValueError("must be a whole number")
+    return value
+
+
 class PageQuery(Query):
     """The two parameters that every list takes."""
 
-    limit: int = Field(20, ge=1, le=100)
+    limit: Annotated[int, BeforeValidator(_only_digits)] = Field(20, ge=1, le=100)
     cursor: str | None = Field(None, max_length=2000)
 
 

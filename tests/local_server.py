@@ -1,0 +1,61 @@
+"""A small HTTP server in the test's own process, which answers what the test says and remembers what it was asked."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that came in."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class LocalServer:
+    """What to answer, (status, JSON body) for a request, and what was asked so far."""
+
+    url: str
+    answer: Callable[[Asked], tuple[int, Any]]
+    requests: list[Asked] = field(default_factory=list)
+
+
+@contextmanager
+def serving(answer: Callable[[Asked], tuple[int, Any]]) -> Iterator[LocalServer]:
+    """Serve on a free port of this machine until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _handle(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked = Asked(self.command, self.path, dict(self.headers.items()), body)
+            local.requests.append(asked)
+            status, content = local.answer(asked)
+            encoded = b"" if content is None else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(encoded)))
+            self.end_headers()
+            self.wfile.write(encoded)
+
+        do_GET = do_POST = do_PUT = do_DELETE = _handle
+
+        def log_message(self, *_args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        local = LocalServer(f"http://127.0.0.1:{server.server_port}", answer)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield local
+        finally:
+            server.shutdown()
+            thread.join()

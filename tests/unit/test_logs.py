@@ -1,0 +1,81 @@
+"""Logs are one line of JSON per record."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chassis import logs
+
+
+@pytest.fixture
+def untouched_root() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def line_of(message: str, *args: object, level: int = logging.INFO, **more: Any) -> dict[str, Any]:
+    extra = more.pop("extra", {})
+    record = logging.getLogger("shop").makeRecord("shop", level, __file__, 1, message, args, None, extra=extra, **more)
+    text = logs.JsonFormatter("order-service").format(record)
+    assert "\n" not in text
+    return dict(json.loads(text))
+
+
+def test_a_line_has_its_fields_in_order() -> None:
+    line = line_of("sold %d", 3, level=logging.WARNING, extra={"status": 200})
+    assert list(line) == ["time", "level", "service", "logger", "message", "status"]
+    assert line | {"time": None} == {
+        "time": None,
+        "level": "warning",
+        "service": "order-service",
+        "logger": "shop",
+        "message": "sold 3",
+        "status": 200,
+    }
+
+
+def test_the_time_is_utc_with_milliseconds() -> None:
+    record = logging.makeLogRecord({"msg": "", "created": 1769860800.0071})
+    assert json.loads(logs.JsonFormatter("s").format(record))["time"] == "2026-01-31T12:00:00.007Z"
+
+
+def test_the_request_id_is_there_inside_its_block_only() -> None:
+    with logs.bound_to("abc"):
+        assert line_of("inside")["request_id"] == "abc"
+    assert "request_id" not in line_of("outside")
+
+
+def test_line_breaks_in_a_message_cannot_forge_a_line() -> None:
+    assert line_of('one\n{"level": "info"}')["message"] == 'one\n{"level": "info"}'
+
+
+def test_an_exception_is_a_field_of_the_line() -> None:
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        record = logging.getLogger("s").makeRecord("s", logging.ERROR, __file__, 1, "failed", (), sys.exc_info())
+    line = json.loads(logs.JsonFormatter("s").format(record))
+    assert line["exception"].endswith("ValueError: broken")
+
+
+def test_values_that_json_does_not_know_are_written_as_text() -> None:
+    assert line_of("x", extra={"kinds": {1}})["kinds"] == "{1}"
+
+
+@pytest.mark.usefixtures("untouched_root")
+def test_configure_sends_everything_to_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", output)
+    logs.configure("user-service", "info")
+    logging.getLogger("x").info("seen")
+    logging.getLogger("x").debug("not seen")
+    logging.getLogger("urllib3.connectionpool").info("not seen")
+    assert [json.loads(line)["message"] for line in output.getvalue().splitlines()] == ["seen"]

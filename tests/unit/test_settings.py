@@ -1,0 +1,92 @@
+"""Settings are read strictly, and all that is wrong is said at once."""
+
+import pytest
+
+from chassis.settings import ConfigurationError, Environment
+
+
+def complaints(environment: Environment) -> str:
+    with pytest.raises(ConfigurationError) as stopped:
+        environment.check()
+    return str(stopped.value)
+
+
+def test_values_are_read() -> None:
+    environment = Environment({"A": "text", "N": "3", "S": "0.5", "F": "True", "L": "a, b,,c"})
+    assert environment.text("A") == "text"
+    assert environment.number("N", 1) == 3
+    assert environment.seconds("S", 1) == 0.5
+    assert environment.flag("F") is True
+    assert environment.listing("L") == ("a", "b", "c")
+    environment.check()
+
+
+def test_defaults_stand_in_for_what_is_not_set_or_empty() -> None:
+    environment = Environment({"A": "", "N": "", "S": "", "F": "", "L": ""})
+    assert environment.text("A", "default") == "default"
+    assert environment.number("N", 7) == 7
+    assert environment.seconds("S", 1.5) == 1.5
+    assert environment.flag("F", True) is True
+    assert environment.listing("L") == ()
+    environment.check()
+
+
+def test_every_missing_variable_is_named_in_one_message() -> None:
+    environment = Environment({"THIRD": ""})
+    environment.text("FIRST")
+    environment.secret("SECOND")
+    environment.text("THIRD")
+    environment.refuse("FOURTH is odd")
+    expected = "configuration: FIRST is not set; SECOND is not set; THIRD is not set; FOURTH is odd"
+    assert complaints(environment) == expected
+
+
+@pytest.mark.parametrize("value", ["x", "1.5", "-1", "1e3", "0x10", "NaN"])
+def test_a_number_that_is_none_is_refused(value: str) -> None:
+    environment = Environment({"N": value})
+    assert environment.number("N", 5) == 5
+    assert complaints(environment) == f"configuration: N must be a whole number of at least 0, not {value!r}"
+
+
+def test_a_number_below_its_bound_is_refused() -> None:
+    environment = Environment({"N": "9"})
+    environment.number("N", 20, at_least=10)
+    assert complaints(environment) == "configuration: N must be a whole number of at least 10, not '9'"
+
+
+@pytest.mark.parametrize("value", ["x", "0", "-1", "inf", "nan"])
+def test_a_duration_must_be_finite_and_above_zero(value: str) -> None:
+    environment = Environment({"S": value})
+    assert environment.seconds("S", 5) == 5
+    assert complaints(environment) == f"configuration: S must be a number of seconds above 0, not {value!r}"
+
+
+@pytest.mark.parametrize("value", ["yes", "1", "on", "tru"])
+def test_a_switch_is_true_or_false(value: str) -> None:
+    environment = Environment({"F": value})
+    environment.flag("F")
+    assert complaints(environment) == f"configuration: F must be true or false, not {value!r}"
+
+
+@pytest.mark.parametrize("value", ["demo-secret", "admin-password", "mongodb://guest:guest@host/"])
+def test_production_refuses_the_secrets_of_the_demo_without_repeating_them(value: str) -> None:
+    environment = Environment({"SECRET": value})
+    environment.secret("SECRET")
+    message = complaints(environment)
+    assert message == "configuration: SECRET has a demo value, which ENVIRONMENT=production does not accept"
+    assert value not in message
+
+
+def test_development_accepts_the_secrets_of_the_demo() -> None:
+    environment = Environment({"SECRET": "demo-secret", "ENVIRONMENT": "development"})
+    assert environment.secret("SECRET") == "demo-secret"
+    environment.check()
+
+
+def test_what_is_not_called_development_counts_as_production() -> None:
+    assert Environment({}).production
+    assert Environment({"ENVIRONMENT": "staging"}).production
+
+
+def test_the_process_stops_with_the_message() -> None:
+    assert issubclass(ConfigurationError, SystemExit)
