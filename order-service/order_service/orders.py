@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from chassis.errors import Conflict, Invalid, NotFound, Problem, TooManyRequests, Unavailable
+from chassis.errors import Conflict, Invalid, NotFound, Problem, Unavailable
 from chassis.paging import Page
 from order_service import events
 from order_service.model import (
@@ -27,7 +27,7 @@ from order_service.model import (
     Refusal,
     summed,
 )
-from order_service.products import ProductClient, ProductsUnavailable, ReservationRefused
+from order_service.products import ProductClient, ReservationRefused
 
 if TYPE_CHECKING:
     from order_service.store import OrderStore
@@ -110,7 +110,7 @@ class Orders:
         try:
             self._products.release(order.id)
             self._store.released(order.id)
-        except (Unavailable, TooManyRequests):
+        except Unavailable:
             pass  # the worker does it: the order's document says that it is due
         return order
 
@@ -127,7 +127,7 @@ class Orders:
             reserved = self._products.reserve(order.id, order.items)
         except ReservationRefused as exc:
             settled = self._store.reject(order.id, exc.refusal)
-        except ProductsUnavailable:
+        except Unavailable:  # product-service, or user-service for the token to call it with
             settled = self._store.fail(order.id)
         else:
             settled = self._store.confirm(order, reserved)
@@ -135,7 +135,7 @@ class Orders:
 
     def _advance(self, order_id: str, owner: str | None, start: str, end: str, kind: str) -> Order:
         order = self.get(order_id, owner)
-        moved = self._store.advance(order, start, end, kind, release=end == CANCELLED)
+        moved = self._store.advance(order, start, end, kind, uuid.uuid4().hex, release=end == CANCELLED)
         if moved is None:
             raise WrongState(f"The order is {self._read_again(order_id).status}; only a {start} one can be {end}.")
         return moved

@@ -1,8 +1,8 @@
 """The client of product-service: reserving stock, giving it back, and listing reservations.
 
-A reservation may be repeated, product-service answers it from its record. One call spends at most `BUDGET` seconds,
-repeats included. At most `slots` threads may be inside it: while product-service hangs, the others refuse at once,
-so that threads are left for requests that do not need it.
+A reservation may be repeated, product-service answers it from its record. A call spends at most `BUDGET` seconds,
+repeats and the wait for a slot included. At most `slots` threads may be inside one: while product-service hangs, the
+others refuse at once, so that threads are left for requests that do not need it.
 """
 
 import threading
@@ -60,9 +60,8 @@ class ProductClient:
 
     def reserve(self, order_id: str, items: tuple[Item, ...]) -> Reserved:
         """Take the stock of all items, or of none. Raises ReservationRefused, ProductsUnavailable."""
-        with self._slot():
-            body = {"lines": [vars(item) for item in items]}
-            response = self._call("PUT", f"/reservations/{order_id}", BUDGET, json=body)
+        body = {"lines": [vars(item) for item in items]}
+        response = self._call("PUT", f"/reservations/{order_id}", BUDGET, json=body)
         if response.status_code in (409, 422):
             raise ReservationRefused(_refusal(response))
         return _reserved(_expect(response, 200))
@@ -74,8 +73,10 @@ class ProductClient:
     def reservations(self, *, older_than: float, cursor: str | None) -> tuple[list[tuple[str, str]], str | None]:
         """Return (order id, state) of reservations at least `older_than` s old, oldest first, and the next cursor."""
         parameters = {"older_than": str(older_than), "limit": "100"} | ({"cursor": cursor} if cursor else {})
-        page = _expect(self._call("GET", "/reservations", BUDGET, params=parameters), 200).json()
-        return [(item["order_id"], item["state"]) for item in page["items"]], page["next_cursor"]
+        response = _expect(self._call("GET", "/reservations", BUDGET, params=parameters), 200)
+        with _understood():
+            page = response.json()
+            return [(item["order_id"], item["state"]) for item in page["items"]], page["next_cursor"]
 
     def check(self) -> None:
         """Return if product-service lives. Raises ProductsUnavailable."""
@@ -97,6 +98,10 @@ class ProductClient:
     def _call(self, method: str, path: str, budget: float, **arguments: Any) -> requests.Response:
         """Send a request that is safe to repeat, until it is answered or the budget (s) is spent."""
         deadline = time.monotonic() + budget
+        with self._slot():
+            return self._repeat(method, path, deadline, **arguments)
+
+    def _repeat(self, method: str, path: str, deadline: float, **arguments: Any) -> requests.Response:
         for pause in (*PAUSES, 0.0):
             try:
                 response = self._send(method, path, deadline, **arguments)
@@ -115,8 +120,9 @@ class ProductClient:
 
     def _send(self, method: str, path: str, deadline: float, **arguments: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self._token()}", "X-Request-ID": request_id.get() or "worker"}
-        timeout = max(0.1, min(ATTEMPT, deadline - time.monotonic()))
-        return self._session.request(method, self._url + path, headers=headers, timeout=timeout, **arguments)
+        left = max(0.1, min(ATTEMPT, deadline - time.monotonic()))
+        timeouts = (0.2 * left, 0.8 * left)  # to connect, and to be answered
+        return self._session.request(method, self._url + path, headers=headers, timeout=timeouts, **arguments)
 
 
 def _expect(response: requests.Response, status: int) -> requests.Response:
@@ -125,13 +131,19 @@ def _expect(response: requests.Response, status: int) -> requests.Response:
     return response
 
 
-def _reserved(response: requests.Response) -> Reserved:
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Treat an answer that is not of the agreed form like none."""
     try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ProductsUnavailable("product-service answered something else than agreed.") from exc
+
+
+def _reserved(response: requests.Response) -> Reserved:
+    with _understood():
         answer = response.json()
-        lines = tuple(_line(line) for line in answer["lines"])
-        return Reserved(lines, str(answer["currency"]))
-    except (ValueError, KeyError, TypeError) as exc:
-        raise ProductsUnavailable("product-service answered something that is no reservation.") from exc
+        return Reserved(tuple(_line(line) for line in answer["lines"]), str(answer["currency"]))
 
 
 def _line(line: dict[str, Any]) -> Line:
@@ -140,15 +152,12 @@ def _line(line: dict[str, Any]) -> Line:
 
 
 def _refusal(response: requests.Response) -> Refusal:
-    try:
+    with _understood():
         problem = response.json()
-    except ValueError:
-        problem = {}
-    known = {"type", "title", "status", "detail", "instance", "request_id"}
-    return Refusal(
-        status=response.status_code,
-        code=str(problem.get("type", "conflict")),
-        title=str(problem.get("title", "Conflict")),
-        detail=str(problem.get("detail", "")),
-        members={key: value for key, value in problem.items() if key not in known},
-    )
+        return Refusal(
+            status=response.status_code,
+            code=problem["type"],
+            title=problem["title"],
+            detail=problem["detail"],
+            members={key: problem[key] for key in ("lines", "errors") if key in problem},
+        )

@@ -5,7 +5,6 @@ has something to do: to undo a pending order, to publish its outbox, to release 
 """
 
 import hashlib
-import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -129,10 +128,12 @@ class OrderStore:
             return None
         return self.find(wanted["_id"])
 
-    def advance(self, order: Order, start: str, end: str, kind: str, *, release: bool) -> Order | None:
-        """Move an order from one state to another, its event in the same write; None if it is not in the first."""
+    def advance(self, order: Order, start: str, end: str, kind: str, write_id: str, *, release: bool) -> Order | None:
+        """Move an order from one state to another, its event in the same write; None if it is not in the first.
+
+        `write_id` tells a repeat of this call from somebody else's.
+        """
         now = self._clock()
-        write_id = uuid.uuid4().hex
         state = {"status": end, "updated_at": now, "due": now, "write_id": write_id}
         state |= {"release": True} if release else {}
         change = {"$set": state, "$push": {"outbox": events.order_event(kind, order, now)}}
@@ -175,8 +176,8 @@ class OrderStore:
         at_rest = {
             "_id": order_id,
             "status": {"$ne": PENDING},
-            "outbox.0": {"$exists": False},
-            "release": {"$exists": False},
+            "outbox.0": _ABSENT,
+            "release": _ABSENT,
         }
         self._orders.update_one(at_rest, {"$unset": {"due": ""}})
 

@@ -74,19 +74,24 @@ class Worker:
 
         Raises Unavailable; what was not compared yet is compared the next time.
         """
-        stray = 0
+        total = 0
+        while (stray := self._compare_page(older_than)) is not None:
+            total += stray
+        return total
+
+    def _compare_page(self, older_than: float) -> int | None:
+        """Compare the next reservations, and return how many were released; None if there are no more."""
         cursor = self._store.reconciled_up_to()
-        while True:
-            reservations, next_cursor = self._products.reservations(older_than=older_than, cursor=cursor)
-            held = [order_id for order_id, state in reservations if state == "held"]
-            for order_id in set(held) - self._store.living(held):
-                log.warning("releasing a reservation without a living order", extra={"order_id": order_id})
-                self._products.release(order_id)
-                stray += 1
-            if next_cursor is None:
-                return stray
-            cursor = next_cursor
-            self._store.reconciled(cursor)
+        reservations, next_cursor = self._products.reservations(older_than=older_than, cursor=cursor)
+        held = [order_id for order_id, state in reservations if state == "held"]
+        stray = set(held) - self._store.living(held)
+        for order_id in stray:
+            log.warning("releasing a reservation without a living order", extra={"order_id": order_id})
+            self._products.release(order_id)
+        if next_cursor is None:
+            return None
+        self._store.reconciled(next_cursor)
+        return len(stray)
 
     def _undo(self, orders: Iterable[Order]) -> None:
         for order in orders:
@@ -105,23 +110,24 @@ class Worker:
             self._store.published((order.id, [event["id"] for event in order.outbox]) for order in orders)
 
     def _release(self, orders: list[Order]) -> None:
-        for done, order in enumerate(orders):
+        for order in orders:
             try:
                 self._products.release(order.id)
             except Unavailable as exc:
                 log.warning("stock waits to be released: %s", exc.detail)
-                self._store.postpone([order.id for order in orders[done:]], POSTPONED)
-                return
+                self._store.postpone([order.id], POSTPONED)
+                return  # the others' turn comes in the next round: one that always fails must not hold them up
             self._store.released(order.id)
 
     def _reconcile_now_and_then(self) -> None:
         if time.monotonic() < self._reconcile_at:
             return
-        self._reconcile_at = time.monotonic() + RECONCILE_EVERY
         try:
-            self.reconcile()
+            if self._compare_page(RECONCILE_AGE) is not None:
+                return  # the next page in the next round, so that events need not wait for all of them
         except Unavailable as exc:
             log.warning("reconciliation waits: %s", exc.detail)
+        self._reconcile_at = time.monotonic() + RECONCILE_EVERY
 
     def _beat(self) -> None:
         if self._heartbeat_file:
