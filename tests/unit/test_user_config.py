@@ -49,6 +49,7 @@ def test_no_secret_is_in_the_representation(environment: pytest.MonkeyPatch) -> 
         ("SERVICE_CLIENTS", "order-service:short", "SERVICE_CLIENTS must be"),
         ("SERVICE_CLIENTS", "order-service:demo-secret", "SERVICE_CLIENTS has a demo value"),
         ("ADMIN_PASSWORD", "admin-password", "ADMIN_PASSWORD has a demo value"),
+        ("ADMIN_PASSWORD", "Password1234", "ADMIN_PASSWORD is one of the commonest"),
         ("ADMIN_PASSWORD", "long-enough", "ADMIN_EMAIL must be"),
         ("ADMIN_EMAIL", "admin@example.com", "ADMIN_PASSWORD must have 8"),
         ("ACCESS_TOKEN_SECONDS", "0", "ACCESS_TOKEN_SECONDS must be"),

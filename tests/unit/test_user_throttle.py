@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.user_app import Shop, make_shop
+from tests.unit.user_app import PASSWORD, Shop, make_shop
 
 
 @pytest.fixture
@@ -87,6 +87,20 @@ def test_a_hundred_failures_a_minute_close_an_address_for_all_accounts(shop: Sho
     assert shop.login().status_code == 429
     shop.clock.move(60)
     assert shop.login().status_code == 200
+
+
+@pytest.mark.parametrize(("trusted_proxies", "expected"), [(0, 429), (1, 200)])
+def test_the_address_is_the_forwarded_one_only_behind_a_trusted_proxy(
+    monkeypatch: pytest.MonkeyPatch, trusted_proxies: int, expected: int
+) -> None:
+    shop = make_shop(monkeypatch, trusted_proxies=trusted_proxies)
+    shop.register()
+    bodies = [{"email": "ana@example.com", "password": password} for password in (*["wrong"] * 10, PASSWORD)]
+    codes = [
+        shop.client.post("/login", json=body, headers={"X-Forwarded-For": f"198.51.100.{number}"}).status_code
+        for number, body in enumerate(bodies)
+    ]
+    assert codes == [401] * 10 + [expected]
 
 
 def test_the_current_password_cannot_be_guessed_with_a_stolen_access_token(shop: Shop) -> None:

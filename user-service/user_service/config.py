@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 
 from chassis.settings import Environment, one_secret
-from user_service.passwords import LONGEST, SHORTEST
+from user_service.passwords import LONGEST, SHORTEST, is_common
 
 SHORTEST_CLIENT_SECRET = 8
 
@@ -62,6 +62,8 @@ def _check_admin(environment: Environment, settings: Settings) -> None:
         environment.refuse("ADMIN_EMAIL must be an e-mail address")
     if not SHORTEST <= len(settings.admin_password) <= LONGEST:
         environment.refuse(f"ADMIN_PASSWORD must have {SHORTEST} to {LONGEST} characters")
+    if is_common(settings.admin_password):
+        environment.refuse("ADMIN_PASSWORD is one of the commonest passwords")
 
 
 def _positive(environment: Environment, name: str, default: int) -> int:
