@@ -28,7 +28,11 @@ ASCENDING, DESCENDING = pymongo.ASCENDING, pymongo.DESCENDING
 
 
 def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Document]:
-    """Return the database in the URL's path. It connects at the first use; `timeout` (s) bounds each operation."""
+    """Return the database in the URL's path. It connects at the first use.
+
+    Finding the server may take 2 s, waiting for one answer `timeout` seconds. (pymongo's `timeoutMS`, which bounds an
+    operation as a whole, would let the search take as long as that.)
+    """
     client: MongoClient[Document] = MongoClient(
         url,
         appname=service,
@@ -37,7 +41,8 @@ def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Documen
         journal=True,
         serverSelectionTimeoutMS=2000,
         connectTimeoutMS=2000,
-        timeoutMS=int(timeout * 1000),
+        waitQueueTimeoutMS=2000,
+        socketTimeoutMS=int(timeout * 1000),
     )
     return client.get_default_database()
 

@@ -1,11 +1,13 @@
 """The shop that the end-to-end tests use: the one that the environment names, else a stack of their own."""
 
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.clients import Client
 from tests.e2e.shop import Shop
 from tools.blueprint import free_ports
 from tools.stack import Stack
@@ -28,3 +30,27 @@ def stack() -> Iterator[Stack]:
 def shop(request: pytest.FixtureRequest) -> Shop:
     """The shop under test."""
     return Shop.from_environment() or Shop.of(request.getfixturevalue("stack"))
+
+
+@pytest.fixture
+def customer(shop: Shop) -> Iterator[Client]:
+    client = Client(shop).register(phone="+442079460000", name="Ada")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def admin(shop: Shop) -> Iterator[Client]:
+    client = Client(shop).login(shop.admin_email, shop.admin_password)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def product(admin: Client) -> Callable[[int], str]:
+    def make(stock: int) -> str:
+        answer = admin.post("/products", {"name": f"Moka Pot {uuid.uuid4().hex[:6]}", "price": "34.90", "stock": stock})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    return make

@@ -1,0 +1,28 @@
+"""A minute of chaos, with a seed that strikes every victim; `./dev chaos` runs longer ones."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.e2e.shop import Shop
+from tools.chaos.faults import ACTIONS, VICTIMS, schedule
+
+
+def test_a_minute_of_chaos_breaks_no_promise() -> None:
+    if Shop.from_environment():
+        pytest.skip("needs a stack of its own")
+    command = [sys.executable, "-m", "tools.cli", "chaos", "--seconds", "60", "--seed", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def test_a_seed_repeats_its_schedule_and_a_minute_strikes_everybody() -> None:
+    faults = schedule(7, 60)
+    assert faults == schedule(7, 60) != schedule(8, 60)
+    struck = {(fault.victim, fault.action) for fault in faults}
+    assert struck >= {(victim, action) for victim in VICTIMS for action in ACTIONS}
+
+
+def test_only_the_named_programs_are_struck() -> None:
+    assert {fault.victim for fault in schedule(1, 60, ["order-worker"])} == {"order-worker"}

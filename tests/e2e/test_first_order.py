@@ -1,0 +1,105 @@
+"""What a newcomer does first: the walk that README.md describes, on whatever runs the shop."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.clients import Client, notifications_of, stock_of
+from tests.e2e.shop import Shop
+from tests.waiting import wait_until
+
+
+def test_demo_products_can_be_found_by_the_beginning_of_a_word(shop: Shop) -> None:
+    visitor = Client(shop)
+    names = [item["name"] for item in visitor.get("/products?q=COFF").json()["items"]]
+    visitor.close()
+    assert "Coffee Grinder" in names
+
+
+def test_an_order_takes_stock_and_is_notified_by_mail_and_text_message(
+    customer: Client, product: Callable[[int], str]
+) -> None:
+    pot = product(5)
+    placed = customer.post("/orders", {"product_id": pot, "quantity": 2}, Idempotency_Key="first")
+    order = placed.json()
+    assert (placed.status_code, order["status"], order["total"]) == (201, "confirmed", "69.80")
+    assert placed.headers["Location"] == f"/orders/{order['id']}"
+    assert stock_of(customer, pot) == 3
+
+    sent = notifications_of(customer, 2)
+    assert {(n["event_type"], n["channel"], n["order_id"]) for n in sent} == {
+        ("order_created", "email", order["id"]),
+        ("order_created", "sms", order["id"]),
+    }
+    wait_until(
+        "both are sent", lambda: {n["status"] for n in customer.get("/notifications").json()["items"]} == {"sent"}
+    )
+
+
+def test_a_repeat_with_the_same_key_is_the_same_order(customer: Client, product: Callable[[int], str]) -> None:
+    pot = product(5)
+    body = {"product_id": pot, "quantity": 2}
+    first, second = (customer.post("/orders", body, Idempotency_Key="key") for _ in range(2))
+    assert (second.status_code, second.headers["Idempotent-Replayed"]) == (201, "true")
+    assert second.json()["id"] == first.json()["id"]
+    assert stock_of(customer, pot) == 3
+
+
+def test_more_than_there_is_cannot_be_ordered(customer: Client, product: Callable[[int], str]) -> None:
+    pot = product(1)
+    refused = customer.post("/orders", {"product_id": pot, "quantity": 2})
+    assert (refused.status_code, refused.json()["type"]) == (409, "insufficient-stock")
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert stock_of(customer, pot) == 1
+
+
+def test_a_cancelled_order_gives_its_stock_back(customer: Client, product: Callable[[int], str]) -> None:
+    pot = product(5)
+    order_id = customer.post("/orders", {"product_id": pot, "quantity": 2}).json()["id"]
+    assert customer.post(f"/orders/{order_id}/cancel").json()["status"] == "cancelled"
+    assert customer.post(f"/orders/{order_id}/cancel").status_code == 409
+    wait_until("the stock returns", lambda: stock_of(customer, pot) == 5)
+    types = {n["event_type"] for n in notifications_of(customer, 4)}
+    assert types == {"order_created", "order_cancelled"}
+
+
+def test_the_administrator_ships_and_the_buyer_is_told(
+    customer: Client, admin: Client, product: Callable[[int], str]
+) -> None:
+    order_id = customer.post("/orders", {"product_id": product(5), "quantity": 1}).json()["id"]
+    assert customer.post(f"/orders/{order_id}/ship").status_code == 403
+    assert admin.post(f"/orders/{order_id}/ship").json()["status"] == "shipped"
+    assert admin.post(f"/orders/{order_id}/deliver").json()["status"] == "delivered"
+    types = {n["event_type"] for n in notifications_of(customer, 6)}
+    assert types == {"order_created", "order_shipped", "order_delivered"}
+
+
+def test_somebody_elses_order_does_not_exist(customer: Client, shop: Shop, product: Callable[[int], str]) -> None:
+    order_id = customer.post("/orders", {"product_id": product(5), "quantity": 1}).json()["id"]
+    other = Client(shop).register()
+    assert other.get(f"/orders/{order_id}").status_code == 404
+    assert other.post(f"/orders/{order_id}/cancel").status_code == 404
+    assert other.get("/orders").json() == {"items": [], "next_cursor": None}
+    other.close()
+
+
+def test_a_request_id_goes_through_to_the_answer_and_the_event(customer: Client, product: Callable[[int], str]) -> None:
+    answer = customer.post("/orders", {"product_id": product(1), "quantity": 1}, X_Request_ID="trace-me-1")
+    assert answer.headers["X-Request-ID"] == "trace-me-1"
+
+
+@pytest.mark.parametrize("path", ["/orders", "/products", "/notifications", "/users/me"])
+def test_every_service_describes_its_api_and_serves_its_own_docs(shop: Shop, path: str) -> None:
+    bases = {
+        "/orders": shop.order_url,
+        "/products": shop.product_url,
+        "/notifications": shop.notification_url,
+        "/users/me": shop.user_url,
+    }
+    visitor = Client(shop)
+    visitor._user_url = bases[path]
+    assert path in visitor.get("/openapi.json").json()["paths"]
+    assert "/docs/assets/" in visitor.get("/docs").text
+    assert visitor.get("/docs/assets/js/swagger-ui-bundle.js").status_code == 200
+    assert visitor.get("/ready").json()["status"] == "ready"
+    visitor.close()

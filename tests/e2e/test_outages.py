@@ -1,0 +1,134 @@
+"""Promise 6: a dead or frozen neighbour costs only what needs it. Needs a stack whose parts can be killed."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from tests.e2e.clients import Client, notifications_of, stock_of
+from tests.waiting import wait_until
+from tools.stack import Stack
+
+ORDERS = 10
+
+
+@contextmanager
+def down(stack: Stack, *names: str) -> Iterator[None]:
+    for name in names:
+        stack.hold(name)
+    try:
+        yield
+    finally:
+        for name in names:
+            stack.release(name)
+        stack.wait_until_ready()
+
+
+@contextmanager
+def frozen(stack: Stack, *names: str) -> Iterator[None]:
+    for name in names:
+        stack.kill(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for name in names:
+            stack.kill(name, signal.SIGCONT)
+        stack.wait_until_ready()
+
+
+def order_times(customer: Client, product_id: str) -> list[float]:
+    """Place orders, all of which must succeed, and return how long each took, in seconds."""
+    times = []
+    for _ in range(ORDERS):
+        started = time.monotonic()
+        answer = customer.post("/orders", {"product_id": product_id, "quantity": 1})
+        assert answer.status_code == 201, answer.text
+        times.append(time.monotonic() - started)
+    return times
+
+
+@pytest.mark.parametrize("outage", [down, frozen])
+@pytest.mark.parametrize(
+    "neighbours", [("rabbitmq",), ("notification-service", "notification-consumer"), ("user-service",)]
+)
+def test_orders_do_not_notice_an_outage_of(
+    stack: Stack,
+    customer: Client,
+    product: Callable[[int], str],
+    outage: Callable[..., Iterator[None]],
+    neighbours: tuple[str, ...],
+) -> None:
+    pot = product(1000)
+    usual = sorted(order_times(customer, pot))[ORDERS // 2]
+    with outage(stack, *neighbours):
+        during = sorted(order_times(customer, pot))[ORDERS // 2]
+    assert during < 3 * usual + 0.1
+    assert stock_of(customer, pot) == 1000 - 2 * ORDERS
+    wait_until(
+        "every order is notified",
+        lambda: len(customer.get("/notifications?limit=100").json()["items"]) == 2 * 2 * ORDERS,
+        seconds=45,
+    )
+
+
+@pytest.mark.parametrize("outage", [down, frozen])
+def test_without_product_service_orders_are_refused_promptly_and_nothing_leaks(
+    stack: Stack, customer: Client, product: Callable[[int], str], outage: Callable[..., Iterator[None]]
+) -> None:
+    pot = product(5)
+    with outage(stack, "product-service"):
+        started = time.monotonic()
+        answer = customer.post("/orders", {"product_id": pot, "quantity": 1}, Idempotency_Key="again")
+        assert (answer.status_code, time.monotonic() - started < 5) == (503, True)
+        assert int(answer.headers["Retry-After"]) > 0
+        assert customer.get("/orders").json()["items"][0]["status"] == "failed"
+
+    def placed_again() -> bool:
+        answer = customer.post("/orders", {"product_id": pot, "quantity": 1}, Idempotency_Key="again")
+        return answer.status_code == 201
+
+    wait_until("the same key succeeds", placed_again)
+    wait_until("only the placed order holds stock", lambda: stock_of(customer, pot) == 4)
+
+
+def test_while_product_service_is_frozen_listing_orders_keeps_its_threads(
+    stack: Stack, customer: Client, product: Callable[[int], str]
+) -> None:
+    pot = product(5)
+    token = dict(customer._session.headers)
+    url = customer._urls["orders"] + "/orders"
+
+    def place(_: int) -> int:
+        body = {"product_id": pot, "quantity": 1}
+        return requests.post(url, json=body, headers=token, timeout=30).status_code
+
+    with frozen(stack, "product-service"), ThreadPoolExecutor(40) as pool:
+        answers = pool.map(place, range(40))
+        time.sleep(0.3)  # all forty are on their way
+        slowest = 0.0
+        for _ in range(10):
+            started = time.monotonic()
+            assert customer.get("/orders").status_code == 200
+            slowest = max(slowest, time.monotonic() - started)
+        assert set(answers) == {503}
+    assert slowest < 2.5
+    wait_until("nothing is held", lambda: stock_of(customer, pot) == 5)
+
+
+def test_a_database_outage_answers_503_with_retry_after_and_heals(
+    stack: Stack, customer: Client, product: Callable[[int], str]
+) -> None:
+    pot = product(5)
+    with down(stack, "mongodb"):
+        for path in ("/orders", f"/products/{pot}", "/notifications", "/users/me"):
+            answer = customer.get(path)
+            assert (answer.status_code, "Retry-After" in answer.headers) == (503, True), path
+            assert answer.headers["Content-Type"] == "application/problem+json"
+        assert requests.get(customer._user_url + "/health", timeout=5).status_code == 200
+        assert requests.get(customer._user_url + "/ready", timeout=10).status_code == 503
+    assert customer.post("/orders", {"product_id": pot, "quantity": 1}).status_code == 201
+    assert len(notifications_of(customer, 2)) == 2
