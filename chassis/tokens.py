@@ -87,13 +87,23 @@ class ServiceToken:
         """Return a valid token. Raises Unavailable if none can be had."""
         now = time.monotonic()
         if now >= self._expires_at:
-            with self._fetching:
-                if time.monotonic() >= self._expires_at:
-                    self._fetch()
+            self._fetch_now()
         elif now >= self._renew_at and now - self._tried_at >= 10 and self._fetching.acquire(blocking=False):
             self._tried_at = now
             threading.Thread(target=self._renew, daemon=True).start()
         return self._token
+
+    def _fetch_now(self) -> None:
+        """Fetch a token; threads that waited for another one's attempt share its failure."""
+        with self._fetching:
+            if time.monotonic() < self._expires_at:
+                return
+            if time.monotonic() - self._tried_at < 1:
+                raise Unavailable("No service token from user-service.")
+            try:
+                self._fetch()
+            finally:
+                self._tried_at = time.monotonic()
 
     def _renew(self) -> None:
         try:

@@ -14,6 +14,7 @@ from flask_openapi3 import Info, OpenAPI
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import RequestRedirect
 from werkzeug.wsgi import get_input_stream
 
 from chassis import logs
@@ -178,6 +179,8 @@ def _to_response(error: Exception) -> Response:
 
 
 def _http_problem(error: HTTPException) -> Response:
+    if isinstance(error, RequestRedirect):
+        return error.get_response()  # type: ignore[return-value]
     if error.response is not None:
         return error.response  # type: ignore[return-value]
     status = HTTPStatus(error.code or 500)

@@ -1,5 +1,6 @@
 """A small HTTP server in the test's own process, which answers what the test says and remembers what it was asked."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -43,7 +44,8 @@ def serving(answer: Callable[[Asked], tuple[int, Any]]) -> Iterator[LocalServer]
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(encoded)))
             self.end_headers()
-            self.wfile.write(encoded)
+            with contextlib.suppress(OSError):  # the client may have given up
+                self.wfile.write(encoded)
 
         do_GET = do_POST = do_PUT = do_DELETE = _handle
 

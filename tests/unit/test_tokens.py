@@ -1,0 +1,280 @@
+"""Keys and service tokens are fetched rarely, in the background where possible, and outlive an outage."""
+
+import base64
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from chassis import tokens
+from chassis.errors import Unavailable
+from chassis.tokens import RemoteKeys, ServiceToken
+from tests.local_server import Asked, LocalServer, serving
+from tests.signing import jwks, private_key
+from tests.waiting import until
+
+
+class Time:
+    """Stands for the module `time` in `chassis.tokens`: it passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    time = Time()
+    monkeypatch.setattr(tokens, "time", time)
+    return time
+
+
+@pytest.fixture
+def users() -> Iterator[LocalServer]:
+    """user-service as far as tokens are concerned."""
+    with serving(lambda _asked: (200, jwks("k1"))) as server:
+        yield server
+
+
+def public(kid: str) -> Any:
+    return private_key(kid).public_key().public_numbers()
+
+
+def test_a_key_is_fetched_at_its_first_use_and_then_kept(users: LocalServer, time: Time) -> None:
+    keys = RemoteKeys(users.url)
+    assert users.requests == []
+    for _ in range(5):
+        assert keys.public_key("k1").public_numbers() == public("k1")
+        time.now += 50
+    assert len(users.requests) == 1
+
+
+def test_keys_are_fetched_again_in_the_background_after_their_lifetime(users: LocalServer, time: Time) -> None:
+    keys = RemoteKeys(users.url)
+    keys.public_key("k1")
+    users.answer = lambda _asked: (200, jwks("k2"))
+    time.now += 301
+    assert keys.public_key("k1").public_numbers() == public("k1")
+    until(lambda: keys.public_key("k2") is not None, "the new key is known")
+    assert keys.public_key("k1") is None
+    assert len(users.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (500, {}),
+        (404, {}),
+        (200, {}),
+        (200, []),
+        (200, None),
+        (200, {"keys": None}),
+        (200, {"keys": [1]}),
+        (200, {"keys": [{"kid": "k1"}]}),
+        (200, {"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}),
+    ],
+)
+def test_known_keys_are_used_on_while_user_service_is_away(
+    users: LocalServer, time: Time, status: int, answer: Any
+) -> None:
+    keys = RemoteKeys(users.url)
+    keys.public_key("k1")
+    users.answer = lambda _asked: (status, answer)
+    for hours in range(1, 4):
+        time.now += 3600
+        assert keys.public_key("k1").public_numbers() == public("k1")
+        until(lambda asked=hours + 1: len(users.requests) == asked, "it was asked again")  # type: ignore[misc]
+
+
+def test_a_user_service_that_is_away_is_asked_at_most_every_ten_seconds(users: LocalServer, time: Time) -> None:
+    keys = RemoteKeys(users.url)
+    keys.public_key("k1")
+    users.answer = lambda _asked: (500, {})
+    time.now += 301
+    for _ in range(5):
+        keys.public_key("k1")
+    until(lambda: len(users.requests) == 2, "it was asked again")
+    time.now += 9
+    keys.public_key("k1")
+    assert len(users.requests) == 2
+    time.now += 1
+    keys.public_key("k1")
+    until(lambda: len(users.requests) == 3, "it was asked a third time")
+
+
+def test_an_unknown_key_is_looked_for_at_most_every_ten_seconds(users: LocalServer, time: Time) -> None:
+    keys = RemoteKeys(users.url)
+    keys.public_key("k1")
+    time.now += 11
+    for number in range(20):
+        assert keys.public_key(f"forged-{number}") is None
+    assert len(users.requests) == 2
+    users.answer = lambda _asked: (200, jwks("k1", "k2"))
+    time.now += 9
+    assert keys.public_key("k2") is None
+    time.now += 1
+    assert keys.public_key("k2").public_numbers() == public("k2")
+    assert len(users.requests) == 3
+
+
+def test_an_unknown_key_is_not_there_while_user_service_is_away(users: LocalServer, time: Time) -> None:
+    keys = RemoteKeys(users.url)
+    keys.public_key("k1")
+    users.answer = lambda _asked: (500, {})
+    time.now += 11
+    assert keys.public_key("forged") is None
+    assert keys.public_key("k1") is not None
+
+
+def test_without_any_key_it_is_an_outage_that_ends_soon_after_user_service_is_back(
+    users: LocalServer, time: Time
+) -> None:
+    users.answer = lambda _asked: (503, {})
+    keys = RemoteKeys(users.url)
+    for _ in range(3):
+        with pytest.raises(Unavailable) as refused:
+            keys.public_key("k1")
+        assert refused.value.headers == {"Retry-After": "10"}
+    assert len(users.requests) == 1
+    users.answer = lambda _asked: (200, jwks("k1"))
+    time.now += 1
+    assert keys.public_key("k1").public_numbers() == public("k1")
+
+
+def test_many_threads_that_miss_a_key_fetch_it_once(users: LocalServer) -> None:
+    keys = RemoteKeys(users.url)
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(keys.public_key("k1"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [key.public_numbers() for key in found] == [public("k1")] * 8
+    assert len(users.requests) == 1
+
+
+def test_a_user_service_that_hangs_holds_a_request_for_its_time_out_only(users: LocalServer) -> None:
+    hanging = threading.Event()
+    users.answer = lambda _asked: (200, {} if hanging.wait(5) else {})
+    try:
+        with pytest.raises(Unavailable):
+            RemoteKeys(users.url, timeout=0.05).public_key("k1")
+    finally:
+        hanging.set()
+
+
+def test_the_check_tells_whether_user_service_answers(users: LocalServer) -> None:
+    keys = RemoteKeys(users.url)
+    keys.check()
+    users.answer = lambda _asked: (500, {})
+    with pytest.raises(Unavailable, match=r"user-service does not answer: HTTPError\."):
+        keys.check()
+
+
+def granting(*granted: tuple[str, float]) -> Callable[[Asked], tuple[int, Any]]:
+    """Answer with these tokens and lifetimes, one after the other; then no more."""
+    left = list(granted)
+
+    def answer(_asked: Asked) -> tuple[int, Any]:
+        if not left:
+            return 503, {}
+        token, life = left.pop(0)
+        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": life}
+
+    return answer
+
+
+def service_token(users: LocalServer) -> ServiceToken:
+    return ServiceToken(f"{users.url}/token", "order-service", "s3cret:+/")
+
+
+def test_the_service_token_is_asked_for_by_client_credentials(users: LocalServer) -> None:
+    users.answer = granting(("t1", 3600))
+    assert service_token(users)() == "t1"
+    (asked,) = users.requests
+    assert (asked.method, asked.path) == ("POST", "/token")
+    assert parse_qs(asked.body.decode()) == {"grant_type": ["client_credentials"]}
+    assert asked.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    expected = base64.b64encode(b"order-service:s3cret%3A%2B%2F").decode()
+    assert asked.headers["Authorization"] == f"Basic {expected}"
+
+
+def test_the_service_token_is_kept_for_half_of_its_life(users: LocalServer, time: Time) -> None:
+    users.answer = granting(("t1", 3600), ("t2", 3600))
+    token = service_token(users)
+    assert token() == "t1"
+    time.now += 1799
+    assert token() == "t1"
+    assert len(users.requests) == 1
+
+
+def test_the_service_token_is_then_renewed_in_the_background(users: LocalServer, time: Time) -> None:
+    users.answer = granting(("t1", 3600), ("t2", 3600))
+    token = service_token(users)
+    token()
+    time.now += 1801
+    assert token() == "t1"
+    until(lambda: token() == "t2", "the new token is used")
+    assert len(users.requests) == 2
+
+
+def test_the_service_token_outlives_an_outage_of_user_service(users: LocalServer, time: Time) -> None:
+    users.answer = granting(("t1", 3600))
+    token = service_token(users)
+    token()
+    time.now += 1801
+    for _ in range(5):
+        assert token() == "t1"
+    until(lambda: len(users.requests) == 2, "a renewal was tried")
+    time.now += 9
+    assert token() == "t1"
+    assert len(users.requests) == 2
+    time.now += 1700
+    assert token() == "t1"
+    until(lambda: len(users.requests) == 3, "a renewal was tried again")
+
+
+def test_an_expired_service_token_is_not_used(users: LocalServer, time: Time) -> None:
+    users.answer = granting(("t1", 3600))
+    token = service_token(users)
+    token()
+    time.now += 3601
+    with pytest.raises(Unavailable, match=r"No service token from user-service: HTTPError\."):
+        token()
+    users.answer = granting(("t2", 3600))
+    time.now += 1
+    assert token() == "t2"
+
+
+@pytest.mark.parametrize("answer", [{}, [], None, {"access_token": "t"}, {"access_token": "t", "expires_in": "soon"}])
+def test_an_answer_that_holds_no_token_is_an_outage(users: LocalServer, answer: Any) -> None:
+    users.answer = lambda _asked: (200, answer)
+    with pytest.raises(Unavailable):
+        service_token(users)()
+
+
+def test_threads_that_wait_for_a_token_together_fail_together(users: LocalServer) -> None:
+    hanging = threading.Event()
+    users.answer = lambda _asked: (200, {} if hanging.wait(5) else {})
+    token = ServiceToken(users.url, "order-service", "secret", timeout=0.3)
+    failed: list[Unavailable] = []
+
+    def ask() -> None:
+        with pytest.raises(Unavailable) as refused:
+            token()
+        failed.append(refused.value)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    try:
+        for thread in threads:
+            thread.start()
+        until(lambda: len(failed) == 8, "all are told", seconds=1.5)
+    finally:
+        hanging.set()
+        for thread in threads:
+            thread.join()
+    assert len(users.requests) == 1
