@@ -1,0 +1,107 @@
+"""The events that order-service makes are those that contracts/ describes."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+from referencing import Registry, Resource
+
+from chassis.logs import bound_to
+from order_service import events, publisher
+from order_service.model import Buyer, Item, Line, Order
+
+CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
+KINDS = [events.ORDER_CREATED, events.ORDER_CANCELLED, events.ORDER_SHIPPED, events.ORDER_DELIVERED]
+MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def read(name: str) -> Any:
+    return json.loads((CONTRACTS / name).read_text())
+
+
+def validator(kind: str) -> Draft202012Validator:
+    schemas = [json.loads(path.read_text()) for path in (CONTRACTS / "events").glob("*.schema.json")]
+    registry = Registry().with_resources([(schema["$id"], Resource.from_contents(schema)) for schema in schemas])
+    return Draft202012Validator(
+        read(f"events/{kind}.schema.json"),
+        registry=registry,
+        format_checker=Draft202012Validator.FORMAT_CHECKER,
+    )
+
+
+def made_like(example: dict[str, Any]) -> dict[str, Any]:
+    """Return the event of the order that an example tells of, as it travels."""
+    told = example["data"]
+    lines = [Line(**{**line, "unit_price": cents(line["unit_price"])}) for line in told["lines"]]
+    order = Order(
+        id=told["order_id"],
+        status=example["type"].removeprefix("order_"),
+        user=Buyer(told["user"]["id"], told["user"].get("email"), told["user"].get("phone")),
+        items=tuple(Item(line.product_id, line.quantity) for line in lines),
+        lines=tuple(lines),
+        total=cents(told["total"]),
+        currency=told["currency"],
+        refusal=None,
+        fingerprint="",
+        outbox=(),
+        release=False,
+        created_at=MOMENT,
+        updated_at=MOMENT,
+    )
+    with bound_to(example.get("requestid", "")):
+        event = events.order_event(example["type"], order, datetime.fromisoformat(example["time"]))
+    return json.loads(json.dumps(event))  # type: ignore[no-any-return]
+
+
+def cents(amount: str) -> int:
+    return int(amount.replace(".", ""))
+
+
+def example_of(kind: str) -> dict[str, Any]:
+    return read(f"events/{kind}.example.json")  # type: ignore[no-any-return]
+
+
+def test_every_event_type_has_a_schema_and_an_example_and_no_other_has() -> None:
+    examples = {path.name.removesuffix(".example.json") for path in (CONTRACTS / "events").glob("*.example.json")}
+    schemas = {path.name.removesuffix(".schema.json") for path in (CONTRACTS / "events").glob("*.schema.json")}
+    assert examples == set(KINDS)
+    assert schemas - {"order"} == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_golden_example_is_what_order_service_makes(kind: str) -> None:
+    assert made_like(example_of(kind)) == example_of(kind)
+
+
+@pytest.mark.parametrize("request_id", ["5b1f0a7c9d3e4f62", ""])
+@pytest.mark.parametrize("phone", ["+3222345678", None])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_event_fits_its_schema(kind: str, phone: str | None, request_id: str) -> None:
+    example = example_of(kind)
+    example["data"]["user"]["phone"] = phone
+    event = made_like(example | {"requestid": request_id})
+    assert ("phone" in event["data"]["user"], "requestid" in event) == (phone is not None, request_id != "")
+    validator(kind).validate(event)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_schema_refuses_an_event_of_another_type_or_without_the_order(kind: str) -> None:
+    event, other = made_like(example_of(kind)), made_like(example_of(KINDS[KINDS.index(kind) - 1]))
+    for wrong in (other, {**event, "data": {}}, {**event, "specversion": "0.3"}):
+        with pytest.raises(ValidationError):
+            validator(kind).validate(wrong)
+
+
+def test_what_is_published_finds_its_way_to_the_queue_that_the_publisher_looks_for() -> None:
+    topology = read("topology.json")
+    assert publisher.EXCHANGE in [exchange["name"] for exchange in topology["exchanges"]]
+    assert publisher.QUEUE in [queue["name"] for queue in topology["queues"]]
+    bound = {
+        binding["routing_key"]
+        for binding in topology["bindings"]
+        if (binding["exchange"], binding["queue"]) == (publisher.EXCHANGE, publisher.QUEUE)
+    }
+    assert bound == set(KINDS)

@@ -1,0 +1,187 @@
+"""order-service for unit tests: its real wiring on mongomock, with stand-ins for its neighbours and a clock to move."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import mongomock
+import pytest
+from flask.testing import FlaskClient
+from flask_openapi3 import OpenAPI
+from werkzeug.test import TestResponse
+
+import order_service
+from chassis import mongo
+from order_service.config import Settings
+from order_service.model import Item, Line, Refusal
+from order_service.products import ProductsUnavailable, ReservationRefused, Reserved
+from order_service.publisher import BrokerUnavailable
+from order_service.store import OrderStore
+from order_service.worker import Worker
+from tests.signing import PublishedKeys, bearer
+
+SETTINGS = Settings(
+    mongo_url="mongodb://unused/orders",
+    jwks_url="http://unused/jwks",
+    product_service_url="http://unused",
+    token_url="http://unused/token",
+    client_id="order-service",
+    client_secret="a secret",
+    log_level="ERROR",
+)
+ANA, BOB, ADMIN = bearer("customer", user="ana"), bearer("customer", user="bob"), bearer("admin", user="root")
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class FakeProducts:
+    """A product-service with prices and a stock, whose answers a test can change."""
+
+    def __init__(self) -> None:
+        self.prices = {"mug": 1999, "pen": 5}
+        self.stock = {"mug": 10, "pen": 10_000}
+        self.held: dict[str, tuple[Item, ...]] = {}
+        self.released: list[str] = []
+        self.all_are_old = False
+        self.page_size = 100
+        self.away = False
+        self.meanwhile: Callable[[str], None] = lambda _order_id: None
+
+    def reserve(self, order_id: str, items: tuple[Item, ...]) -> Reserved:
+        if self.away:
+            raise ProductsUnavailable
+        self._check(items)
+        for item in items:
+            self.stock[item.product_id] -= item.quantity
+        self.held[order_id] = items
+        self.meanwhile(order_id)
+        lines = [Line(i.product_id, i.product_id.title(), self.prices[i.product_id], i.quantity) for i in items]
+        return Reserved(tuple(lines), "EUR")
+
+    def _check(self, items: tuple[Item, ...]) -> None:
+        for item in items:
+            if item.product_id not in self.stock:
+                errors = [{"field": "product_id", "message": f"there is no product {item.product_id!r}"}]
+                raise ReservationRefused(
+                    Refusal(422, "unknown-product", "Unknown Product", "Unknown.", {"errors": errors})
+                )
+            available = self.stock[item.product_id]
+            if available < item.quantity:
+                line = {"product_id": item.product_id, "requested": item.quantity, "available": available}
+                refusal = Refusal(409, "insufficient-stock", "Insufficient Stock", "Not enough.", {"lines": [line]})
+                raise ReservationRefused(refusal)
+
+    def release(self, order_id: str) -> None:
+        if self.away:
+            raise ProductsUnavailable
+        self.released.append(order_id)
+        for item in self.held.pop(order_id, ()):
+            self.stock[item.product_id] += item.quantity
+
+    def reservations(self, *, older_than: float, cursor: str | None) -> tuple[list[tuple[str, str]], str | None]:
+        if self.away:
+            raise ProductsUnavailable
+        start = int(cursor or 0)
+        old = sorted(self.held) if self.all_are_old else []
+        page = [(order_id, "held") for order_id in old[start : start + self.page_size]]
+        return page, str(start + len(page)) if page else None
+
+    def check(self) -> None:
+        if self.away:
+            raise ProductsUnavailable
+
+
+class FakeKeys(PublishedKeys):
+    """The keys of a user-service that is there."""
+
+    def check(self) -> None:
+        pass
+
+
+class FakePublisher:
+    """Keeps what it is to publish, unless the broker is away."""
+
+    def __init__(self) -> None:
+        self.published: list[dict[str, Any]] = []
+        self.away = False
+
+    def publish(self, events: Iterable[dict[str, Any]]) -> None:
+        if self.away:
+            raise BrokerUnavailable
+        self.published.extend(events)
+
+    def keep_alive(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Shop:
+    """The app and its worker, with the verbs that tests use."""
+
+    def __init__(self, app: OpenAPI, database: Any, clock: FakeClock, products: FakeProducts) -> None:
+        self.app = app
+        self.database = database
+        self.clock = clock
+        self.products = products
+        self.publisher = FakePublisher()
+        self.store = OrderStore(database, clock)  # type: ignore[arg-type]
+        self.worker = Worker(self.store, products, self.publisher, poll=0.01)  # type: ignore[arg-type]
+        self.client: FlaskClient = app.test_client()
+
+    def post(self, body: Any, headers: dict[str, str] = ANA, key: str | None = None) -> TestResponse:
+        return self.client.post("/orders", json=body, headers=headers | ({"Idempotency-Key": key} if key else {}))
+
+    def order(self, quantity: int = 2, product_id: str = "mug", **how: Any) -> TestResponse:
+        return self.post({"product_id": product_id, "quantity": quantity}, **how)
+
+    def ordered(self, quantity: int = 2, **how: Any) -> str:
+        response = self.order(quantity, **how)
+        assert response.status_code == 201
+        return str(response.json["id"])
+
+    def get(self, path: str, headers: dict[str, str] = ANA) -> TestResponse:
+        return self.client.get(path, headers=headers)
+
+    def act(self, order_id: str, action: str, headers: dict[str, str] = ADMIN) -> TestResponse:
+        return self.client.post(f"/orders/{order_id}/{action}", headers=headers)
+
+    def documents(self) -> list[dict[str, Any]]:
+        return list(self.database.orders.find())
+
+    def document(self, order_id: str) -> dict[str, Any]:
+        return dict(self.database.orders.find_one({"_id": order_id}))
+
+    def work(self, rounds: int = 3) -> None:
+        for _ in range(rounds):
+            self.worker.work()
+
+
+def _accept_sort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let mongomock's bulk writes take the argument that newer versions of pymongo pass."""
+    builder = mongomock.collection.BulkOperationBuilder
+    add_update = builder.add_update
+    monkeypatch.setattr(builder, "add_update", lambda self, *args, sort=None, **more: add_update(self, *args, **more))
+
+
+def make_shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
+    database = mongomock.MongoClient(tz_aware=True).orders
+    clock, products = FakeClock(), FakeProducts()
+    monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
+    monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
+    _accept_sort(monkeypatch)
+    monkeypatch.setattr(order_service, "ProductClient", lambda *_args, **_kwargs: products)
+    monkeypatch.setattr(order_service, "RemoteKeys", lambda _url: FakeKeys())
+    return Shop(order_service.create_app(SETTINGS), database, clock, products)

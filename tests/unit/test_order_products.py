@@ -1,0 +1,275 @@
+"""The client of product-service against a server that answers late, wrongly, or not at all."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import order_service
+from chassis.errors import Unavailable
+from chassis.logs import bound_to
+from order_service.model import Item, Line
+from order_service.products import ProductClient, ProductsUnavailable, ReservationRefused, Reserved
+from tests.local_server import Asked, serving
+from tests.unit.order_app import SETTINGS, Shop, make_shop
+from tests.waiting import until
+
+ITEMS = (Item("mug", 2),)
+LINE = {"product_id": "mug", "name": "Mug", "unit_price": "19.99", "quantity": 2}
+HELD = {"order_id": "o1", "state": "held", "currency": "EUR", "lines": [LINE]}
+RESERVED = Reserved((Line("mug", "Mug", 1999, 2),), "EUR")
+PROBLEM = {
+    "type": "insufficient-stock",
+    "title": "Insufficient Stock",
+    "status": 409,
+    "detail": "Not enough stock of: mug.",
+    "instance": "/reservations/o1",
+    "request_id": "r",
+    "lines": [{"product_id": "mug", "requested": 2, "available": 1}],
+}
+
+
+def client_of(url: str, *, slots: int = 4) -> ProductClient:
+    return ProductClient(url, lambda: "a-token", slots=slots)
+
+
+@contextmanager
+def answering(*answers: tuple[int, Any]) -> Iterator[tuple[ProductClient, list[Asked]]]:
+    """Answer with these in turn, the last one from then on."""
+    left = list(answers)
+    with serving(lambda _asked: left.pop(0) if len(left) > 1 else left[0]) as server, closing(server.url) as client:
+        yield client, server.requests
+
+
+@contextmanager
+def closing(url: str, *, slots: int = 4) -> Iterator[ProductClient]:
+    client = client_of(url, slots=slots)
+    yield client
+    client._session.close()
+
+
+@contextmanager
+def frozen() -> Iterator[str]:
+    """A server whose kernel accepts connections, and which never answers: what a stopped process looks like."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def seconds_of(work: Callable[[], Any]) -> float:
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+def test_reserving_puts_the_lines_and_reads_the_prices() -> None:
+    with answering((200, HELD)) as (client, asked), bound_to("request-7"):
+        assert client.reserve("o1", (Item("mug", 2), Item("pen", 1))) == RESERVED
+    assert [(request.method, request.path) for request in asked] == [("PUT", "/reservations/o1")]
+    lines = [{"product_id": "mug", "quantity": 2}, {"product_id": "pen", "quantity": 1}]
+    assert json.loads(asked[0].body) == {"lines": lines}
+    assert asked[0].headers["Authorization"] == "Bearer a-token"
+    assert asked[0].headers["X-Request-ID"] == "request-7"
+
+
+def test_releasing_deletes_the_reservation() -> None:
+    with answering((204, None)) as (client, asked):
+        client.release("o1")
+    assert [(request.method, request.path) for request in asked] == [("DELETE", "/reservations/o1")]
+
+
+def test_reservations_are_read_page_by_page() -> None:
+    page = {"items": [{"order_id": "o1", "state": "held", "created_at": "-"}], "next_cursor": "c2"}
+    with answering((200, page)) as (client, asked):
+        assert client.reservations(older_than=60.0, cursor=None) == ([("o1", "held")], "c2")
+        client.reservations(older_than=1.5, cursor="c2")
+    paths = ["/reservations?older_than=60.0&limit=100", "/reservations?older_than=1.5&limit=100&cursor=c2"]
+    assert [request.path for request in asked] == paths
+
+
+def test_too_little_stock_is_a_refusal_and_is_not_repeated() -> None:
+    with answering((409, PROBLEM)) as (client, asked), pytest.raises(ReservationRefused) as refused:
+        client.reserve("o1", ITEMS)
+    refusal = refused.value.refusal
+    assert (refusal.status, refusal.code, refusal.title) == (409, "insufficient-stock", "Insufficient Stock")
+    assert refusal.detail == "Not enough stock of: mug."
+    assert refusal.members == {"lines": PROBLEM["lines"]}
+    assert len(asked) == 1
+
+
+def test_an_unknown_product_is_a_refusal() -> None:
+    errors = [{"field": "product_id", "message": "there is no product 'mug'"}]
+    with (
+        answering((422, PROBLEM | {"type": "unknown-product", "errors": errors})) as (client, _),
+        pytest.raises(ReservationRefused) as refused,
+    ):
+        client.reserve("o1", ITEMS)
+    assert (refused.value.refusal.status, refused.value.refusal.members["errors"]) == (422, errors)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_failure_of_the_server_is_repeated(status: int) -> None:
+    with answering((status, {}), (status, {}), (200, HELD)) as (client, asked):
+        assert client.reserve("o1", ITEMS) == RESERVED
+    assert [request.path for request in asked] == ["/reservations/o1"] * 3
+
+
+def test_repeating_ends_with_the_budget() -> None:
+    with answering((503, {})) as (client, asked):
+        spent = seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS))
+    assert spent < 4.0
+    assert len(asked) == 5
+
+
+def test_a_refused_connection_is_told_within_the_budget() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with closing(url) as client:
+        assert seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS)) < 4.0
+        assert seconds_of(lambda: pytest.raises(ProductsUnavailable, client.release, "o1")) < 2.0
+
+
+def test_a_server_that_never_answers_costs_the_budget_and_no_more() -> None:
+    with frozen() as url, closing(url) as client:
+        assert 3.0 < seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS)) < 4.2
+        assert seconds_of(lambda: pytest.raises(ProductsUnavailable, client.release, "o1")) < 2.2
+        assert seconds_of(lambda: pytest.raises(ProductsUnavailable, client.check)) < 1.0
+
+
+def test_an_answer_just_before_product_services_own_limit_is_waited_for() -> None:
+    def slowly(_asked: Asked) -> tuple[int, Any]:
+        time.sleep(1.5)
+        return 200, HELD
+
+    with serving(slowly) as server, closing(server.url) as client:
+        assert client.reserve("o1", ITEMS) == RESERVED
+        assert len(server.requests) == 1
+
+
+def test_a_connection_that_the_server_had_closed_is_replaced() -> None:
+    with answering((200, HELD)) as (client, asked):
+        assert client.reserve("o1", ITEMS) == client.reserve("o1", ITEMS)
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, None),
+        (200, []),
+        (200, "held"),
+        (200, 7),
+        (200, {}),
+        (200, {"lines": [LINE]}),
+        (200, HELD | {"lines": None}),
+        (200, HELD | {"lines": [7]}),
+        (200, HELD | {"lines": [{"product_id": "mug"}]}),
+        (200, HELD | {"lines": [LINE | {"unit_price": "free"}]}),
+        (200, HELD | {"lines": [LINE | {"unit_price": 20}]}),
+        (200, HELD | {"lines": [LINE | {"quantity": "two"}]}),
+        (201, HELD),
+        (204, None),
+        (401, {}),
+        (403, {}),
+        (404, {}),
+        (409, None),
+        (409, []),
+        (409, {}),
+        (422, "no"),
+    ],
+)
+def test_an_answer_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None:
+    with answering(answer) as (client, _), pytest.raises(ProductsUnavailable):
+        client.reserve("o1", ITEMS)
+
+
+@pytest.mark.parametrize(
+    "answer", [(200, None), (200, []), (200, {"items": []}), (200, {"items": [1], "next_cursor": None}), (422, {})]
+)
+def test_a_list_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None:
+    with answering(answer) as (client, _), pytest.raises(ProductsUnavailable):
+        client.reservations(older_than=60, cursor=None)
+
+
+def test_without_a_token_nothing_is_sent() -> None:
+    def no_token() -> str:
+        raise Unavailable("No service token from user-service.")
+
+    with serving(lambda _asked: (200, HELD)) as server:
+        client = ProductClient(server.url, no_token, slots=1)
+        for _ in range(3):  # the slot is free again each time
+            with pytest.raises(Unavailable):
+                client.reserve("o1", ITEMS)
+        assert server.requests == []
+
+
+def test_a_burst_of_orders_waits_for_the_slots_of_a_product_service_that_answers() -> None:
+    def answer(_asked: Asked) -> tuple[int, Any]:
+        time.sleep(0.05)
+        return 200, HELD
+
+    outcomes = []
+    with serving(answer) as server, closing(server.url, slots=2) as client:
+        threads = [threading.Thread(target=lambda: outcomes.append(client.reserve("o1", ITEMS))) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+    assert outcomes == [RESERVED] * 12
+
+
+def test_while_product_service_hangs_half_of_the_threads_wait_and_the_others_are_refused_at_once() -> None:
+    with frozen() as url, closing(url, slots=4) as client:
+        with pytest.raises(ProductsUnavailable):
+            client.release("o0")  # the hang is known from here on
+        waiting = [
+            threading.Thread(target=lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS))
+            for _ in range(4)
+        ]
+        for thread in waiting:
+            thread.start()
+        until(lambda: client._slots._value == 0, "the four slots are taken")
+        reserving = [
+            seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o2", ITEMS)) for _ in range(10)
+        ]
+        releasing = [seconds_of(lambda: pytest.raises(ProductsUnavailable, client.release, "o2")) for _ in range(10)]
+        assert max(reserving + releasing) < 0.2
+        for thread in waiting:
+            thread.join(10)
+        assert client._slots._value == 4
+
+
+def test_people_list_their_orders_while_product_service_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with frozen() as url, closing(url, slots=4) as client:
+        shop = with_client(monkeypatch, client)
+        threads = [threading.Thread(target=shop.order) for _ in range(8)]  # as many as a process has
+        started = time.monotonic()
+        for thread in threads:
+            thread.start()
+        until(lambda: sum(thread.is_alive() for thread in threads) <= 4, "the others were refused", seconds=2.0)
+        assert seconds_of(lambda: shop.get("/orders")) < 0.5
+        for thread in threads:
+            thread.join(10)
+        assert time.monotonic() - started < 5.0
+    assert {document["status"] for document in shop.documents()} == {"failed"}
+
+
+def with_client(monkeypatch: pytest.MonkeyPatch, client: ProductClient) -> Shop:
+    shop = make_shop(monkeypatch)
+    monkeypatch.setattr(order_service, "ProductClient", lambda *_args, **_kwargs: client)
+    shop.client = order_service.create_app(SETTINGS).test_client()
+    return shop
+
+
+def test_half_of_a_processs_threads_may_wait_for_product_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = make_shop(monkeypatch).products
+    slots = []
+    monkeypatch.setattr(order_service, "ProductClient", lambda *_args, **given: slots.append(given["slots"]) or client)
+    for threads in (1, 2, 8):
+        order_service.create_app(replace(SETTINGS, web_threads=threads))
+    assert slots == [1, 1, 4]

@@ -1,0 +1,246 @@
+"""Rounds of the worker, with a publisher and a product-service that fail when told to."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis.errors import Unavailable
+from order_service.model import Buyer, Item
+from order_service.products import ProductsUnavailable
+from order_service.worker import Worker
+from tests.unit.order_app import ANA, Shop, make_shop
+from tests.waiting import until
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
+    return make_shop(monkeypatch)
+
+
+def event_types(shop: Shop) -> list[str]:
+    return [event["type"] for event in shop.publisher.published]
+
+
+def left_pending(shop: Shop, *, reserved: bool) -> str:
+    """Do what a process does that dies while placing an order."""
+    order_id = "0" * 32
+    items = (Item("mug", 4),)
+    shop.store.open(order_id, Buyer("ana", None, None), items, "ana:k", "print")
+    if reserved:
+        shop.products.reserve(order_id, items)
+    return order_id
+
+
+def test_events_are_published_once_and_in_order_and_nothing_stays_due(shop: Shop) -> None:
+    order_id = shop.ordered()
+    shop.act(order_id, "ship")
+    shop.act(order_id, "deliver")
+    shop.work()
+    assert event_types(shop) == ["order_created", "order_shipped", "order_delivered"]
+    assert [event["subject"] for event in shop.publisher.published] == [order_id] * 3
+    document = shop.document(order_id)
+    assert (document["outbox"], "due" in document) == ([], False)
+
+
+def test_events_wait_in_the_outbox_while_the_broker_is_away(shop: Shop) -> None:
+    order_id = shop.ordered()
+    shop.publisher.away = True
+    shop.work()
+    assert [event["type"] for event in shop.document(order_id)["outbox"]] == ["order_created"]
+    shop.publisher.away = False
+    shop.work()
+    assert event_types(shop) == []  # postponed by two seconds
+    shop.clock.move(2)
+    shop.work()
+    assert event_types(shop) == ["order_created"]
+
+
+def test_stock_is_released_while_the_broker_is_away(shop: Shop) -> None:
+    order_id = shop.ordered()
+    shop.products.away = shop.publisher.away = True
+    shop.act(order_id, "cancel", ANA)
+    shop.products.away = False
+    shop.work()
+    assert shop.products.stock["mug"] == 10
+    assert "release" not in shop.document(order_id)
+    assert len(shop.document(order_id)["outbox"]) == 2
+
+
+def test_events_are_published_while_product_service_is_away(shop: Shop) -> None:
+    order_id = shop.ordered()
+    shop.products.away = True
+    shop.act(order_id, "cancel", ANA)
+    shop.work()
+    assert event_types(shop) == ["order_created", "order_cancelled"]
+    document = shop.document(order_id)
+    assert (document["outbox"], document["release"], "due" in document) == ([], True, True)
+
+
+@pytest.mark.parametrize("reserved", [False, True])
+def test_an_order_left_pending_is_undone_when_it_is_fifteen_seconds_old(shop: Shop, reserved: bool) -> None:
+    order_id = left_pending(shop, reserved=reserved)
+    shop.clock.move(14.999)
+    shop.work()
+    assert shop.document(order_id)["status"] == "pending"
+    shop.clock.move(0.001)
+    shop.work()
+    document = shop.document(order_id)
+    assert (document["status"], "idempotency_key" in document, "due" in document) == ("failed", False, False)
+    assert shop.products.released == [order_id]
+    assert shop.products.stock["mug"] == 10
+    assert shop.publisher.published == []
+
+
+def test_undoing_writes_the_state_before_it_touches_the_stock(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = left_pending(shop, reserved=True)
+    states = []
+    real = shop.products.release
+    monkeypatch.setattr(
+        shop.products, "release", lambda order: states.append(shop.document(order)["status"]) or real(order)
+    )
+    shop.clock.move(15)
+    shop.work()
+    assert states == ["failed"]
+    assert shop.document(order_id)["status"] == "failed"
+
+
+def test_a_rejected_order_is_released_as_well(shop: Shop) -> None:
+    assert shop.order(11).status_code == 409
+    (document,) = shop.documents()
+    shop.work()
+    assert shop.products.released == [document["_id"]]
+    assert "due" not in shop.document(document["_id"])
+
+
+def test_a_release_that_always_fails_holds_up_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = [shop.ordered(1) for _ in range(4)]
+    shop.products.away = True
+    for order_id in orders:
+        shop.act(order_id, "cancel", ANA)
+    shop.products.away = False
+    real = shop.products.release
+
+    def release(order_id: str) -> None:
+        if order_id == orders[0]:
+            raise ProductsUnavailable
+        real(order_id)
+
+    monkeypatch.setattr(shop.products, "release", release)
+    for _ in range(6):
+        shop.work(1)
+        shop.clock.move(0.1)
+    assert sorted(shop.products.released) == sorted(orders[1:])
+    assert shop.document(orders[0])["release"] is True
+
+
+def test_a_round_tells_whether_there_may_be_more_to_do(shop: Shop) -> None:
+    shop.products.stock["mug"] = 1000
+    for _ in range(101):
+        shop.ordered(1)
+    assert [shop.worker.work() for _ in range(3)] == [True, False, False]
+    assert len(shop.publisher.published) == 101
+
+
+def test_an_event_that_joins_while_others_are_published_is_not_lost(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = shop.ordered()
+    publish = shop.publisher.publish
+
+    def ship_meanwhile(events: Any) -> None:
+        publish(events)
+        if shop.document(order_id)["status"] == "confirmed":
+            assert shop.act(order_id, "ship").status_code == 200
+
+    monkeypatch.setattr(shop.publisher, "publish", ship_meanwhile)
+    shop.work(1)
+    assert [event["type"] for event in shop.document(order_id)["outbox"]] == ["order_shipped"]
+    shop.work(1)
+    assert event_types(shop) == ["order_created", "order_shipped"]
+
+
+def test_a_reservation_without_a_living_order_is_released_once(shop: Shop) -> None:
+    shop.products.all_are_old = True
+    living = shop.ordered(1)
+    shop.products.reserve("f" * 32, (Item("mug", 5),))
+    assert shop.worker.reconcile() == 1
+    assert shop.products.released == ["f" * 32]
+    assert shop.worker.reconcile() == 0
+    assert shop.products.stock["mug"] == 9
+    assert list(shop.products.held) == [living]
+
+
+def test_reconciliation_keeps_its_cursor_and_compares_each_reservation_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.products.all_are_old = True
+    shop.products.page_size = 2
+    for _ in range(5):
+        shop.ordered(1)
+    asked = []
+    real = shop.products.reservations
+
+    def remember(*, older_than: float, cursor: str | None) -> Any:
+        asked.append((older_than, cursor))
+        return real(older_than=older_than, cursor=cursor)
+
+    monkeypatch.setattr(shop.products, "reservations", remember)
+    shop.worker.reconcile()
+    shop.worker.reconcile(older_than=1.0)
+    assert asked == [(60.0, None), (60.0, "2"), (60.0, "4"), (60.0, "5"), (1.0, "5")]
+
+
+def test_a_round_compares_one_page_of_reservations_so_that_events_do_not_wait_for_all(shop: Shop) -> None:
+    shop.products.all_are_old = True
+    shop.products.page_size = 2
+    for _ in range(5):
+        shop.ordered(1)
+    cursors = []
+    for _ in range(5):
+        shop.work(1)
+        cursors.append(shop.store.reconciled_up_to())
+    assert cursors == ["2", "4", "5", "5", "5"]
+
+
+def test_a_stray_reservation_that_cannot_be_released_now_is_compared_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.products.all_are_old = True
+    shop.products.reserve("f" * 32, (Item("mug", 5),))
+
+    def fail(_order_id: str) -> None:
+        raise ProductsUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.products, "release", fail)
+        with pytest.raises(ProductsUnavailable):
+            shop.worker.reconcile()
+    assert shop.store.reconciled_up_to() is None
+    assert shop.worker.reconcile() == 1
+
+
+def test_no_outage_ends_the_worker(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    worker = Worker(shop.store, shop.products, shop.publisher, poll=0.01, heartbeat_file=str(heartbeat))  # type: ignore[arg-type]
+    outages = 1
+    real = type(shop.store).due
+
+    def due(*args: Any) -> Any:
+        nonlocal outages
+        if outages:
+            outages -= 1
+            raise Unavailable("The database does not answer.")
+        return real(*args)
+
+    monkeypatch.setattr(type(shop.store), "due", due)
+    shop.ordered()
+    stop = threading.Event()
+    thread = threading.Thread(target=worker.run, args=(stop,))
+    thread.start()
+    until(lambda: shop.publisher.published, "the event is published after the outage")
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert heartbeat.exists()
