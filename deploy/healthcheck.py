@@ -1,0 +1,36 @@
+"""Tell Docker whether the program in this container is well, by exit code.
+
+`python deploy/healthcheck.py 5003` asks the web service at that port whether it is ready; without a port the age of
+the file $HEARTBEAT_FILE counts, which background programs touch about every second.
+"""
+
+import http.client
+import os
+import sys
+import time
+from pathlib import Path
+
+OLDEST_HEARTBEAT = 15.0
+
+
+def is_ready(port: int) -> bool:
+    """Tell whether the service's own database answers; neighbours do not count."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=8)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def beats(heartbeat: Path) -> bool:
+    """Tell whether the program has renewed its heartbeat lately."""
+    try:
+        return time.time() - heartbeat.stat().st_mtime < OLDEST_HEARTBEAT
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    well = is_ready(int(sys.argv[1])) if sys.argv[1:] else beats(Path(os.environ["HEARTBEAT_FILE"]))
+    sys.exit(0 if well else 1)
