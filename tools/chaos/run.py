@@ -1,7 +1,6 @@
 """./dev chaos: a fresh stack, customers, faults, and at the end the audit."""
 
 import argparse
-import subprocess
 import tempfile
 import threading
 import time
@@ -118,8 +117,8 @@ class Run:
         while True:
             try:
                 checks = audit.look(audit.facts_of(self._stack), 0.0)
-            except subprocess.CalledProcessError as exc:
-                checks = [Check("audit", "facts", 0, [exc.stderr.strip()[-500:]])]
+            except audit.AuditError as exc:
+                checks = [Check("audit", "facts", 0, [str(exc)[-500:]])]
             seconds = time.monotonic() - ended
             if audit.passed(checks) or seconds > SECONDS_TO_REST:
                 return checks, seconds
