@@ -57,6 +57,7 @@ def guarded(store: C) -> C:
     """Make every public method of a store raise Unavailable when the database does not answer.
 
     A call whose connection broke is run once more first: a restarted server closes all pooled connections.
+    A transaction is not: the driver has repeated it already, for as long as it may take.
     """
     for name, method in inspect.getmembers(store, inspect.isfunction):
         if not name.startswith("_"):
@@ -71,7 +72,7 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return method(*args, **kwargs)
             except AutoReconnect as exc:
-                if exc.timeout:
+                if exc.timeout or exc.has_error_label("TransientTransactionError"):
                     raise
                 return method(*args, **kwargs)
         except PyMongoError as exc:

@@ -8,7 +8,7 @@ from product_service import api, config
 from product_service.catalogue import Catalogue
 from product_service.demo import DEMO_PRODUCTS
 from product_service.reservations import Reservations
-from product_service.store import Preparation, ProductStore, ReservationStore
+from product_service.store import Preparation, ProductStore, ReservationStore, Transactions
 
 
 def create_app(settings: config.Settings | None = None) -> OpenAPI:
@@ -18,13 +18,14 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
 
     database = mongo.connect(settings.mongo_url, "product-service")
     clock = mongo.DatabaseClock(database)
-    products = ProductStore(database, clock)
+    transactions = Transactions(database)
+    products = ProductStore(database, clock, transactions)
     catalogue = Catalogue(products, settings.currency)
     keys = RemoteKeys(settings.jwks_url)
 
     app = web.make_app(__name__, "product-service", __doc__ or "", trusted_proxies=settings.trusted_proxies)
     app.extensions["catalogue"] = catalogue
-    app.extensions["reservations"] = Reservations(ReservationStore(database, clock))
+    app.extensions["reservations"] = Reservations(ReservationStore(database, clock, transactions))
     auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     web.read_bodies(app)
     app.register_api(api.api)

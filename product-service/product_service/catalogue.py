@@ -95,7 +95,9 @@ class Catalogue:
         """Change some attributes; `stock` is a stock-take. Raises NotFound, SkuTaken and, with `expected`,
         PreconditionFailed if the product is no longer in that state.
         """
-        changed = self._products.change(product_id, attributes, expected.version if expected else None)
+        changed = self._products.change(
+            product_id, attributes, expected.version if expected else None, uuid.uuid4().hex
+        )
         product = self.get(product_id)
         if changed is None:
             raise SkuTaken(f"Another product has the SKU {attributes['sku']!r}.")
@@ -105,7 +107,7 @@ class Catalogue:
 
     def remove(self, product_id: str) -> None:
         """Hide a product: it can no longer be found or bought. Raises NotFound."""
-        if not self._products.hide(product_id):
+        if not self._products.hide(product_id, uuid.uuid4().hex):
             raise NotFound(f"There is no product {product_id!r}.")
 
     def adjust_stock(self, product_id: str, change: int, key: str | None) -> tuple[Product, bool]:

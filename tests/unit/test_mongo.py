@@ -102,6 +102,14 @@ def test_a_mistake_of_ours_stays_what_it_is(mistake: Exception) -> None:
     assert store.runs == 1
 
 
+def test_a_transaction_that_the_driver_gave_up_is_not_run_again() -> None:
+    broken = AutoReconnect("connection closed", {"errorLabels": ["TransientTransactionError"]})
+    store = Store(broken)
+    with pytest.raises(Unavailable):
+        store.read("a")
+    assert store.runs == 1
+
+
 def test_inner_methods_are_left_alone() -> None:
     with pytest.raises(AutoReconnect):
         Store()._inner()
@@ -246,5 +254,5 @@ def test_writes_are_acknowledged_by_the_majority_and_times_are_aware() -> None:
         assert database.name == "products"
         assert database.write_concern.document == {"w": "majority", "j": True}
         assert database.client.options.server_selection_timeout == 2.0
-        assert database.client.options.timeout == 4.0
+        assert database.client.options.pool_options.socket_timeout == 4.0
         assert database.codec_options.tz_aware

@@ -7,5 +7,6 @@ is safe to run twice.
 from product_service.store.preparation import Preparation
 from product_service.store.products import ProductStore
 from product_service.store.reservations import ReservationStore
+from product_service.store.transactions import Transactions
 
-__all__ = ["Preparation", "ProductStore", "ReservationStore"]
+__all__ = ["Preparation", "ProductStore", "ReservationStore", "Transactions"]

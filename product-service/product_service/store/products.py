@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-import uuid
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, guarded
 from chassis.paging import Page
 from product_service.catalogue import MAX_STOCK, Product, ProductFilter, StockChange
-from product_service.store.transactions import in_transaction
+from product_service.store.transactions import Transactions
 
 SORTED_LENGTH = 100  # of a name: cursors hold it, and must fit into a URL
 
@@ -29,8 +28,9 @@ _SORTS: dict[str, tuple[str, int, type]] = {
 class ProductStore:
     """Products and their stock."""
 
-    def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
+    def __init__(self, database: Database[Document], clock: DatabaseClock, transactions: Transactions) -> None:
         self._database = database
+        self._transactions = transactions
         self._products = database.products
         self._changes = database.stock_changes
         self._clock = clock
@@ -69,39 +69,39 @@ class ProductStore:
             return self._products.find_one({"_id": product_id}, {"_id": True}) is not None
         return True
 
-    def change(self, product_id: str, attributes: dict[str, Any], version: int | None) -> bool | None:
+    def change(self, product_id: str, attributes: dict[str, Any], version: int | None, write_id: str) -> bool | None:
         """Set attributes in one write; the difference to a new stock is booked in `received`.
 
         Return False if the product is not there (in that version), None if another one has the SKU.
         """
-        write_id = uuid.uuid4().hex
         new: Document = {field: {"$literal": value} for field, value in _stored(attributes).items()}
         if "stock" in attributes:
             new["received"] = {"$add": ["$received", {"$subtract": [attributes["stock"], "$stock"]}]}
         if "sku" in attributes and not attributes["sku"]:
             new["sku_key"] = "$$REMOVE"
         new |= {"version": {"$add": ["$version", 1]}, "updated_at": self._clock(), "write_id": write_id}
-        return self._change(product_id, new, version, write_id)
-
-    def _change(self, product_id: str, new: Document, version: int | None, write_id: str) -> bool | None:
         wanted: Document = {"_id": product_id, "hidden": False, "write_id": {"$ne": write_id}}
         if version is not None:
             wanted["version"] = version
         try:
-            if self._products.update_one(wanted, [{"$set": new}]).matched_count:
-                return True
+            changed = self._products.update_one(wanted, [{"$set": new}]).matched_count > 0
         except DuplicateKeyError:
             return None
-        return self._products.find_one({"_id": product_id, "write_id": write_id}, {"_id": True}) is not None
+        return changed or self._was_written(product_id, write_id)
 
-    def hide(self, product_id: str) -> bool:
+    def hide(self, product_id: str, write_id: str) -> bool:
         """Take a product out of the catalogue and free its SKU; False if it is not there."""
         change = {
-            "$set": {"hidden": True, "updated_at": self._clock()},
+            "$set": {"hidden": True, "updated_at": self._clock(), "write_id": write_id},
             "$unset": {"sku_key": ""},
             "$inc": {"version": 1},
         }
-        return self._products.update_one({"_id": product_id, "hidden": False}, change).matched_count > 0
+        hidden = self._products.update_one({"_id": product_id, "hidden": False}, change).matched_count > 0
+        return hidden or self._was_written(product_id, write_id)
+
+    def _was_written(self, product_id: str, write_id: str) -> bool:
+        """Tell whether this is the repeat of a write that had succeeded."""
+        return self._products.find_one({"_id": product_id, "write_id": write_id}, {"_id": True}) is not None
 
     def adjust_stock(self, product_id: str, change: int, key: str) -> StockChange | None:
         """Add units and record it under `key` in one transaction; a key seen before returns what it had recorded.
@@ -110,6 +110,8 @@ class ProductStore:
         """
 
         def adjust(session: ClientSession) -> StockChange | None:
+            if recorded := self._changes.find_one({"_id": key}, session=session):
+                return StockChange(recorded["product_id"], recorded["change"], repeated=True)
             bounds = {"$gte": max(0, -change), "$lte": MAX_STOCK - max(0, change)}
             wanted = {"_id": product_id, "hidden": False, "stock": bounds}
             increments = {"$inc": {"stock": change, "received": change, "version": 1}}
@@ -119,13 +121,10 @@ class ProductStore:
             self._changes.insert_one(record, session=session)
             return StockChange(product_id, change, repeated=False)
 
-        recorded = self._changes.find_one({"_id": key})
-        if recorded is None:
-            try:
-                return in_transaction(self._database, adjust)
-            except DuplicateKeyError:
-                recorded = self._changes.find_one({"_id": key}) or {}
-        return StockChange(recorded["product_id"], recorded["change"], repeated=True)
+        try:
+            return self._transactions.run(adjust, touching=[product_id])
+        except DuplicateKeyError:  # recorded between our look and our insert
+            return self._transactions.run(adjust, touching=[product_id])
 
 
 def _conditions(wanted: ProductFilter) -> Document:

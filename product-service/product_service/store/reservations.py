@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import pymongo
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -12,7 +13,7 @@ from pymongo.operations import UpdateOne
 from chassis.mongo import ASCENDING, DatabaseClock, Document, find_page, guarded
 from chassis.paging import Page
 from product_service.reservations import HELD, REFUSED, RELEASED, Line, PricedLine, Reservation, Shortage
-from product_service.store.transactions import in_transaction
+from product_service.store.transactions import TRANSACTION_SECONDS, Transactions
 
 TOMBSTONE_LIFE = timedelta(days=7)
 
@@ -29,27 +30,34 @@ class _NotAvailable(Exception):
 class ReservationStore:
     """Reservations, and the stock they move."""
 
-    def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
-        self._database = database
+    def __init__(self, database: Database[Document], clock: DatabaseClock, transactions: Transactions) -> None:
+        self._transactions = transactions
         self._products = database.products
         self._reservations = database.reservations
         self._clock = clock
 
     def take(self, order_id: str, asked: tuple[Line, ...]) -> Reservation:
         """Take the stock of all lines and record it, or record why not; return what is recorded for the order."""
-        try:
-            return in_transaction(self._database, lambda session: self._take(order_id, asked, session))
-        except _NotAvailable as refused:
-            return self._refuse(order_id, asked, refused.shortages)
-        except DuplicateKeyError:
-            return self._recorded(order_id)
+        product_ids = [line.product_id for line in asked]
+        with pymongo.timeout(TRANSACTION_SECONDS):
+            try:
+                return self._transactions.run(
+                    lambda session: self._take(order_id, asked, session), touching=product_ids
+                )
+            except _NotAvailable as refused:
+                return self._refuse(order_id, asked, refused.shortages)
+            except DuplicateKeyError:
+                return self._recorded(order_id)
 
     def give_back(self, order_id: str) -> None:
         """Release a reservation and return its stock; without one, leave a tombstone that refuses a later one."""
-        try:
-            in_transaction(self._database, lambda session: self._give_back(order_id, session))
-        except DuplicateKeyError:  # made between our look and our tombstone
-            in_transaction(self._database, lambda session: self._give_back(order_id, session))
+        with pymongo.timeout(TRANSACTION_SECONDS):
+            recorded = self._reservations.find_one({"_id": order_id}, {"lines.product_id": True})
+            product_ids = [line["product_id"] for line in recorded["lines"]] if recorded else []
+            try:
+                self._transactions.run(lambda session: self._give_back(order_id, session), touching=product_ids)
+            except DuplicateKeyError:  # made between our look and our tombstone
+                self._transactions.run(lambda session: self._give_back(order_id, session), touching=product_ids)
 
     def older_than(self, seconds: float, *, limit: int, cursor: str | None) -> Page[Reservation]:
         """Return a page of the reservations made at least so long ago, oldest first; a feed, see `find_page`."""
