@@ -6,7 +6,33 @@ import os
 from pathlib import Path
 from typing import Any
 
-worker_class = "gthread"
+from gunicorn.sock import BaseSocket
+from gunicorn.workers.gthread import ThreadWorker
+
+
+class DrainingWorker(ThreadWorker):  # type: ignore[misc]
+    """Answers what the kernel has accepted already when it is told to stop, and accepts nothing more.
+
+    gunicorn's own worker leaves such connections in the backlog while it finishes, where new ones join them, and
+    resets them all when it ends.
+    """
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Start or stop to accept connections; when stopping for good, take the waiting ones first."""
+        super().set_accept_enabled(enabled)
+        if not (enabled or self.alive):
+            for listener in self.sockets:
+                self._accept_waiting(listener)
+                listener.close()
+
+    def _accept_waiting(self, listener: BaseSocket) -> None:
+        known = -1
+        while known != self.nr_conns:
+            known = self.nr_conns
+            self.accept(listener)
+
+
+worker_class = DrainingWorker
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "8"))
 

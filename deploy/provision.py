@@ -7,6 +7,10 @@ rather than changing one. The users and passwords are those of the URLs that the
 import os
 from collections.abc import Mapping
 
+from pika.exceptions import AMQPError
+from pymongo.errors import PyMongoError
+from requests import RequestException
+
 from deploy import broker, database
 from deploy.settings import Settings
 
@@ -24,7 +28,10 @@ def provision(variables: Mapping[str, str]) -> None:
 
 def main() -> None:
     """Provision the servers that the environment names, and say so."""
-    provision(os.environ)
+    try:
+        provision(os.environ)
+    except (PyMongoError, AMQPError, RequestException) as exc:
+        raise SystemExit(f"The provisioning has failed: {exc!r}"[:600]) from exc
     print("MongoDB and RabbitMQ are provisioned.")  # noqa: T201
 
 

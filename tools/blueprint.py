@@ -73,6 +73,10 @@ class Blueprint:
         """Return the administrator's RabbitMQ URL."""
         return self.rabbitmq.url if self.rabbitmq else self._options.rabbitmq_url
 
+    def administrators(self) -> str:
+        """Return the lines of admin.env."""
+        return f"MONGO_URL={self.mongo_url}\nRABBITMQ_URL={self.rabbitmq_url}\n"
+
     def ports_to_bind(self) -> dict[str, int]:
         """Return the ports that the stack's own programs listen on, by name."""
         elsewhere = set() if self.mongodb else {"mongodb"}
@@ -153,11 +157,6 @@ def free_ports() -> dict[str, int]:
 def remove_data(state: Path) -> None:
     """Throw away what the servers have stored."""
     shutil.rmtree(state / "data", ignore_errors=True)
-
-
-def administrators(blueprint: Blueprint) -> str:
-    """Return the lines of admin.env."""
-    return f"MONGO_URL={blueprint.mongo_url}\nRABBITMQ_URL={blueprint.rabbitmq_url}\n"
 
 
 def _replicas(name: str, count: int) -> list[str]:

@@ -33,7 +33,8 @@ def target() -> dict[str, str]:
     urls = blueprint.service_urls(blueprint.PORTS)
     variables = {variable: urls[name] for variable, name in VARIABLES.items()}
     admin = {"SHOP_ADMIN_EMAIL": programs.ADMIN_EMAIL, "SHOP_ADMIN_PASSWORD": programs.ADMIN_PASSWORD}
-    return {**variables, **admin, "E2E_TARGET": "compose"}
+    client = {"SHOP_CLIENT_SECRET": "demo-order-client-secret"}
+    return {**variables, **admin, **client, "E2E_TARGET": "compose"}
 
 
 def _compose(*arguments: str) -> None:

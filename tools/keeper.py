@@ -5,6 +5,7 @@ without stopping it, the keeper stops the stack.
 """
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def main() -> None:
     while processes.belongs(supervisord, state, supervision.SUPERVISORD) and os.getppid() == supervisord:
         if owner and not processes.lives(owner):
             supervision.stop_in_background(state)
-            return
+            signal.pause()  # until supervisord, which would otherwise start the keeper again, stops it
         time.sleep(SECONDS_BETWEEN_LOOKS)
     if not supervision.is_stopping(state):
         supervision.start(state)

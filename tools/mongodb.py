@@ -1,6 +1,7 @@
-"""A MongoDB server of a stack's own: `mongod` where there is one on the PATH, else SecantusDB from PyPI.
+"""A MongoDB server of a stack's own: `mongod` where there is one on the PATH, else SecantusDB.
 
-SecantusDB speaks MongoDB's wire protocol, has transactions and stores on disk. It is a stand-in for development.
+SecantusDB speaks MongoDB's wire protocol, has transactions and stores on disk. It is a stand-in for development. Its
+build in Python comes with `.venv`; `secantusd-rs`, its much faster build in Rust, is used where it is on the PATH.
 """
 
 import shutil
@@ -17,13 +18,19 @@ class MongoServer:
 
     home: Path
     port: int
-    mongod: str | None
+    program: Path
 
     @classmethod
     def choose(cls, data: Path, port: int) -> "MongoServer":
         """Choose the server program; each has its data in a folder of its own."""
-        mongod = shutil.which("mongod")
-        return cls(data / ("mongod" if mongod else "secantusdb"), port, mongod)
+        found = shutil.which("mongod") or shutil.which("secantusd-rs")
+        program = Path(found) if found else Path(sys.executable).parent / "secantusd-py"
+        return cls(data / program.name, port, program)
+
+    @property
+    def is_mongod(self) -> bool:
+        """Tell whether this is MongoDB itself."""
+        return self.program.name == "mongod"
 
     @property
     def address(self) -> tuple[str, str]:
@@ -42,19 +49,19 @@ class MongoServer:
 
     def command(self, *, secured: bool) -> tuple[str, ...]:
         """Return the command that starts the server, with or without access control."""
-        return self._mongod(secured) if self.mongod else self._secantusdb(secured)
+        return self._mongod(secured) if self.is_mongod else self._secantusdb(secured)
 
     def _mongod(self, secured: bool) -> tuple[str, ...]:
         place = ("--dbpath", str(self.home / "data"), "--bind_ip", "127.0.0.1", "--port", str(self.port))
         options = ("--replSet", "rs0", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25")
         access = ("--keyFile", str(self.key_file)) if secured else ()
-        return (str(self.mongod), *place, *options, *access)
+        return (str(self.program), *place, *options, *access)
 
     def _secantusdb(self, secured: bool) -> tuple[str, ...]:
-        program = str(Path(sys.executable).parent / "secantusd-py")
+        start = (sys.executable,) if self.program.name == "secantusd-py" else ()
         place = ("--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.home / "data"))
         access = ("--auth",) if secured else ()
-        return (sys.executable, program, *place, "--sync-on-commit", "--cache-size", "256M", *access)
+        return (*start, str(self.program), *place, "--sync-on-commit", "--cache-size", "256M", *access)
 
     def write_configuration(self, key: str) -> None:
         """Make the server's folder, and its key file with the given secret."""
@@ -64,6 +71,6 @@ class MongoServer:
 
     def url(self, account: str = "", password: str = "", database: str = "") -> str:
         """Return the URL for an account. SecantusDB is used without retryable writes."""
-        options = "directConnection=true" if self.mongod else "directConnection=true&retryWrites=false"
+        options = "directConnection=true" if self.is_mongod else "directConnection=true&retryWrites=false"
         credentials = f"{account}:{password}@" if account else ""
         return f"mongodb://{credentials}127.0.0.1:{self.port}/{database}?{options}"

@@ -1,23 +1,18 @@
 """A stack: all that `./dev up` runs, with a state directory and ports of its own, for people and for tests."""
 
-import dataclasses
 import fcntl
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tools import blueprint, keeper, ports, processes, programs, readiness, secret_store, supervision
+from tools import blueprint, processes, programs, readiness, secret_store, startup, supervision
 from tools.blueprint import PORTS, Blueprint, Options
-from tools.paths import ROOT
-from tools.programs import Program
 from tools.readiness import StackError
 
 SECONDS_TO_START = 120.0
@@ -31,7 +26,6 @@ class Stack:
         self.ports = dict(numbers)
         self.urls = blueprint.service_urls(self.ports)
         self._options = options or Options()
-        self._starting = False
         self._supervisord: subprocess.Popen[bytes] | None = None
 
     def up(self, *, fresh: bool = False, owned: bool = False) -> bool:
@@ -48,14 +42,11 @@ class Stack:
             supervision.stop(self.state)
             if fresh:
                 blueprint.remove_data(self.state)
-            self._starting = True
             try:
                 self._start(owned)
             except BaseException:
                 self.down()
                 raise
-            finally:
-                self._starting = False
         return True
 
     def down(self) -> bool:
@@ -75,7 +66,7 @@ class Stack:
         return supervision.is_running(self.state) and not supervision.is_stopping(self.state)
 
     def programs(self) -> dict[str, list[str]]:
-        """Return the command of every program by its name, servers first, as of the last start."""
+        """Return the command of every program by its name, as of the last start."""
         return {name: program["command"] for name, program in self._programs().items()}
 
     def services(self) -> list[str]:
@@ -114,10 +105,13 @@ class Stack:
 
     def wait_until_ready(self, seconds: float = SECONDS_TO_START) -> None:
         """Wait until every service is ready. Raises StackError naming one that is not."""
-        names = self.services()
+        self._wait(seconds, starting=False)
+
+    def _wait(self, seconds: float, *, starting: bool) -> None:
+        """Wait for every service; a stack that is starting is given up as soon as a part of it ends again and again."""
         deadline = time.monotonic() + seconds
-        while missing := readiness.missing(self.state, self.urls, names):
-            if self._starting:
+        while missing := readiness.missing(self.state, self.urls, self.services()):
+            if starting:
                 readiness.check_starts(self.state, missing)
             if supervision.is_stopping(self.state):
                 raise StackError("The stack was stopped meanwhile.")
@@ -127,15 +121,12 @@ class Stack:
             time.sleep(0.1)
 
     def _start(self, owned: bool) -> None:
-        plan = Blueprint(self.state, self.ports, secret_store.load(self.state / "secrets.json"), self._options)
-        _require_free(plan.ports_to_bind())
-        self._clear_run()
-        plan.write_configuration()
-        secret_store.write_private(self.state / "admin.env", blueprint.administrators(plan))
-        self._write_programs(plan, owned)
-        self._supervisord = supervision.start(self.state)
-        self._prepare(plan)
-        self.wait_until_ready()
+        secrets = secret_store.load(self.state / "secrets.json")
+        plan = Blueprint(self.state, self.ports, secrets, self._options)
+        startup.require_free(plan.ports_to_bind())
+        self._supervisord = startup.launch(self.state, plan, owned=owned)
+        startup.prepare(self.state, plan, secrets["mongodb_admin"])
+        self._wait(SECONDS_TO_START, starting=True)
 
     def _reap(self) -> None:
         """Let the system forget the supervisord that this process has started, and that has ended now."""
@@ -146,43 +137,6 @@ class Stack:
     def _make_folders(self) -> None:
         for folder in ("data", "logs", "run"):
             (self.state / folder).mkdir(parents=True, exist_ok=True)
-
-    def _clear_run(self) -> None:
-        for path in (self.state / "run").iterdir():
-            path.unlink()
-
-    def _write_programs(self, plan: Blueprint, owned: bool) -> None:
-        owner = {keeper.OWNER: processes.identity(os.getpid())} if owned else {}
-        watcher = Program(supervision.KEEPER, (sys.executable, "-m", "tools.keeper"), owner)
-        configuration = str(self.state / "supervisord.conf")
-        root = Program(supervision.SUPERVISORD, (sys.executable, "-m", "supervisor.supervisord", "-c", configuration))
-        servers, services = plan.server_programs(), plan.service_programs()
-        table = {program.name: self._entry(program) for program in (root, watcher, *servers, *services)}
-        secret_store.write_private(self.state / "programs.json", json.dumps(table, indent=2))
-        groups = {"servers": servers, "services": services, "watch": [watcher]}
-        supervision.write_configuration(self.state, {key: [p.name for p in group] for key, group in groups.items()})
-
-    def _entry(self, program: Program) -> dict[str, object]:
-        marks = processes.marks(self.state, program.name)
-        return {**dataclasses.asdict(program), "environment": {**programs.inherited(), **program.environment, **marks}}
-
-    def _prepare(self, plan: Blueprint) -> None:
-        """Make the administrator of a new MongoDB while RabbitMQ starts, then provision both."""
-        if plan.mongodb and not plan.mongodb.prepared.exists():
-            secret = {"MONGO_PASSWORD": secret_store.load(self.state / "secrets.json")["mongodb_admin"]}
-            self._run("mongodb-preparation", ("tools.first_start", *plan.mongodb.address), secret)
-        self._run("provisioning", ("deploy.provision",), plan.provisioning_environment())
-        (self.state / programs.PROVISIONED).touch()
-
-    def _run(self, name: str, module: Sequence[str], environment: Mapping[str, str]) -> None:
-        marked = {**programs.inherited(), **environment, **processes.marks(self.state, name)}
-        with (self.state / "logs" / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env=marked, stdout=log, stderr=log)
-        while process.poll() is None:
-            readiness.check_starts(self.state, ("mongodb", "rabbitmq"))
-            time.sleep(0.05)
-        if process.returncode:
-            raise StackError(f"{name} has failed.\n{readiness.last_lines(self.state, name)}")
 
     def _programs(self) -> dict[str, dict[str, Any]]:
         table: dict[str, dict[str, Any]] = json.loads((self.state / "programs.json").read_text())
@@ -196,13 +150,3 @@ class Stack:
         with (self.state / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def _require_free(numbers: Mapping[str, int]) -> None:
-    taken = [
-        f"{name}: port {port} is in use by {ports.holder(port)}"
-        for name, port in numbers.items()
-        if not ports.is_free(port)
-    ]
-    if taken:
-        raise StackError("\n".join(taken))

@@ -9,8 +9,10 @@ import pytest
 
 from tests.e2e.clients import Client
 from tests.e2e.shop import Shop
-from tools.blueprint import free_ports
+from tools.blueprint import Options, free_ports
 from tools.stack import Stack
+
+OPTIONS = Options(settings={"REGISTRATIONS_PER_MINUTE": "10000"})  # all tests register from one address
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +20,7 @@ def stack() -> Iterator[Stack]:
     """A whole stack on free ports. For tests that kill or freeze parts of it; they are not run against compose."""
     if Shop.from_environment():
         pytest.skip("needs a stack of its own")
-    running = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports())
+    running = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports(), OPTIONS)
     try:
         running.up(owned=True)
         yield running

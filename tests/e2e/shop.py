@@ -9,7 +9,10 @@ from tools.stack import Stack
 
 @dataclass(frozen=True)
 class Shop:
-    """A running shop. `stack` is there when it runs on this machine, so that a test may kill parts of it."""
+    """A running shop. `stack` is there when it runs on this machine, so that a test may kill parts of it.
+
+    `client_secret` is order-service's, with which it gets service tokens.
+    """
 
     product_url: str
     user_url: str
@@ -17,6 +20,7 @@ class Shop:
     notification_url: str
     admin_email: str
     admin_password: str
+    client_secret: str
     stack: Stack | None = None
 
     @classmethod
@@ -31,6 +35,7 @@ class Shop:
             notification_url=os.environ["SHOP_NOTIFICATION_URL"],
             admin_email=os.environ["SHOP_ADMIN_EMAIL"],
             admin_password=os.environ["SHOP_ADMIN_PASSWORD"],
+            client_secret=os.environ["SHOP_CLIENT_SECRET"],
         )
 
     @classmethod
@@ -43,5 +48,16 @@ class Shop:
             notification_url=stack.urls["notification-service"],
             admin_email=programs.ADMIN_EMAIL,
             admin_password=programs.ADMIN_PASSWORD,
+            client_secret=stack.environment("order-service")["CLIENT_SECRET"],
             stack=stack,
         )
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Return the base URL of each service by its name."""
+        return {
+            "user-service": self.user_url,
+            "product-service": self.product_url,
+            "order-service": self.order_url,
+            "notification-service": self.notification_url,
+        }
