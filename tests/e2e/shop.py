@@ -11,7 +11,8 @@ from tools.stack import Stack
 class Shop:
     """A running shop. `stack` is there when it runs on this machine, so that a test may kill parts of it.
 
-    `client_secret` is order-service's, with which it gets service tokens.
+    `client_secret` is order-service's, with which it gets service tokens; `mongo_url` is the administrator's, empty
+    where the database is out of reach.
     """
 
     product_url: str
@@ -21,6 +22,7 @@ class Shop:
     admin_email: str
     admin_password: str
     client_secret: str
+    mongo_url: str = ""
     stack: Stack | None = None
 
     @classmethod
@@ -36,11 +38,13 @@ class Shop:
             admin_email=os.environ["SHOP_ADMIN_EMAIL"],
             admin_password=os.environ["SHOP_ADMIN_PASSWORD"],
             client_secret=os.environ["SHOP_CLIENT_SECRET"],
+            mongo_url=os.environ.get("SHOP_MONGO_URL", ""),
         )
 
     @classmethod
     def of(cls, stack: Stack) -> "Shop":
         """Return the shop that a stack runs."""
+        administrators = dict(line.split("=", 1) for line in (stack.state / "admin.env").read_text().splitlines())
         return cls(
             product_url=stack.urls["product-service"],
             user_url=stack.urls["user-service"],
@@ -49,6 +53,7 @@ class Shop:
             admin_email=programs.ADMIN_EMAIL,
             admin_password=programs.ADMIN_PASSWORD,
             client_secret=stack.environment("order-service")["CLIENT_SECRET"],
+            mongo_url=administrators["MONGO_URL"],
             stack=stack,
         )
 
