@@ -23,7 +23,13 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     catalogue = Catalogue(products, settings.currency)
     keys = RemoteKeys(settings.jwks_url)
 
-    app = web.make_app(__name__, "product-service", __doc__ or "", trusted_proxies=settings.trusted_proxies)
+    app = web.make_app(
+        __name__,
+        "product-service",
+        __doc__ or "",
+        trusted_proxies=settings.trusted_proxies,
+        cors_origins=settings.cors_origins,
+    )
     app.extensions["catalogue"] = catalogue
     app.extensions["reservations"] = Reservations(ReservationStore(database, clock, transactions))
     auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)

@@ -2,13 +2,14 @@
 
 from chassis import facts, mongo
 from product_service import config
-from product_service.store import ReservationStore
+from product_service.store import ReservationStore, Transactions
 
 
 def main() -> None:
     """Print each product with its stock, what was received and what is held, and each reservation."""
     database = mongo.connect(config.load_mongo_url(), "product-audit", timeout=60)
-    facts.write(ReservationStore(database, mongo.DatabaseClock(database)).facts())
+    store = ReservationStore(database, mongo.DatabaseClock(database), Transactions(database))
+    facts.write(store.facts())
 
 
 if __name__ == "__main__":

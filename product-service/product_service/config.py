@@ -18,6 +18,7 @@ class Settings:
     demo_products: bool = False
     log_level: str = "INFO"
     trusted_proxies: int = 0
+    cors_origins: tuple[str, ...] = ()
 
 
 def load() -> Settings:
@@ -32,6 +33,7 @@ def load() -> Settings:
         demo_products=environment.flag("DEMO_PRODUCTS"),
         log_level=environment.text("LOG_LEVEL", Settings.log_level),
         trusted_proxies=environment.number("TRUSTED_PROXIES", Settings.trusted_proxies),
+        cors_origins=environment.origins("CORS_ORIGINS"),
     )
     environment.check()
     return settings

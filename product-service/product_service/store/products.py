@@ -15,6 +15,7 @@ from product_service.catalogue import MAX_STOCK, Product, ProductFilter, StockCh
 from product_service.store.transactions import Transactions
 
 SORTED_LENGTH = 100  # of a name: cursors hold it, and must fit into a URL
+SEARCHED_LENGTH = 50  # of a word: each of its beginnings is an entry of an index
 
 _SORTS: dict[str, tuple[str, int, type]] = {
     "name": ("name_key", ASCENDING, str),
@@ -142,7 +143,7 @@ def _conditions(wanted: ProductFilter) -> Document:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", _folded(text))
+    return [word[:SEARCHED_LENGTH] for word in re.findall(r"\w+", _folded(text))]
 
 
 def _prefixes(text: str) -> list[str]:

@@ -31,6 +31,7 @@ class ReservationStore:
     """Reservations, and the stock they move."""
 
     def __init__(self, database: Database[Document], clock: DatabaseClock, transactions: Transactions) -> None:
+        self._database = database
         self._transactions = transactions
         self._products = database.products
         self._reservations = database.reservations

@@ -1,0 +1,544 @@
+"""The catalogue: strict input, exact lists, and stock that no two people change by halves."""
+
+import itertools
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pymongo import monitoring
+from pymongo.errors import AutoReconnect
+
+from tests.integration.product_app import ADMIN, ORDERS, OTHER_ADMIN, Shop, running, together
+from tests.signing import bearer
+from tools.mongodb import MongoServer
+
+FIELDS = ["id", "name", "price", "currency", "stock", "description", "category", "sku", "created_at", "updated_at"]
+
+
+@pytest.fixture
+def shop(mongo_url: str) -> Iterator[Shop]:
+    with running(mongo_url) as shop:
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def quiet_shop(mongo_server: MongoServer) -> Iterator[Shop]:
+    """A shop for all tests that change nothing of what the others look at."""
+    with running(mongo_server.url(database=f"test_{uuid.uuid4().hex[:12]}")) as shop:
+        yield shop
+        shop.database.client.drop_database(shop.database.name)
+
+
+# One product
+
+
+def test_a_product_comes_back_as_it_was_added(shop: Shop) -> None:
+    body = {"name": "Cup", "price": 9.9, "stock": 3, "description": "For tea.", "category": "kitchen", "sku": "C-1"}
+    answer = shop.call("POST", "/products", ADMIN, json=body)
+    assert answer.status_code == 201
+    product = answer.json
+    assert list(product) == FIELDS
+    assert answer.headers["Location"] == f"/products/{product['id']}"
+    assert product == {**product, **body, "price": "9.90", "currency": "EUR"}
+    assert product["created_at"] == product["updated_at"]
+    read = shop.call("GET", answer.headers["Location"])
+    assert (read.json, read.headers["ETag"]) == (product, answer.headers["ETag"])
+
+
+def test_what_is_optional_may_be_left_out(shop: Shop) -> None:
+    product = shop.add(0)
+    assert (product["description"], product["category"], product["sku"], product["stock"]) == (None, None, None, 0)
+
+
+@pytest.mark.parametrize("product_id", ["nothing", "a%00b", "%FF", "$ne", "x" * 500])
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "stock"])
+def test_an_unknown_product_is_404(quiet_shop: Shop, method: str, product_id: str) -> None:
+    path, verb = (f"/products/{product_id}/stock", "POST") if method == "stock" else (f"/products/{product_id}", method)
+    bodies = {"PUT": {"name": "x", "price": 1, "stock": 1}, "PATCH": {"stock": 1}, "stock": {"change": 1}}
+    body = {"json": bodies[method]} if method in bodies else {}
+    answer = quiet_shop.call(verb, path, ADMIN, **body)
+    assert (answer.status_code, answer.json["type"]) == (404, "not-found")
+
+
+def test_a_removed_product_is_gone_for_all_but_the_books(shop: Shop) -> None:
+    cup = shop.add(3, sku="C-1")["id"]
+    assert shop.remove(cup).status_code == 204
+    assert shop.call("GET", f"/products/{cup}").status_code == 404
+    assert shop.remove(cup).status_code == 404
+    assert shop.patch(cup, stock=1).status_code == 404
+    assert shop.change_stock(cup, 1).status_code == 404
+    assert shop.products() == []
+    assert shop.database.products.find_one({"_id": cup})["name"] == "Cup"
+    assert shop.add(1, sku="C-1")["sku"] == "C-1"
+
+
+def test_replacing_clears_what_is_left_out(shop: Shop) -> None:
+    cup = shop.add(3, description="For tea.", category="kitchen", sku="C-1")["id"]
+    answer = shop.put(cup, name="Mug", price="5", stock=4)
+    assert answer.status_code == 200
+    kept = {key: answer.json[key] for key in ("name", "price", "stock", "description", "category", "sku")}
+    assert kept == {"name": "Mug", "price": "5.00", "stock": 4, "description": None, "category": None, "sku": None}
+    assert answer.json == shop.product(cup)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"name": "Mug"}, {"name": "Mug"}),
+        ({"price": "0.01"}, {"price": "0.01"}),
+        ({"stock": 0}, {"stock": 0}),
+        ({"description": None}, {"description": None}),
+        ({"category": None, "sku": None}, {"category": None, "sku": None}),
+        ({"description": "$name"}, {"description": "$name"}),
+        ({}, {}),
+    ],
+)
+def test_patching_changes_what_is_named_and_nothing_else(
+    shop: Shop, change: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    before = shop.add(3, description="For tea.", category="kitchen", sku="C-1")
+    answer = shop.patch(before["id"], **change)
+    assert answer.status_code == 200
+    assert answer.json == {**before, **expected, "updated_at": answer.json["updated_at"]}
+    shop.assert_books_balance(before["id"])
+
+
+@pytest.mark.parametrize("field", ["name", "price", "stock"])
+def test_what_a_product_must_have_cannot_be_cleared(quiet_shop: Shop, field: str) -> None:
+    cup = quiet_shop.add()["id"]
+    before = quiet_shop.contents()
+    assert quiet_shop.patch(cup, **{field: None}).status_code == 422
+    assert quiet_shop.contents() == before
+
+
+def test_a_sku_belongs_to_one_product(shop: Shop) -> None:
+    shop.add(sku="C-1")
+    pan = shop.add(sku="P-1")["id"]
+    before = shop.contents()
+    taken = [
+        shop.call("POST", "/products", ADMIN, json={"name": "Mug", "price": 1, "stock": 1, "sku": "C-1"}),
+        shop.put(pan, sku="C-1"),
+        shop.patch(pan, sku="C-1"),
+    ]
+    assert [(answer.status_code, answer.json["type"]) for answer in taken] == [(409, "sku-taken")] * 3
+    assert shop.contents() == before
+    assert shop.patch(pan, sku="P-1").status_code == 200
+
+
+def test_of_many_that_want_a_sku_at_once_one_gets_it(shop: Shop) -> None:
+    body = {"name": "Cup", "price": 1, "stock": 1, "sku": "C-1"}
+    statuses = together(lambda _: shop.call("POST", "/products", ADMIN, json=body).status_code)
+    assert Counter(statuses) == {201: 1, 409: 7}
+    assert len(shop.products()) == 1
+
+
+BAD_FIELDS: list[tuple[str, str]] = [
+    *(("stock", value) for value in ("true", '"2"', "1.0", "-1", "1000000001", "1e3", "1e400", "9" * 400, "[]", "{}")),
+    *(("price", value) for value in ("true", '"-1"', "-1", '"1.999"', "1e300", "1e400", "9" * 400, '""', '"1e2"')),
+    *(("price", value) for value in ('"1,50"', '{"$gt": 0}', "[1]", "1000000000", '" 1"')),
+    *(("name", value) for value in ('""', "1", "null", "[]", '{"$ne": 1}', '"a\\u0000b"', '"\\u001b[1m"', '"\\ud800"')),
+    ("name", '"' + "x" * 201 + '"'),
+    ("description", '"' + "x" * 5001 + '"'),
+    ("description", '"\\u0007"'),
+    ("category", '""'),
+    ("category", "1"),
+    ("sku", '""'),
+    ("sku", '"' + "x" * 101 + '"'),
+    ("colour", '"red"'),
+    ("id", '"mine"'),
+    ("currency", '"USD"'),
+    ("received", "1"),
+    ("stock", "[" * 300 + "]" * 300),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD_FIELDS, ids=[f"{f}-{v[:20]}" for f, v in BAD_FIELDS])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_a_field_that_breaks_a_rule_is_named_and_nothing_changes(
+    quiet_shop: Shop, method: str, field: str, value: str
+) -> None:
+    cup = quiet_shop.add()["id"]
+    before = quiet_shop.contents()
+    valid = {} if method == "PATCH" else {"name": '"Cup"', "price": '"1"', "stock": "1"}
+    body = "{" + ", ".join(f'"{name}": {text}' for name, text in {**valid, field: value}.items()) + "}"
+    path = "/products" if method == "POST" else f"/products/{cup}"
+    answer = quiet_shop.call(method, path, ADMIN, data=body, content_type="application/json")
+    assert (answer.status_code, answer.mimetype) == (422, "application/problem+json"), answer.text
+    assert {error["field"].split(".")[0] for error in answer.json["errors"]} == {field}
+    assert quiet_shop.contents() == before
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1" * 5000, "01", "1.", "'1'", "{", ""])
+def test_what_is_not_json_is_400_and_changes_nothing(quiet_shop: Shop, text: str) -> None:
+    before = quiet_shop.contents()
+    body = '{"name": "Cup", "price": 1, "stock": ' + text
+    body += "}" if text else ""
+    answer = quiet_shop.call("POST", "/products", ADMIN, data=body, content_type="application/json")
+    assert (answer.status_code, answer.json["type"]) == (400, "bad-request")
+    assert quiet_shop.contents() == before
+
+
+@pytest.mark.parametrize("missing", ["name", "price", "stock"])
+def test_a_product_without_its_fields_is_refused(quiet_shop: Shop, missing: str) -> None:
+    body = {"name": "Cup", "price": 1, "stock": 1}
+    del body[missing]
+    answer = quiet_shop.call("POST", "/products", ADMIN, json=body)
+    assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, missing)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/products"),
+        ("PUT", "/products/x"),
+        ("PATCH", "/products/x"),
+        ("POST", "/products/x/stock"),
+        ("DELETE", "/products/x"),
+    ],
+)
+def test_only_administrators_change_the_catalogue(quiet_shop: Shop, method: str, path: str) -> None:
+    assert quiet_shop.call(method, path).status_code == 401
+    for headers in (ORDERS, bearer("customer"), bearer()):
+        assert quiet_shop.call(method, path, headers).status_code == 403
+
+
+# States of a product
+
+
+def test_a_reader_that_knows_the_state_is_told_304(shop: Shop) -> None:
+    cup = shop.add()["id"]
+    tag = shop.etag(cup)
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        answer = shop.call("GET", f"/products/{cup}", {"If-None-Match": known})
+        assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", tag)
+    shop.reserve("o1", (cup, 1))
+    answer = shop.call("GET", f"/products/{cup}", {"If-None-Match": tag})
+    assert (answer.status_code, answer.json["stock"]) == (200, 9)
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_change_is_made_only_in_the_state_that_it_expects(shop: Shop, method: str) -> None:
+    cup = shop.add()["id"]
+    change = shop.put if method == "PUT" else shop.patch
+    old = shop.etag(cup)
+    assert change(cup, {"If-Match": old}, name="Mug").status_code == 200
+    before = shop.contents()
+    for stale in (old, f"W/{shop.etag(cup)}", '"nonsense"', ""):
+        answer = change(cup, {"If-Match": stale}, name="Jug")
+        assert (answer.status_code, answer.json["type"]) == (412, "precondition-failed")
+    assert shop.contents() == before
+    for current in (f'"0", {shop.etag(cup)}', "*"):
+        assert change(cup, {"If-Match": current}, name="Jug").status_code == 200
+    assert shop.call(method, "/products/none", {**ADMIN, "If-Match": "*"}, json={}).status_code in (404, 422)
+
+
+def test_an_order_in_between_makes_a_stock_take_with_if_match_fail(shop: Shop) -> None:
+    cup = shop.add(10)["id"]
+    tag = shop.etag(cup)
+    shop.reserve("o1", (cup, 2))
+    assert shop.patch(cup, {"If-Match": tag}, stock=10).status_code == 412
+    assert shop.stock(cup) == 8
+
+
+def test_of_many_that_expect_the_same_state_one_wins(shop: Shop) -> None:
+    cup = shop.add()["id"]
+    tag = shop.etag(cup)
+    answers = together(lambda n: shop.patch(cup, {"If-Match": tag}, name=f"Cup {n}"))
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 412: 7}
+    (winner,) = [answer.json["name"] for answer in answers if answer.status_code == 200]
+    assert shop.product(cup)["name"] == winner
+
+
+# Stock
+
+
+def test_a_stock_take_books_the_difference(shop: Shop) -> None:
+    cup = shop.add(10)["id"]
+    shop.reserve("o1", (cup, 4))
+    assert shop.patch(cup, stock=2).json["stock"] == 2
+    assert shop.database.products.find_one({"_id": cup})["received"] == 6
+    assert shop.put(cup, stock=20).json["stock"] == 20
+    shop.assert_books_balance(cup)
+    shop.release("o1")
+    assert shop.stock(cup) == 24
+    shop.assert_books_balance(cup)
+
+
+@pytest.mark.parametrize(("change", "stock"), [(5, 15), (-10, 0), (10**9 - 10, 10**9)])
+def test_stock_is_changed_by_units(quiet_shop: Shop, change: int, stock: int) -> None:
+    cup = quiet_shop.add(10)["id"]
+    answer = quiet_shop.change_stock(cup, change)
+    assert (answer.status_code, answer.json["stock"], quiet_shop.stock(cup)) == (200, stock, stock)
+    assert answer.headers["ETag"] == quiet_shop.etag(cup)
+    quiet_shop.assert_books_balance(cup)
+
+
+@pytest.mark.parametrize("change", [-11, 10**9 - 9, 10**9, -(10**9)])
+def test_stock_stays_within_its_bounds(quiet_shop: Shop, change: int) -> None:
+    cup = quiet_shop.add(10)["id"]
+    before = quiet_shop.contents()
+    answer = quiet_shop.change_stock(cup, change)
+    assert (answer.status_code, answer.json["type"]) == (409, "insufficient-stock")
+    assert quiet_shop.contents() == before
+
+
+@pytest.mark.parametrize("change", [0, True, "2", 1.0, None, [], {"$inc": 1}, 10**9 + 1, -(10**9) - 1, 10**30])
+def test_a_change_that_is_none_is_refused(quiet_shop: Shop, change: Any) -> None:
+    cup = quiet_shop.add(10)["id"]
+    before = quiet_shop.contents()
+    assert quiet_shop.change_stock(cup, change).status_code == 422
+    assert quiet_shop.contents() == before
+
+
+def test_a_change_with_a_key_is_made_once(shop: Shop) -> None:
+    cup = shop.add(10)["id"]
+    first, again = shop.change_stock(cup, 5, "k1"), shop.change_stock(cup, 5, "k1")
+    assert (first.status_code, again.status_code, shop.stock(cup)) == (200, 200, 15)
+    assert ("Idempotent-Replayed" in first.headers, again.headers["Idempotent-Replayed"]) == (False, "true")
+    shop.change_stock(cup, 1)
+    assert shop.change_stock(cup, 5, "k1").json["stock"] == 16
+
+
+def test_a_key_cannot_be_used_for_another_change(shop: Shop) -> None:
+    cup, pan = shop.add(10)["id"], shop.add(10)["id"]
+    shop.change_stock(cup, 5, "k1")
+    before = shop.contents()
+    assert [shop.change_stock(*other, "k1").status_code for other in ((cup, 6), (pan, 5), (cup, -5))] == [422] * 3
+    assert shop.contents() == before
+
+
+def test_keys_of_different_people_and_no_keys_are_different(shop: Shop) -> None:
+    cup = shop.add(10)["id"]
+    for key, headers in [("k1", ADMIN), ("k1", OTHER_ADMIN), (None, ADMIN), (None, ADMIN)]:
+        assert shop.change_stock(cup, 5, key, headers).status_code == 200
+    assert shop.stock(cup) == 30
+
+
+def test_a_refused_change_leaves_its_key_free(shop: Shop) -> None:
+    cup = shop.add(1)["id"]
+    assert shop.change_stock(cup, -5, "k1").status_code == 409
+    shop.change_stock(cup, 10)
+    answer = shop.change_stock(cup, -5, "k1")
+    assert (answer.status_code, "Idempotent-Replayed" in answer.headers, shop.stock(cup)) == (200, False, 6)
+
+
+@pytest.mark.parametrize("turn", [0.7, 0], ids=["in one process", "without turns, as between processes"])
+def test_a_key_sent_by_many_threads_changes_the_stock_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, turn: float
+) -> None:
+    """The change takes all there is, so that whoever comes second must find the record before it finds no stock."""
+    monkeypatch.setattr("product_service.store.transactions.TURN_SECONDS", turn)
+    for number in range(5):
+        cup = shop.add(5)["id"]
+        answers = together(lambda _, cup=cup, number=number: shop.change_stock(cup, -5, f"k{number}"))  # type: ignore[misc]
+        assert {answer.status_code for answer in answers} <= {200, 503}
+        done = [answer for answer in answers if answer.status_code == 200]
+        assert sum("Idempotent-Replayed" not in answer.headers for answer in done) <= 1
+        assert shop.stock(cup) == 0
+        shop.assert_books_balance(cup)
+
+
+def test_many_changes_at_once_add_up(shop: Shop) -> None:
+    cup = shop.add(100)["id"]
+    answers = together(lambda n: [shop.change_stock(cup, n + 1).status_code for _ in range(3)])
+    assert {status for statuses in answers for status in statuses} == {200}
+    assert shop.stock(cup) == 100 + 3 * 36
+    shop.assert_books_balance(cup)
+
+
+@pytest.mark.parametrize(
+    ("method", "lost", "body", "status"),
+    [
+        ("PATCH", "update_one", {"stock": 7}, 200),
+        ("PUT", "update_one", {"name": "Mug", "price": "1", "stock": 7}, 200),
+        ("DELETE", "update_one", None, 204),
+        ("POST", "insert_one", {"name": "Mug", "price": "1", "stock": 7}, 201),
+    ],
+)
+def test_a_write_whose_answer_was_lost_is_not_done_twice(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, method: str, lost: str, body: Any, status: int
+) -> None:
+    cup = shop.add(10)["id"]
+    tag = shop.etag(cup)
+    path = "/products" if method == "POST" else f"/products/{cup}"
+    collection = shop.app.extensions["catalogue"]._products._products
+    write = getattr(type(collection), lost)
+    left = itertools.count()
+
+    def lose_first_answer(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = write(self, *args, **kwargs)
+        if next(left) == 0:
+            shop.reserve("o1", (cup, 1))
+            raise AutoReconnect("connection closed")
+        return result
+
+    monkeypatch.setattr(type(collection), lost, lose_first_answer)
+    answer = shop.call(method, path, {**ADMIN, "If-Match": tag}, **({"json": body} if body else {}))
+    assert answer.status_code == status
+    document = shop.database.products.find_one({"_id": cup})
+    assert document["stock"] + shop.held(cup) == document["received"]
+    assert shop.database.products.count_documents({}) == (2 if method == "POST" else 1)
+    if method in ("PUT", "PATCH"):
+        assert document["stock"] == 6
+
+
+# Lists
+
+GOODS: list[dict[str, Any]] = [
+    {"name": "Blue Cup", "price": "5.00", "stock": 3, "category": "kitchen"},
+    {"name": "red cup", "price": "7.50", "stock": 0, "category": "kitchen"},
+    {"name": "Cupboard", "price": "99.00", "stock": 1, "category": "office"},
+    {"name": "Äpfel, süß", "price": "7.50", "stock": 9, "category": "food"},
+    {"name": "STRASSE Map", "price": "0.00", "stock": 2},
+    {"name": "Desk", "price": "99.00", "stock": 0, "category": "office"},
+]
+FILTERS: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, {"Blue Cup", "red cup", "Cupboard", "Äpfel, süß", "STRASSE Map", "Desk"}),
+    ({"q": "cup"}, {"Blue Cup", "red cup", "Cupboard"}),
+    ({"q": "CUP blu"}, {"Blue Cup"}),
+    ({"q": "äp SÜSS"}, {"Äpfel, süß"}),
+    ({"q": "straße"}, {"STRASSE Map"}),
+    ({"q": "up"}, set()),
+    ({"q": "c.*"}, {"Blue Cup", "red cup", "Cupboard"}),
+    ({"category": "kitchen"}, {"Blue Cup", "red cup"}),
+    ({"category": "Kitchen"}, set()),
+    ({"category": "$ne"}, set()),
+    ({"min_price": "7.5"}, {"red cup", "Cupboard", "Äpfel, süß", "Desk"}),
+    ({"max_price": "7.50"}, {"Blue Cup", "red cup", "Äpfel, süß", "STRASSE Map"}),
+    ({"min_price": "5", "max_price": "7.50"}, {"Blue Cup", "red cup", "Äpfel, süß"}),
+    ({"min_price": "8", "max_price": "7"}, set()),
+    ({"in_stock": "true"}, {"Blue Cup", "Cupboard", "Äpfel, süß", "STRASSE Map"}),
+    ({"in_stock": "false"}, {"red cup", "Desk"}),
+    ({"q": "cup", "category": "kitchen", "in_stock": "true", "max_price": "5"}, {"Blue Cup"}),
+]
+ORDERS_OF: dict[str, list[str]] = {
+    "name": ["Blue Cup", "Cupboard", "Desk", "red cup", "STRASSE Map", "Äpfel, süß"],
+    "newest": ["Desk", "STRASSE Map", "Äpfel, süß", "Cupboard", "red cup", "Blue Cup"],
+}
+PRICES = {"Blue Cup": 500, "red cup": 750, "Cupboard": 9900, "Äpfel, süß": 750, "STRASSE Map": 0, "Desk": 9900}
+
+
+@pytest.fixture(scope="module")
+def stocked(mongo_server: MongoServer) -> Iterator[Shop]:
+    with running(mongo_server.url(database=f"test_{uuid.uuid4().hex[:12]}")) as shop:
+        for goods in GOODS:
+            shop.add(**goods)
+        shop.remove(shop.add(name="Hidden Cup", category="kitchen")["id"])
+        yield shop
+        shop.database.client.drop_database(shop.database.name)
+
+
+@pytest.mark.parametrize("sort", ["name", "price", "-price", "newest"])
+def test_every_filter_gives_its_products_in_every_order(stocked: Shop, sort: str) -> None:
+    for query, expected in FILTERS:
+        found = [product["name"] for product in stocked.products(**query, sort=sort, limit=2)]
+        assert set(found) == expected, query
+        assert len(found) == len(expected), query
+        if sort in ORDERS_OF:
+            assert found == [name for name in ORDERS_OF[sort] if name in expected], query
+        else:
+            prices = [PRICES[name] for name in found]
+            assert prices == sorted(prices, reverse=sort == "-price"), query
+
+
+def test_lists_are_sorted_by_name_and_have_twenty_products_unless_asked(shop: Shop) -> None:
+    for number in range(21):
+        shop.add(name=f"Cup {number:02d}")
+    answer = shop.call("GET", "/products").json
+    assert [product["name"] for product in answer["items"]] == [f"Cup {number:02d}" for number in range(20)]
+    assert answer["next_cursor"] is not None
+    assert list(answer["items"][0]) == FIELDS
+
+
+@pytest.mark.parametrize("sort", ["name", "price", "-price", "newest"])
+def test_paging_never_skips_or_repeats_while_products_are_added(shop: Shop, sort: str) -> None:
+    names = [f"{letter}{number}" for letter in "bdfh" for number in range(4)]
+    there = {shop.add(name=name, price=index // 3 + 1)["id"] for index, name in enumerate(names)}
+    seen: list[str] = []
+    for number, page in enumerate(shop.pages("/products", sort=sort, limit=3)):
+        seen += [product["id"] for product in page]
+        if number < 12:
+            shop.add(name=f"{'aceg'[number % 4]}{number}", price=number % 7)
+    assert len(seen) == len(set(seen))
+    assert there <= set(seen)
+
+
+@pytest.mark.parametrize(("made_for", "used_on"), [*itertools.permutations(["name", "price", "-price", "newest"], 2)])
+def test_a_cursor_of_another_order_is_refused(stocked: Shop, made_for: str, used_on: str) -> None:
+    cursor = stocked.call("GET", "/products", query_string={"sort": made_for, "limit": 2}).json["next_cursor"]
+    answer = stocked.call("GET", "/products", query_string={"sort": used_on, "cursor": cursor})
+    assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "cursor")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("limit=0", "limit=101", "limit=1.0", "limit=x", "limit=", "limit=" + "9" * 400),
+        *("cursor=x", "cursor=", "sort=stock", "sort=", "colour=red", "in_stock=maybe", "in_stock="),
+        *("min_price=-1", "min_price=1e2", "min_price=x", "max_price=1.999", "max_price=NaN"),
+        *("q=%00", "q=" + "x" * 201, "category=%00", "q[$ne]=1"),
+    ],
+)
+def test_a_query_that_breaks_a_rule_is_refused(quiet_shop: Shop, query: str) -> None:
+    answer = quiet_shop.call("GET", f"/products?{query}")
+    assert (answer.status_code, answer.mimetype) == (422, "application/problem+json")
+    assert answer.json["errors"][0]["field"] == query.split("=")[0]
+
+
+def test_cursors_of_the_longest_names_fit_into_a_request(shop: Shop) -> None:
+    for name in ("😀" * 199, "㌖" * 200, "﷽" * 200, "ẞ" * 200):
+        shop.add(name=name)
+    assert [len(page) for page in shop.pages("/products", limit=1)] == [1, 1, 1, 1]
+
+
+class Queries(monitoring.CommandListener):
+    """Remembers the finds of a service."""
+
+    def __init__(self) -> None:
+        self.finds: list[dict[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command_name == "find":
+            self.finds.append(dict(event.command))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
+def test_every_list_has_an_index_that_holds_its_order(mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = Queries()
+    monkeypatch.setattr(monitoring, "_LISTENERS", monitoring._Listeners([queries], [], [], [], []))
+    with running(mongo_url) as shop:
+        for filters in ({}, {"q": "cup"}, {"category": "kitchen"}):
+            for sort in ("name", "price", "-price", "newest"):
+                shop.products(sort=sort, **filters)
+        list(shop.pages("/reservations", ORDERS))
+        indexes = {
+            name: [[field for field, _ in index["key"]] for index in shop.database[name].index_information().values()]
+            for name in ("products", "reservations")
+        }
+    sorted_finds = [find for find in queries.finds if find.get("sort")]
+    assert len(sorted_finds) == 13
+    for find in sorted_finds:
+        equal = [name for name in ("words", "category") if name in find["filter"]]
+        assert [*equal, *find["sort"]] in indexes[find["find"]]
+        assert len(set(find["sort"].values())) == 1
+
+
+def test_demo_products_are_there_once_however_often_the_service_starts(mongo_url: str) -> None:
+    for _ in range(2):
+        with running(mongo_url, demo_products=True) as shop:
+            found = shop.products()
+    assert len(found) == 12
+    with running(mongo_url, demo_products=True) as shop:
+        shop.patch("demo-1", stock=1)
+        shop.remove("demo-2")
+    with running(mongo_url, demo_products=True) as shop:
+        assert len(shop.products()) == 11
+        assert shop.stock("demo-1") == 1
