@@ -1,0 +1,22 @@
+"""product-service for unit tests: its real wiring on mongomock, which has no transactions."""
+
+from typing import Any
+
+import mongomock
+import pytest
+from flask_openapi3 import OpenAPI
+
+import product_service
+from chassis import mongo
+from product_service.config import Settings
+from tests.integration.product_app import Keys
+
+
+def make_app(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> OpenAPI:
+    """Return the app on an empty database in memory."""
+    database = mongomock.MongoClient(tz_aware=True).products
+    monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
+    monkeypatch.setattr("product_service.store.preparation.has_transactions", lambda _database: True)
+    monkeypatch.setattr(product_service, "RemoteKeys", lambda _url: Keys())
+    chosen: dict[str, Any] = {"mongo_url": "unused", "jwks_url": "unused", "log_level": "CRITICAL", **settings}
+    return product_service.create_app(Settings(**chosen))

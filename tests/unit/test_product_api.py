@@ -1,0 +1,127 @@
+"""The description of product-service is valid and complete, and every door of it has its lock."""
+
+import re
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from flask_openapi3 import OpenAPI
+
+from chassis.auth import ADMIN, SERVICE, allowed_roles
+from chassis.settings import ConfigurationError
+from product_service import config
+from tests.openapi import faults
+from tests.unit.product_app import make_app
+
+LOCKED = {"401", "403"}
+BODY = {"400", "413", "415"}
+ALWAYS = {"422", "503"}
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> OpenAPI:
+    return make_app(monkeypatch)
+
+
+@pytest.fixture
+def client(app: OpenAPI) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def described(client: FlaskClient) -> Any:
+    return client.get("/openapi.json").json
+
+
+def test_the_description_is_valid(described: Any) -> None:
+    assert faults(described) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "statuses"),
+    [
+        ("/products", "get", {"200"}),
+        ("/products", "post", {"201", "409"} | LOCKED | BODY),
+        ("/products/{product_id}", "get", {"200", "304", "404"}),
+        ("/products/{product_id}", "put", {"200", "404", "409", "412"} | LOCKED | BODY),
+        ("/products/{product_id}", "patch", {"200", "404", "409", "412"} | LOCKED | BODY),
+        ("/products/{product_id}", "delete", {"204", "404"} | LOCKED),
+        ("/products/{product_id}/stock", "post", {"200", "404", "409"} | LOCKED | BODY),
+        ("/reservations", "get", {"200"} | LOCKED),
+        ("/reservations/{order_id}", "put", {"200", "409"} | LOCKED | BODY),
+        ("/reservations/{order_id}", "delete", {"204"} | LOCKED),
+    ],
+)
+def test_every_route_documents_the_statuses_that_it_gives(
+    described: Any, path: str, method: str, statuses: set[str]
+) -> None:
+    operation = described["paths"][path][method]
+    documented = set(operation["responses"])
+    assert documented - {"404"} == (statuses | ALWAYS) - {"404"}
+    assert "404" not in statuses or "404" in documented
+    assert operation["summary"]
+    assert ("security" in operation) == (statuses >= LOCKED)
+    for status, answer in operation["responses"].items():
+        if status >= "400":
+            assert list(answer["content"]) == ["application/problem+json"]
+
+
+def test_all_routes_are_in_the_table_above(described: Any) -> None:
+    assert sum(len(methods) for methods in described["paths"].values()) == 10
+
+
+def test_every_route_states_who_may_use_it(app: OpenAPI) -> None:
+    doors = {
+        f"{method} " + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule): allowed_roles(app.view_functions[rule.endpoint])
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    public: frozenset[str] = frozenset()
+    assert doors == {
+        "GET /health": public,
+        "GET /ready": public,
+        "GET /openapi.json": public,
+        "GET /docs": public,
+        "GET /docs/start.js": public,
+        "GET /docs/assets/{name}": public,
+        "GET /products": public,
+        "GET /products/{product_id}": public,
+        "POST /products": {ADMIN},
+        "PUT /products/{product_id}": {ADMIN},
+        "PATCH /products/{product_id}": {ADMIN},
+        "DELETE /products/{product_id}": {ADMIN},
+        "POST /products/{product_id}/stock": {ADMIN},
+        "PUT /reservations/{order_id}": {SERVICE},
+        "DELETE /reservations/{order_id}": {SERVICE},
+        "GET /reservations": {SERVICE},
+    }
+
+
+def test_the_documentation_needs_no_other_host(client: FlaskClient) -> None:
+    page = client.get("/docs")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(addresses) == 4
+    for address in addresses:
+        assert address.startswith("/docs/")
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        answer.close()
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("name", ["../../../setup.py", "%2e%2e/%2e%2e/__init__.py", "nothing.js"])
+def test_nothing_else_can_be_read_from_the_documentation(client: FlaskClient, name: str) -> None:
+    assert client.get(f"/docs/assets/{name}").status_code == 404
+
+
+def test_settings_are_read_and_the_missing_ones_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MONGO_URL", "JWKS_URL", "CURRENCY", "DEMO_PRODUCTS", "ENVIRONMENT", "LOG_LEVEL", "TRUSTED_PROXIES"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError, match="configuration: MONGO_URL is not set; JWKS_URL is not set"):
+        config.load()
+    monkeypatch.setenv("MONGO_URL", "mongodb://products:s3cret@mongo/products")
+    monkeypatch.setenv("JWKS_URL", "http://users/.well-known/jwks.json")
+    monkeypatch.setenv("CURRENCY", "CHF")
+    settings = config.load()
+    assert (settings.currency, settings.demo_products, settings.jwt_issuer) == ("CHF", False, "user-service")
