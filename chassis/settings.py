@@ -3,11 +3,13 @@
 A wrong or missing variable is reported with all others of its kind in one line, and the process stops.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 DEMO_SECRETS = ("demo-", "admin-password", "guest")
 
 
@@ -53,6 +55,13 @@ class Environment:
     def listing(self, name: str) -> tuple[str, ...]:
         """Return the parts of a comma-separated list, empty where it is not set."""
         return tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        """Return web origins (RFC 6454): scheme, host and port, as browsers write them."""
+        found = self.listing(name)
+        if not all(_ORIGIN.fullmatch(origin) for origin in found):
+            self._complaints.append(f"{name} must be origins such as https://shop.example.com, separated by commas")
+        return found
 
     def refuse(self, complaint: str) -> None:
         """Add a complaint of the caller's own."""

@@ -5,8 +5,9 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from flask import Flask, Response, current_app, g, jsonify, request
@@ -18,10 +19,21 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.wsgi import get_input_stream
 
 from chassis import logs
+from chassis.cors import allow_origins
 from chassis.errors import BadRequest, ContentTooLarge, Invalid, Problem, UnsupportedMediaType
 
 MAX_BODY = 1 << 20
 MAX_DISCARDED = 8 << 20
+MAX_NESTING = 20  # levels; far below what the JSON parser stands, which depends on how deep its caller is
+
+# As OWASP's REST security cheat sheet has them. Strict-Transport-Security is added where TLS ends, by the gateway.
+SAFETY_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 log = logging.getLogger("access")
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
@@ -47,7 +59,9 @@ class ProblemDocument(BaseModel):
     errors: list[ErrorDetail] = []
 
 
-def make_app(package: str, title: str, description: str, *, trusted_proxies: int = 0) -> OpenAPI:
+def make_app(
+    package: str, title: str, description: str, *, trusted_proxies: int = 0, cors_origins: Collection[str] = ()
+) -> OpenAPI:
     """Return an app with request ids, problem documents and strict JSON bodies; routes are still to be added."""
     app = OpenAPI(
         package,
@@ -65,6 +79,7 @@ def make_app(package: str, title: str, description: str, *, trusted_proxies: int
     app.before_request(_begin)
     app.after_request(_finish)
     app.register_error_handler(Exception, _to_response)
+    allow_origins(app, cors_origins)
     return app
 
 
@@ -112,8 +127,8 @@ def _finish(response: Response) -> Response:
     if response.status_code >= 400:
         _discard_body()
     response.headers["X-Request-ID"] = logs.request_id.get()
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers.setdefault("Cache-Control", "no-store")
+    for name, value in SAFETY_HEADERS.items():
+        response.headers.setdefault(name, value)
     if "started" in g and not request.path.startswith(("/health", "/ready")):
         extra = {
             "method": request.method,
@@ -151,8 +166,19 @@ def _read_body() -> None:
         value = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.") from None
+    if _is_nested_deeper(value, MAX_NESTING):
+        raise BadRequest(f"The body is nested deeper than {MAX_NESTING} levels.")
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
+
+
+def _is_nested_deeper(value: object, levels: int) -> bool:
+    """Tell whether lists and objects contain each other on more than so many levels."""
+    containers = [value] if isinstance(value, list | dict) else []
+    for _ in range(levels):
+        inner = chain.from_iterable(c.values() if isinstance(c, dict) else c for c in containers)
+        containers = [item for item in inner if isinstance(item, list | dict)]
+    return bool(containers)
 
 
 def _refuse_constant(name: str) -> None:

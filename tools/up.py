@@ -17,7 +17,7 @@ from tools.readiness import StackError, missing
 from tools.stack import Stack
 
 Run = Callable[[argparse.Namespace], int]
-PASSED_ON = ("LOG_LEVEL", "WEB_THREADS")
+PASSED_ON = ("CORS_ORIGINS", "LOG_LEVEL", "WEB_THREADS")
 PASSED_ON_PREFIX = "SMTP_"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -18,7 +18,13 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     store = NotificationStore(database, mongo.DatabaseClock(database))
     keys = RemoteKeys(settings.jwks_url)
 
-    app = web.make_app(__name__, "notification-service", __doc__ or "", trusted_proxies=settings.trusted_proxies)
+    app = web.make_app(
+        __name__,
+        "notification-service",
+        __doc__ or "",
+        trusted_proxies=settings.trusted_proxies,
+        cors_origins=settings.cors_origins,
+    )
     app.extensions["history"] = History(store)
     auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     web.read_bodies(app)

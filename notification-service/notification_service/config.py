@@ -21,6 +21,7 @@ class Settings:
     jwt_audience: str = "shop"
     log_level: str = "INFO"
     trusted_proxies: int = 0
+    cors_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def load() -> Settings:
         jwt_audience=environment.text("JWT_AUDIENCE", Settings.jwt_audience),
         log_level=environment.text("LOG_LEVEL", Settings.log_level),
         trusted_proxies=environment.number("TRUSTED_PROXIES", Settings.trusted_proxies),
+        cors_origins=environment.origins("CORS_ORIGINS"),
     )
     environment.check()
     return settings

@@ -21,7 +21,13 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     products = ProductClient(settings.product_service_url, token, slots=max(1, settings.web_threads // 2))
     keys = RemoteKeys(settings.jwks_url)
 
-    app = web.make_app(__name__, "order-service", __doc__ or "", trusted_proxies=settings.trusted_proxies)
+    app = web.make_app(
+        __name__,
+        "order-service",
+        __doc__ or "",
+        trusted_proxies=settings.trusted_proxies,
+        cors_origins=settings.cors_origins,
+    )
     app.extensions["orders"] = Orders(store, products)
     auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     web.read_bodies(app)

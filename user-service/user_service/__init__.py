@@ -32,7 +32,13 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     tokens = Tokens(FamilyStore(database), users, keyring, throttle, clock, policy, settings.service_clients)
     accounts = Accounts(users, tokens, throttle, clock)
 
-    app = web.make_app(__name__, "user-service", __doc__ or "", trusted_proxies=settings.trusted_proxies)
+    app = web.make_app(
+        __name__,
+        "user-service",
+        __doc__ or "",
+        trusted_proxies=settings.trusted_proxies,
+        cors_origins=settings.cors_origins,
+    )
     app.extensions.update(accounts=accounts, tokens=tokens, keyring=keyring)
     auth.install(app, keyring, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     web.read_bodies(app)

@@ -26,6 +26,7 @@ class Settings:
     refreshes_per_minute: int = 300
     log_level: str = "INFO"
     trusted_proxies: int = 0
+    cors_origins: tuple[str, ...] = ()
 
 
 def load() -> Settings:
@@ -45,6 +46,7 @@ def load() -> Settings:
         refreshes_per_minute=_positive(environment, "REFRESHES_PER_MINUTE", Settings.refreshes_per_minute),
         log_level=environment.text("LOG_LEVEL", Settings.log_level),
         trusted_proxies=environment.number("TRUSTED_PROXIES", Settings.trusted_proxies),
+        cors_origins=environment.origins("CORS_ORIGINS"),
     )
     if settings.admin_email or settings.admin_password:
         _check_admin(environment, settings)

@@ -1,0 +1,105 @@
+"""The headers of every answer, and which other origins may read them."""
+
+from pathlib import Path
+
+import pytest
+from flask import Response, jsonify
+from flask.testing import FlaskClient
+from flask_openapi3 import OpenAPI
+
+from chassis import docs, web
+from chassis.auth import public
+from chassis.settings import ConfigurationError, Environment
+
+SHOP, EVIL = "https://shop.example.com", "https://evil.example"
+
+
+def make_client(*origins: str) -> FlaskClient:
+    app: OpenAPI = web.make_app("shop", "shop", "", cors_origins=origins)
+
+    @app.get("/things")
+    @public
+    def things() -> Response:
+        return jsonify(things=[])
+
+    @app.delete("/things")
+    @public
+    def fail() -> Response:
+        raise KeyError("unexpected")
+
+    docs.add_docs(app)
+    return app.test_client()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/things", 200), ("GET", "/nothing", 404), ("PUT", "/things", 405), ("DELETE", "/things", 500)],
+)
+def test_every_answer_has_the_headers_of_owasp(method: str, path: str, status: int) -> None:
+    answer = make_client().open(path, method=method)
+    assert answer.status_code == status
+    assert {name: answer.headers[name] for name in web.SAFETY_HEADERS} == {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/start.js", "/docs/assets/css/swagger-ui.css"])
+def test_the_documentation_runs_only_what_the_service_itself_serves(path: str) -> None:
+    answer = make_client().get(path)
+    assert (answer.status_code, answer.headers["X-Frame-Options"]) == (200, "DENY")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    policy = answer.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in policy
+    assert "script-src" not in policy
+    assert policy.startswith("default-src 'self';" if path == "/docs" else "default-src 'none';")
+    answer.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+@pytest.mark.parametrize("origins", [(), (SHOP,)])
+def test_pages_of_other_origins_may_not_read_anything(origins: tuple[str, ...], method: str) -> None:
+    headers = {"Origin": EVIL, "Access-Control-Request-Method": "DELETE"}
+    answer = make_client(*origins).open("/things", method=method, headers=headers)
+    assert not [name for name in answer.headers.keys() if name.startswith("Access-Control-")]  # noqa: SIM118
+
+
+@pytest.mark.parametrize("origin", [SHOP, "http://localhost:3000"])
+def test_pages_of_a_named_origin_may_read_answers_and_errors(origin: str) -> None:
+    client = make_client(SHOP, "http://localhost:3000")
+    for path in ("/things", "/nothing"):
+        answer = client.get(path, headers={"Origin": origin})
+        assert (answer.headers["Access-Control-Allow-Origin"], answer.headers["Vary"]) == (origin, "Origin")
+        assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_a_preflight_tells_methods_and_headers() -> None:
+    headers = {"Origin": SHOP, "Access-Control-Request-Method": "DELETE"}
+    answer = make_client(SHOP).options("/things", headers=headers)
+    assert answer.status_code == 200
+    assert set(answer.headers["Access-Control-Allow-Methods"].split(", ")) == {"DELETE", "GET", "HEAD", "OPTIONS"}
+    assert {"Authorization", "Idempotency-Key"} <= set(answer.headers["Access-Control-Allow-Headers"].split(", "))
+
+
+@pytest.mark.parametrize("value", ["https://shop.example.com,http://localhost:3000", "http://[::1]:80", ""])
+def test_origins_are_read(value: str) -> None:
+    environment = Environment({"CORS_ORIGINS": value})
+    assert environment.origins("CORS_ORIGINS") == tuple(filter(None, value.split(",")))
+    environment.check()
+
+
+@pytest.mark.parametrize("value", ["*", "null", "shop.example.com", "https://shop.example.com/", "https://*.example"])
+def test_what_is_no_origin_is_refused(value: str) -> None:
+    environment = Environment({"CORS_ORIGINS": value})
+    environment.origins("CORS_ORIGINS")
+    with pytest.raises(ConfigurationError, match="CORS_ORIGINS must be origins such as"):
+        environment.check()
+
+
+def test_the_gateway_asks_for_tls_where_a_proxy_speaks_it() -> None:
+    lines = (Path(__file__).parents[2] / "deploy" / "gateway" / "behind-proxy.conf").read_text().splitlines()
+    assert 'add_header Strict-Transport-Security "max-age=31536000" always;' in lines
