@@ -1,0 +1,149 @@
+"""Processes of order-service that really die, by SIGKILL, right before or after a given call of their own.
+
+The code under test knows nothing of it: the process wraps the method before it starts. A point is written
+`before order_service.store:OrderStore.confirm`, or `after ...`; `SENT` is where a request to product-service has gone
+out and its answer is not read.
+"""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+from multiprocessing import forkserver
+from typing import Any
+
+import pytest
+from urllib3.connection import HTTPConnection
+
+from chassis import mongo
+from chassis.tokens import ServiceToken
+from order_service import create_app, products, store
+from order_service.config import Settings
+from order_service.products import ProductClient
+from order_service.publisher import Publisher
+from order_service.worker import Worker
+from tests.integration.order_stack import RecordedEvents
+
+PENDING_LIFE = timedelta(seconds=0.2)
+NOWHERE, SENT = "", "sent"
+
+_context = multiprocessing.get_context("forkserver")
+
+
+def start_server() -> None:
+    """Start the process that all others are forked from: it has imported everything and opened nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        _context.set_forkserver_preload(["pytest", __name__])
+        forkserver.ensure_running()
+
+
+def run(
+    work: Callable[..., None], settings: Settings, *arguments: Any, point: str = NOWHERE, ahead: float = 0.0
+) -> None:
+    """Run a function of this module in a process of its own, which is to die at `point`, or to end well without one.
+
+    `ahead` is by how many seconds that process's own clocks are wrong.
+    """
+    process = _context.Process(target=_run, args=(work, settings, arguments, point, ahead))
+    process.start()
+    process.join(30)
+    exitcode = process.exitcode
+    if exitcode is None:
+        process.kill()
+    process.close()
+    assert exitcode == (-signal.SIGKILL if point else 0), f"the process did not die {point}: {exitcode}"
+
+
+def place(settings: Settings, headers: dict[str, str], body: dict[str, Any]) -> None:
+    create_app(settings).test_client().post("/orders", json=body, headers=headers)
+
+
+def act(settings: Settings, headers: dict[str, str], order_id: str, action: str) -> None:
+    create_app(settings).test_client().post(f"/orders/{order_id}/{action}", headers=headers)
+
+
+def work(settings: Settings, broker_url: str | None = None, rounds: int = 3) -> None:
+    worker = make_worker(settings, broker_url)
+    for _ in range(rounds):
+        worker.work()
+
+
+def settle(settings: Settings) -> None:
+    """Work until nothing is due any more; what was left pending is old enough in a moment."""
+    worker = make_worker(settings, None)
+    orders = worker._store._orders
+    while orders.count_documents({"due": {"$exists": True}}):
+        worker.work()
+
+
+def reconcile(settings: Settings) -> None:
+    make_worker(settings, None).reconcile(older_than=0)
+
+
+def make_worker(settings: Settings, broker_url: str | None) -> Worker:
+    database = mongo.connect(settings.mongo_url, "order-worker")
+    service_token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
+    client = ProductClient(settings.product_service_url, service_token, slots=1)
+    publisher: Any = Publisher(broker_url) if broker_url else RecordedEvents()
+    return Worker(store.OrderStore(database, mongo.DatabaseClock(database)), client, publisher, poll=0.01)
+
+
+def _run(work: Callable[..., None], settings: Settings, arguments: tuple[Any, ...], point: str, ahead: float) -> None:
+    if ahead:
+        _set_clocks(ahead)
+    else:
+        store.PENDING_LIFE = PENDING_LIFE
+    products.BUDGET = 1.0
+    if point == SENT:
+        _die_when_sent_to(settings.product_service_url)
+    elif point:
+        _die_at(point)
+    work(settings, *arguments)
+
+
+def _die_when_sent_to(url: str) -> None:
+    read_answer = HTTPConnection.getresponse
+
+    def dying(connection: HTTPConnection) -> Any:
+        if url.endswith(f":{connection.port}"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read_answer(connection)
+
+    HTTPConnection.getresponse = dying  # type: ignore[method-assign]
+
+
+def _die_at(point: str) -> None:
+    when, _, place_of = point.partition(" ")
+    module, _, path = place_of.partition(":")
+    owner: Any = importlib.import_module(module)
+    *parents, name = path.split(".")
+    for parent in parents:
+        owner = getattr(owner, parent)
+    real = getattr(owner, name)
+
+    def dying(*args: Any, **kwargs: Any) -> None:
+        if when == "after":
+            real(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, name, dying)
+
+
+def _set_clocks(ahead: float) -> None:
+    """Make this process's own clocks wrong, those of the day and the monotonic one."""
+
+    class WrongTime(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "WrongTime":
+            return cls.fromtimestamp(time.time(), tz)
+
+    day, monotonic = time.time, time.monotonic
+    time.time = lambda: day() + ahead
+    time.monotonic = lambda: monotonic() + ahead
+    for module in (mongo, store):
+        module.datetime = WrongTime  # type: ignore[attr-defined]

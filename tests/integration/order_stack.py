@@ -1,0 +1,239 @@
+"""order-service with its real neighbours, product-service over HTTP and MongoDB; user-service has a stand-in."""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import pymongo
+import pytest
+from jwt.algorithms import RSAAlgorithm
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.test import TestResponse
+
+import order_service
+import product_service
+from chassis import mongo
+from order_service.config import Settings
+from order_service.products import ProductClient
+from order_service.store import OrderStore
+from order_service.worker import Worker
+from tests.local_server import Asked, serving
+from tests.signing import KID, bearer, private_key, token
+from tests.waiting import until
+from tools.mongodb import MongoServer
+
+ANA, ADMIN = bearer("customer", user="ana"), bearer("admin", user="root")
+LIVING = {"pending", "confirmed", "shipped", "delivered"}
+STOCK, PRICE = 10, 1999
+
+
+class Gate:
+    """Stands before product-service. `before` and `after` see each request before and after it is done."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.before: Callable[[str, str], None] = lambda _method, _path: None
+        self.after: Callable[[str, str], None] = lambda _method, _path: None
+        self.seen: list[str] = []
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        self.seen.append(request[0])
+        self.before(*request)
+        answer = list(self._app(environ, start_response))
+        self.after(*request)
+        return answer
+
+
+class RecordedEvents:
+    """A publisher that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def publish(self, events: Iterable[dict[str, Any]]) -> None:
+        self.ids.extend(event["id"] for event in events)
+
+    def keep_alive(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Stack:
+    """The running services, with the verbs that tests use and the promises that they check."""
+
+    def __init__(self, settings: Settings, products_url: str, gate: Gate, resources: ExitStack) -> None:
+        self.settings = settings
+        self.gate = gate
+        self._resources = resources
+        self.orders = self._database(settings.mongo_url).orders
+        self.products = self._database(products_url).products
+        self.reservations = self._database(products_url).reservations
+        self.app = order_service.create_app(settings)
+        self.events = RecordedEvents()
+        self._server: BaseWSGIServer | None = None
+        self._port = int(settings.product_service_url.rpartition(":")[2])
+        resources.callback(self.stop_products)
+
+    def _database(self, url: str) -> Any:
+        return self._resources.enter_context(pymongo.MongoClient(url, tz_aware=True)).get_default_database()
+
+    def start_products(self) -> None:
+        self._server = make_server("127.0.0.1", self._port, self.gate, threaded=True)
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+
+    def stop_products(self) -> None:
+        server, self._server = self._server, None
+        if server:
+            server.shutdown()
+            server.server_close()
+
+    def order(self, quantity: int = 2, key: str | None = None, product_id: str = "mug") -> TestResponse:
+        headers = ANA | ({"Idempotency-Key": key} if key else {})
+        body = {"product_id": product_id, "quantity": quantity}
+        return self.app.test_client().post("/orders", json=body, headers=headers)
+
+    def act(self, order_id: str, action: str) -> TestResponse:
+        return self.app.test_client().post(f"/orders/{order_id}/{action}", headers=ADMIN)
+
+    def worker(self, publisher: Any = None) -> Worker:
+        """Return a worker of its own, as another process would be."""
+        database = mongo.connect(self.settings.mongo_url, "order-worker")
+        client = ProductClient(self.settings.product_service_url, lambda: token("service"), slots=1)
+        self._resources.callback(client._session.close)
+        store = OrderStore(database, mongo.DatabaseClock(database))
+        return Worker(store, client, publisher or self.events, poll=0.01)
+
+    def recover(self, worker: Worker | None = None) -> None:
+        """Let a worker do all there is to do, however long that is due to wait."""
+        worker = worker or self.worker()
+
+        def is_done() -> bool:
+            worker.work()
+            return not self.orders.count_documents({"due": {"$exists": True}})
+
+        until(is_done, "nothing is due any more", seconds=15)
+        worker.reconcile(older_than=0)
+
+    def stock(self, product_id: str = "mug") -> int:
+        return int(self.products.find_one({"_id": product_id})["stock"])
+
+    def states(self) -> list[str]:
+        return sorted(document["status"] for document in self.orders.find())
+
+    def check_promises(self) -> None:
+        """Check what must hold whenever nothing is in progress, whatever happened before."""
+        held = {r["_id"]: r["lines"] for r in self.reservations.find({"state": "held"})}
+        living = {o["_id"]: o["lines"] for o in self.orders.find({"status": {"$in": list(LIVING)}})}
+        assert held == living, "stock is held for exactly the orders that live"
+        assert not self.orders.count_documents({"status": "pending"}), "no order hangs"
+        for product in self.products.find():
+            taken = sum(
+                line["quantity"] for lines in held.values() for line in lines if line["product_id"] == product["_id"]
+            )
+            assert product["stock"] >= 0, "nothing is oversold"
+            assert product["stock"] + taken == product["received"], "every unit is accounted for"
+
+
+@contextmanager
+def order_stack(server: MongoServer) -> Iterator[Stack]:
+    """Run the services on fresh databases."""
+    names = [f"{name}_{uuid.uuid4().hex[:12]}" for name in ("orders", "products")]
+    orders_url, products_url = (server.url(database=name) for name in names)
+    with ExitStack() as resources, pytest.MonkeyPatch.context() as patch:
+        _close_databases(resources, patch)
+        _quiet("werkzeug", patch)
+        user_service = resources.enter_context(serving(_user_service))
+        product_settings = product_service.config.Settings(
+            products_url, f"{user_service.url}/jwks", log_level="CRITICAL"
+        )
+        product_app = product_service.create_app(product_settings)
+        settings = Settings(
+            mongo_url=orders_url,
+            jwks_url=f"{user_service.url}/jwks",
+            product_service_url=f"http://127.0.0.1:{_free_port()}",
+            token_url=f"{user_service.url}/token",
+            client_id="order-service",
+            client_secret="a secret",
+            log_level="CRITICAL",
+        )
+        stack = Stack(settings, products_url, Gate(product_app), resources)
+        for product_id in ("mug", "pen"):
+            stack.products.insert_one(_product(product_id))
+        stack.start_products()
+        yield stack
+        resources.close()
+        with pymongo.MongoClient[dict[str, Any]](server.url()) as client:
+            for name in names:
+                client.drop_database(name)
+
+
+def at_once(times: int, work: Callable[[int], Any]) -> list[Any]:
+    """Run `work` in so many threads that start together, and return what each of them returned."""
+    barrier = threading.Barrier(times)
+
+    def run(number: int) -> Any:
+        barrier.wait(10)
+        return work(number)
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(run, range(times)))
+
+
+def _quiet(logger: str, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(logging.getLogger(logger), "disabled", True)
+
+
+def _close_databases(resources: ExitStack, patch: pytest.MonkeyPatch) -> None:
+    connect = mongo.connect
+
+    def remember(*args: Any, **kwargs: Any) -> Any:
+        database = connect(*args, **kwargs)
+        resources.callback(database.client.close)
+        return database
+
+    patch.setattr(mongo, "connect", remember)
+
+
+def _user_service(asked: Asked) -> tuple[int, Any]:
+    if asked.path == "/token":
+        return 200, {"access_token": token("service", exp=int(time.time()) + 3600), "expires_in": 3600}
+    public_key = RSAAlgorithm.to_jwk(private_key().public_key(), as_dict=True)
+    return 200, {"keys": [public_key | {"kid": KID}]}
+
+
+def _free_port() -> int:
+    server = make_server("127.0.0.1", 0, lambda *_: [])
+    server.server_close()
+    return server.port
+
+
+def _product(product_id: str) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "_id": product_id,
+        "name": product_id.title(),
+        "price": PRICE,
+        "currency": "EUR",
+        "stock": STOCK,
+        "received": STOCK,
+        "hidden": False,
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def without_product_service(settings: Settings) -> Settings:
+    """Return settings of a process that cannot reach product-service."""
+    return replace(settings, product_service_url="http://127.0.0.1:1")

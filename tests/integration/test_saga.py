@@ -1,0 +1,266 @@
+"""The life of an order through the real services: races, delays, outages, clocks that are wrong."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from order_service import products, worker
+from order_service.products import BUDGET
+from tests.integration import order_processes
+from tests.integration.order_stack import ANA, STOCK, Stack, at_once, order_stack
+from tests.signing import token
+from tests.waiting import until
+from tools import processes, throwaway
+from tools.mongodb import MongoServer
+
+
+@pytest.fixture
+def stack(mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    monkeypatch.setattr(worker, "POSTPONED", 0.05)
+    with order_stack(mongo_server) as stack:
+        yield stack
+
+
+def test_an_order_is_placed_shipped_and_delivered(stack: Stack) -> None:
+    placed = stack.order(3)
+    order_id = placed.json["id"]
+    assert (placed.status_code, placed.json["total"], stack.stock()) == (201, "59.97", STOCK - 3)
+    assert [stack.act(order_id, action).json["status"] for action in ("ship", "deliver")] == ["shipped", "delivered"]
+    assert stack.act(order_id, "cancel").status_code == 409
+    stack.recover()
+    assert stack.events.ids == [f"{order_id}.order_{what}" for what in ("created", "shipped", "delivered")]
+    assert "due" not in stack.orders.find_one({"_id": order_id})
+    assert stack.stock() == STOCK - 3
+    stack.check_promises()
+
+
+def test_a_cancelled_order_gives_its_stock_back_once(stack: Stack) -> None:
+    order_id = stack.order(3).json["id"]
+    answers = at_once(4, lambda _: stack.act(order_id, "cancel"))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+    stack.recover()
+    assert stack.stock() == STOCK
+    assert stack.events.ids == [f"{order_id}.order_created", f"{order_id}.order_cancelled"]
+    stack.check_promises()
+
+
+def test_too_much_is_rejected_and_a_repeat_is_answered_alike(stack: Stack) -> None:
+    answers = [stack.order(STOCK + 1, key="k") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [409, 409]
+    assert answers[1].json["lines"] == [{"product_id": "mug", "requested": STOCK + 1, "available": STOCK}]
+    unknown = [stack.order(1, key="u", product_id="nothing") for _ in range(2)]
+    assert [(answer.status_code, answer.json["type"]) for answer in unknown] == [(422, "unknown-product")] * 2
+    stack.recover()
+    assert (stack.states(), stack.events.ids) == (["rejected", "rejected"], [])
+    stack.check_promises()
+
+
+def test_eight_requests_with_one_key_at_once_make_one_order(stack: Stack) -> None:
+    for turn in range(5):
+        answers = at_once(8, lambda _, key=f"k{turn}": stack.order(1, key=key))
+        assert {answer.status_code for answer in answers} <= {201, 409}
+        assert len({answer.json["id"] for answer in answers if answer.status_code == 201}) == 1
+        in_flight = [answer for answer in answers if answer.status_code == 409]
+        assert all(answer.json["type"] == "request-in-progress" for answer in in_flight)
+    assert (stack.states(), stack.stock()) == (["confirmed"] * 5, STOCK - 5)
+    stack.check_promises()
+
+
+def test_the_last_units_are_sold_once(stack: Stack) -> None:
+    answers = at_once(8, lambda _: [stack.order(1).status_code for _ in range(3)])
+    codes = sorted(code for codes in answers for code in codes)
+    assert codes.count(201) + codes.count(409) + codes.count(503) == 24
+    stack.recover()
+    assert codes.count(201) == stack.states().count("confirmed") == STOCK - stack.stock()
+    if 503 not in codes:
+        assert stack.stock() == 0
+    stack.check_promises()
+
+
+def test_shipping_and_cancelling_at_once_ends_in_one_of_them(stack: Stack) -> None:
+    for _ in range(5):
+        order_id = stack.order(1).json["id"]
+        answers = at_once(2, lambda number, order=order_id: stack.act(order, ("ship", "cancel")[number]))
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
+    stack.recover()
+    assert stack.stock() == STOCK - stack.states().count("shipped")
+    stack.check_promises()
+
+
+def test_workers_need_not_know_of_each_other(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "RECONCILE_AGE", 0.0)
+    monkeypatch.setattr(worker, "RECONCILE_EVERY", 0.0)
+    orders = [stack.order(1).json["id"] for _ in range(6)]
+    for order_id in orders[:3]:
+        stack.act(order_id, "cancel")
+    workers = [stack.worker() for _ in range(3)]
+    at_once(3, lambda number: [workers[number].work() for _ in range(8)])
+    expected = {f"{order}.order_created" for order in orders} | {f"{order}.order_cancelled" for order in orders[:3]}
+    assert set(stack.events.ids) == expected
+    assert not stack.orders.count_documents({"due": {"$exists": True}})
+    assert stack.stock() == STOCK - 3
+    stack.check_promises()
+
+
+def test_orders_and_workers_at_once_keep_every_promise(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "RECONCILE_AGE", 0.0)
+    stop = threading.Event()
+    workers = [threading.Thread(target=stack.worker().run, args=(stop,)) for _ in range(2)]
+    for thread in workers:
+        thread.start()
+
+    def shop(number: int) -> None:
+        for turn in range(4):
+            answer = stack.order(2, key=f"{number}-{turn}")
+            if answer.status_code == 201 and turn % 2:
+                assert stack.act(answer.json["id"], "cancel").status_code == 200
+
+    at_once(4, shop)
+    stop.set()
+    for thread in workers:
+        thread.join(20)
+    stack.recover()
+    created = {document["_id"] for document in stack.orders.find({"status": {"$in": ["confirmed", "cancelled"]}})}
+    assert {event.partition(".")[0] for event in stack.events.ids} == created
+    stack.check_promises()
+
+
+def test_an_answer_that_came_too_late_is_undone(stack: Stack) -> None:
+    """Product-service takes the stock, but its answer comes when the caller has given up."""
+    answer_now = threading.Event()
+    stack.gate.after = lambda method, _path: method == "PUT" and answer_now.wait(10) and None
+    started = time.monotonic()
+    answer = stack.order(4, key="k")
+    spent = time.monotonic() - started
+    assert (answer.status_code, answer.json["type"]) == (503, "order-not-placed")
+    assert spent < BUDGET + 0.3
+    assert stack.stock() == STOCK - 4
+    answer_now.set()
+    stack.recover()
+    assert (stack.states(), stack.stock()) == (["failed"], STOCK)
+    assert stack.order(4, key="k").status_code == 201
+    stack.check_promises()
+
+
+def test_a_reservation_that_arrives_after_its_release_is_refused(stack: Stack) -> None:
+    """The request hangs on its way to product-service, and arrives when the order has been undone and released."""
+    arrive = threading.Event()
+    arrived: list[str] = []
+
+    def hold(method: str, path: str) -> None:
+        if method == "PUT":
+            assert arrive.wait(20)
+            arrived.append(path)
+
+    stack.gate.before = hold
+    assert stack.order(4).status_code == 503
+    stack.recover()
+    sent = stack.gate.seen.count("PUT")
+    (order,) = stack.orders.find()
+    assert stack.reservations.find_one({"_id": order["_id"]})["state"] == "released"
+    arrive.set()
+    until(lambda: len(arrived) == sent, "the late requests have arrived")
+    stack.stop_products()  # returns when its threads are through
+    assert (stack.states(), stack.stock()) == (["failed"], STOCK)
+    assert stack.reservations.find_one({"_id": order["_id"]})["state"] == "released"
+    stack.check_promises()
+
+
+def test_an_answer_that_was_lost_is_asked_for_again_and_takes_the_stock_once(stack: Stack) -> None:
+    lost: list[str] = []
+
+    def lose_the_first(method: str, path: str) -> None:
+        if method == "PUT" and not lost:
+            lost.append(path)
+            raise RuntimeError("the connection broke")
+
+    stack.gate.after = lose_the_first
+    answer = stack.order(4)
+    assert (answer.status_code, stack.gate.seen.count("PUT"), stack.stock()) == (201, 2, STOCK - 4)
+    stack.check_promises()
+
+
+def test_without_product_service_orders_fail_promptly_and_nothing_leaks(stack: Stack) -> None:
+    stack.stop_products()
+    started = time.monotonic()
+    answer = stack.order(4, key="k")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert time.monotonic() - started < BUDGET
+    stack.worker().work()
+    assert stack.orders.find_one()["release"] is True
+    stack.start_products()
+    stack.recover()
+    assert (stack.states(), stack.stock()) == (["failed"], STOCK)
+    assert stack.order(4, key="k").status_code == 201
+    stack.check_promises()
+
+
+def test_a_stray_reservation_is_released_once_and_the_cursor_is_kept(stack: Stack) -> None:
+    body = {"lines": [{"product_id": "mug", "quantity": 3}]}
+    service = {"Authorization": f"Bearer {token('service')}"}
+    product_service = stack.gate._app.test_client()
+    stack.order(1)
+    assert product_service.put("/reservations/stray", json=body, headers=service).status_code == 200
+    assert stack.stock() == STOCK - 4
+    assert stack.worker().reconcile(older_than=0) == 1
+    assert stack.stock() == STOCK - 1
+    stack.gate.seen.clear()
+    assert stack.worker().reconcile(older_than=0) == 0
+    assert stack.gate.seen == ["GET"]
+    stack.check_promises()
+    assert product_service.put("/reservations/late", json=body, headers=service).status_code == 200
+    assert stack.worker().reconcile() == 0  # it is not a minute old
+    assert stack.worker().reconcile(older_than=0) == 1
+    stack.check_promises()
+
+
+def test_without_its_database_order_service_answers_503_and_is_back_with_it() -> None:
+    with throwaway.mongodb() as server, order_stack(server) as stack:
+        assert stack.order(1).status_code == 201
+        pids = processes.find(server.home.parent)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)  # so it does not even refuse
+        answer = stack.order(1)
+        assert (answer.status_code, answer.json["type"], answer.headers["Retry-After"]) == (503, "unavailable", "2")
+        assert stack.app.test_client().get("/health").status_code == 200
+        assert stack.app.test_client().get("/ready").status_code == 503
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        until(lambda: stack.order(1, key="k").status_code == 201, "orders succeed again", seconds=20)
+        past = datetime.now(UTC) - timedelta(hours=1)
+        stack.orders.update_many({"status": "pending"}, {"$set": {"created_at": past, "due": past}})
+        stack.recover()
+        stack.check_promises()
+
+
+@pytest.mark.parametrize("ahead", [60.0, -60.0])
+def test_a_worker_whose_clocks_are_a_minute_wrong_leaves_a_healthy_order_alone(
+    stack: Stack, ahead: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("BUDGET", "ATTEMPT"):
+        monkeypatch.setattr(products, limit, 60.0)  # a process is started meanwhile
+    order_processes.start_server()
+    stack.gate.before = lambda method, _path: (
+        order_processes.run(order_processes.work, stack.settings, ahead=ahead) if method == "PUT" else None
+    )
+    assert stack.order(4).status_code == 201
+    stack.gate.before = lambda _method, _path: None
+    stack.recover()
+    assert (stack.states(), stack.stock()) == (["confirmed"], STOCK - 4)
+
+
+@pytest.mark.parametrize("ahead", [60.0, -60.0])
+def test_an_order_placed_by_a_process_whose_clocks_are_wrong_has_the_databases_time(stack: Stack, ahead: float) -> None:
+    order_processes.start_server()
+    started = datetime.now(UTC)
+    body = {"product_id": "mug", "quantity": 4}
+    order_processes.run(order_processes.place, stack.settings, ANA, body, ahead=ahead)
+    order = stack.orders.find_one()
+    assert abs(order["created_at"] - started) < timedelta(seconds=5)
+    stack.recover()
+    assert (stack.states(), stack.stock()) == (["confirmed"], STOCK - 4)
