@@ -3,9 +3,11 @@
 import gc
 import importlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -55,3 +57,17 @@ def on_starting(server: Any) -> None:
     importlib.import_module(server.app.app_uri.partition(":")[0])
     gc.collect()
     gc.freeze()
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """Let a service that refuses to start, for lack of a setting say, end gunicorn too, which would try for ever."""
+    load = worker.load_wsgi
+
+    def load_or_give_up() -> None:
+        try:
+            load()
+        except SystemExit as refusal:
+            sys.stderr.write(f"{refusal}\n")
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    worker.load_wsgi = load_or_give_up
