@@ -1,8 +1,11 @@
 """The client of product-service: reserving stock, giving it back, and listing reservations.
 
 A reservation may be repeated, product-service answers it from its record. A call spends at most `BUDGET` seconds,
-repeats and the wait for a slot included. At most `slots` threads may be inside one: while product-service hangs, the
-others refuse at once, so that threads are left for requests that do not need it.
+repeats and the wait for a slot included; so it bridges a restart of product-service. Once product-service has not
+answered for longer than that, a call tries only once, so that an outage is told promptly.
+
+At most `slots` threads may be inside a call: while product-service hangs, the others refuse at once, so that threads
+are left for requests that do not need it.
 """
 
 import threading
@@ -21,7 +24,7 @@ from order_service.model import Item, Line, Refusal
 
 BUDGET = 4.0
 ATTEMPT = 2.0
-PAUSES = (0.05, 0.2, 0.5, 1.0)
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class ProductClient:
         self._token = token
         self._slots = threading.BoundedSemaphore(slots)
         self._hanging = False
+        self._answered_at = time.monotonic()
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.mount("http", HTTPAdapter(pool_connections=1, pool_maxsize=slots + 2))
@@ -102,21 +106,23 @@ class ProductClient:
             return self._repeat(method, path, deadline, **arguments)
 
     def _repeat(self, method: str, path: str, deadline: float, **arguments: Any) -> requests.Response:
-        for pause in (*PAUSES, 0.0):
+        pause = FIRST_PAUSE
+        is_patient = time.monotonic() - self._answered_at < BUDGET
+        while True:
             try:
                 response = self._send(method, path, deadline, **arguments)
             except requests.RequestException as exc:
                 self._hanging = isinstance(exc, requests.Timeout)
                 failure = type(exc).__name__
             else:
-                self._hanging = False
+                self._hanging, self._answered_at = False, time.monotonic()
                 if response.status_code < 500:
                     return response
                 failure = f"status {response.status_code}"
-            if time.monotonic() + pause + 0.1 >= deadline:
-                break
+            if not is_patient or time.monotonic() + pause + 0.1 >= deadline:
+                raise ProductsUnavailable(f"product-service does not answer: {failure}.")
             time.sleep(pause)
-        raise ProductsUnavailable(f"product-service does not answer: {failure}.")
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def _send(self, method: str, path: str, deadline: float, **arguments: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self._token()}", "X-Request-ID": request_id.get() or "worker"}

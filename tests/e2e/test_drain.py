@@ -1,0 +1,132 @@
+"""Stopping politely under load: what was accepted is answered, and nothing is lost or handled twice.
+
+A connection that is refused was never accepted: nobody listened for a moment. And orders may be told that
+product-service is away while it is the one that stops. A reload (SIGHUP) leaves no such moment.
+"""
+
+import os
+import signal
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import requests
+from urllib3.exceptions import NewConnectionError
+
+from tests.e2e.clients import Client, stock_of
+from tests.waiting import wait_until
+from tools import audit
+from tools.stack import Stack
+
+WEB = ("product-service", "user-service", "order-service", "notification-service")
+CUSTOMERS = 6
+
+
+class Load:
+    """Some customers who order, list and read all the time, and count what they are answered."""
+
+    def __init__(self, customer: Client, product_id: str, *, without_products: bool = False) -> None:
+        self.answers: Counter[str] = Counter()
+        self.broken: list[str] = []
+        self.orders: set[str] = set()
+        self._customer = customer
+        self._product_id = product_id
+        self._without_products = without_products
+        self._stop = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator["Load"]:
+        """Keep up the load, until the end of the block."""
+        threads = [threading.Thread(target=self._work) for _ in range(CUSTOMERS)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _work(self) -> None:
+        with requests.Session() as session:
+            session.headers.update(self._customer._session.headers)
+            urls = self._customer._urls
+            body = {"product_id": self._product_id, "quantity": 1}
+            while not self._stop.is_set():
+                key = {"Idempotency-Key": uuid.uuid4().hex}
+                placed = self._send(session, "POST", f"{urls['orders']}/orders", json=body, headers=key)
+                if placed is not None and placed.status_code == 201:
+                    self.orders.add(placed.json()["id"])
+                self._send(session, "GET", f"{urls['orders']}/orders?limit=5")
+                self._send(session, "GET", f"{urls['products']}/products/{self._product_id}")
+                self._send(session, "GET", f"{urls['notifications']}/notifications?limit=5")
+                self._send(session, "GET", f"{self._customer._user_url}/users/me")
+
+    def _send(self, session: requests.Session, method: str, url: str, **arguments: Any) -> requests.Response | None:
+        try:
+            answer = session.request(method, url, timeout=30, **arguments)
+        except requests.ConnectionError as exc:
+            if _was_refused(exc):
+                self.answers["refused"] += 1  # it was never accepted
+            else:
+                self.broken.append(f"{method} {url}: {exc!r}")
+            return None
+        self.answers[str(answer.status_code)] += 1
+        if answer.status_code >= 500 and not self._is_excused(answer):
+            self.broken.append(f"{method} {url}: {answer.status_code} {answer.text[:200]}")
+        return answer
+
+    def _is_excused(self, answer: requests.Response) -> bool:
+        return self._without_products and answer.json()["type"] == "order-not-placed"
+
+
+def _was_refused(exc: requests.ConnectionError) -> bool:
+    reason = getattr(exc.args[0], "reason", None) if exc.args else None
+    return isinstance(reason, NewConnectionError)
+
+
+def at_rest(stack: Stack) -> bool:
+    return not any(check.violations for check in audit.look(audit.facts_of(stack), grace=0))
+
+
+def stop_politely(stack: Stack, name: str) -> None:
+    master = stack.pids(name)[0]
+    os.kill(master, signal.SIGTERM)
+    wait_until(f"{name} has stopped", lambda: not os.path.exists(f"/proc/{master}"), seconds=30)
+    stack.wait_until_ready()
+
+
+@pytest.mark.parametrize("name", [*WEB, "order-worker", "notification-consumer"])
+def test_what_was_accepted_is_answered_when_a_service_stops(
+    stack: Stack, customer: Client, product: Callable[[int], str], name: str
+) -> None:
+    pot = product(100_000)
+    load = Load(customer, pot, without_products=name == "product-service")
+    with load.running():
+        wait_until("the load runs", lambda: len(load.orders) > 10)
+        stop_politely(stack, name)
+        before = len(load.orders)
+        wait_until("orders go on", lambda: len(load.orders) > before + 10)
+    assert not load.broken, "\n".join(load.broken)
+    assert stock_of(customer, pot) == 100_000 - len(load.orders)
+    wait_until("every promise holds", lambda: at_rest(stack), seconds=60)
+
+
+def test_a_rolling_reload_of_everything_refuses_nobody(
+    stack: Stack, customer: Client, product: Callable[[int], str]
+) -> None:
+    pot = product(100_000)
+    load = Load(customer, pot)
+    with load.running():
+        for name in WEB:
+            old = stack.pids(name)[1:]
+            os.kill(stack.pids(name)[0], signal.SIGHUP)
+            wait_until(f"{name} has new workers", lambda old=old, name=name: not set(old) & set(stack.pids(name)))
+    assert not load.broken, "\n".join(load.broken)
+    assert load.answers["refused"] == 0
+    assert stock_of(customer, pot) == 100_000 - len(load.orders)
+    wait_until("every promise holds", lambda: at_rest(stack), seconds=60)
