@@ -11,9 +11,13 @@ from jwt.algorithms import RSAAlgorithm
 ISSUER, AUDIENCE, KID = "user-service", "shop", "test-key"
 
 
-@cache
 def private_key(name: str = KID) -> RSAPrivateKey:
     """Return a key, always the same one for a name."""
+    return _generated(name)
+
+
+@cache
+def _generated(_name: str) -> RSAPrivateKey:
     return generate_private_key(public_exponent=65537, key_size=2048)
 
 

@@ -139,6 +139,11 @@ def test_a_token_that_is_not_valid_opens_nothing(client: FlaskClient, forgery: s
     assert answer.json["type"] == "unauthorized"
 
 
+def test_the_forgeries_differ_from_a_token_that_is_accepted(client: FlaskClient) -> None:
+    """Otherwise each of them might be refused for a reason of its own."""
+    assert client.get("/me", headers={"Authorization": f"Bearer {signed()}"}).status_code == 200
+
+
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic YTpi", "bearer", "Token abc", "Bearer a b"])
 def test_without_a_bearer_token_the_answer_is_401(client: FlaskClient, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}
