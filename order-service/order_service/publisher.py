@@ -11,12 +11,15 @@ from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 
 EXCHANGE = "shop.events"
 QUEUE = "notifications"
 HEARTBEAT = 6
 PAUSE = 1.0
+
+_FAILURES = (AMQPError, AMQPConnectorException, OSError)  # the second is how pika reports a broker that hangs at first
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class Publisher:
             channel.queue_declare(QUEUE, passive=True)  # mandatory alone is content with any other queue
             for event in events:
                 self._publish(channel, event)
-        except (AMQPError, OSError) as exc:
+        except _FAILURES as exc:
             self._give_up(exc)
 
     def keep_alive(self) -> None:
@@ -53,7 +56,7 @@ class Publisher:
         if self._connection:
             try:
                 self._connection.process_data_events(0)
-            except (AMQPError, OSError):
+            except _FAILURES:
                 self.close()
 
     def close(self) -> None:
@@ -62,7 +65,7 @@ class Publisher:
         if connection and connection.is_open:
             try:
                 connection.close()
-            except (AMQPError, OSError) as exc:
+            except _FAILURES as exc:
                 log.info("closing the broker connection failed: %s", type(exc).__name__)
 
     def _open(self) -> BlockingChannel:

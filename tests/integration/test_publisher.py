@@ -1,0 +1,244 @@
+"""The publisher against a real RabbitMQ: confirms, a missing queue, a broker that stops, starts again or freezes."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pika
+import pytest
+
+from deploy import broker
+from order_service import publisher
+from order_service.publisher import PAUSE, QUEUE, BrokerUnavailable, Publisher
+from tests.waiting import until
+from tools import processes, programs, throwaway
+from tools.rabbitmq import RabbitServer
+
+RECENT = "events.recent"
+SECONDS_TO_START = 60.0
+
+
+@pytest.fixture(scope="module")
+def own_rabbitmq() -> Iterator[RabbitServer]:
+    """A broker that tests may stop and freeze."""
+    with throwaway.rabbitmq() as server:
+        broker.declare_topology(server.url, SECONDS_TO_START)
+        yield server
+
+
+@pytest.fixture
+def breakable(own_rabbitmq: RabbitServer) -> RabbitServer:
+    """The same with empty queues."""
+    channel_work(own_rabbitmq.url, lambda channel: [channel.queue_purge(queue) for queue in (QUEUE, RECENT)])
+    return own_rabbitmq
+
+
+@pytest.fixture
+def make_publisher() -> Iterator[Callable[[str], Publisher]]:
+    made: list[Publisher] = []
+
+    def make(url: str) -> Publisher:
+        made.append(Publisher(url))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+MakePublisher = Callable[[str], Publisher]
+
+
+def event(number: int = 1, kind: str = "order_created") -> dict[str, Any]:
+    return {"specversion": "1.0", "id": f"o{number}.{kind}", "type": kind, "data": {"name": "Dünen"}}
+
+
+def channel_work(url: str, work: Callable[[Any], Any]) -> Any:
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        return work(connection.channel())
+
+
+def take(url: str, queue: str = QUEUE) -> list[tuple[Any, bytes]]:
+    """Take all messages out of a queue: (properties, body)."""
+
+    def work(channel: Any) -> list[tuple[Any, bytes]]:
+        taken = []
+        while (message := channel.basic_get(queue, auto_ack=True))[0]:
+            taken.append(message[1:])
+        return taken
+
+    return channel_work(url, work)  # type: ignore[no-any-return]
+
+
+def ids(url: str, queue: str = QUEUE) -> list[str]:
+    return [properties.message_id for properties, _ in take(url, queue)]
+
+
+def publishes(one: Publisher, number: int) -> bool:
+    try:
+        one.publish([event(number)])
+    except BrokerUnavailable:
+        return False
+    return True
+
+
+def pids(server: RabbitServer) -> list[int]:
+    return processes.find(server.home.parent)
+
+
+def send(server: RabbitServer, number: signal.Signals) -> None:
+    for pid in pids(server):
+        os.kill(pid, number)
+
+
+def stop(server: RabbitServer) -> None:
+    """Kill the broker, as a power failure does."""
+    send(server, signal.SIGKILL)
+    until(lambda: not pids(server), "the broker is gone")
+
+
+def start(server: RabbitServer) -> subprocess.Popen[bytes]:
+    home = server.home.parent
+    environment = {**programs.inherited(), **server.environment(), **processes.marks(home, "rabbitmq")}
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen([server.program], env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def test_an_event_is_published_persistently_to_every_queue_that_wants_it(
+    broker_url: str, make_publisher: MakePublisher
+) -> None:
+    make_publisher(broker_url).publish([event(1), event(2, "order_shipped")])
+    for queue in (QUEUE, RECENT):
+        messages = take(broker_url, queue)
+        assert [json.loads(body) for _, body in messages] == [event(1), event(2, "order_shipped")]
+        for properties, body in messages:
+            assert properties.delivery_mode == 2
+            assert properties.content_type == "application/cloudevents+json"
+            assert (properties.message_id, properties.type) == (json.loads(body)["id"], json.loads(body)["type"])
+
+
+def test_one_connection_serves_many_publications(broker_url: str, make_publisher: MakePublisher) -> None:
+    one = make_publisher(broker_url)
+    one.publish([event(1)])
+    connection = one._connection
+    for number in range(2, 12):
+        one.publish([event(number)])
+    assert one._connection is connection
+    assert ids(broker_url) == [f"o{number}.order_created" for number in range(1, 12)]
+
+
+def test_nothing_is_published_while_the_queue_that_must_get_it_is_missing(
+    vhost_url: str, make_publisher: MakePublisher
+) -> None:
+    broker.declare_topology(vhost_url, SECONDS_TO_START)
+    channel_work(vhost_url, lambda channel: channel.queue_delete(QUEUE))
+    one = make_publisher(vhost_url)
+    with pytest.raises(BrokerUnavailable, match="notifications"):
+        one.publish([event()])
+    assert take(vhost_url, RECENT) == []
+    broker.declare_topology(vhost_url, SECONDS_TO_START)
+    until(lambda: publishes(one, 1), "events are published again")
+    assert ids(vhost_url) == ["o1.order_created"]
+
+
+def test_an_event_that_no_queue_takes_is_not_counted_as_published(
+    vhost_url: str, make_publisher: MakePublisher
+) -> None:
+    def declare(channel: Any) -> None:
+        channel.exchange_declare(publisher.EXCHANGE, "topic", durable=True)
+        channel.queue_declare(QUEUE)  # not bound
+
+    channel_work(vhost_url, declare)
+    with pytest.raises(BrokerUnavailable, match="Unroutable"):
+        make_publisher(vhost_url).publish([event()])
+
+
+def test_a_full_queue_refuses_and_the_event_is_not_counted_as_published(
+    vhost_url: str, make_publisher: MakePublisher
+) -> None:
+    def declare(channel: Any) -> None:
+        channel.exchange_declare(publisher.EXCHANGE, "topic", durable=True)
+        channel.queue_declare(QUEUE, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+        channel.queue_bind(QUEUE, publisher.EXCHANGE, "#")
+
+    channel_work(vhost_url, declare)
+    one = make_publisher(vhost_url)
+    one.publish([event(1)])
+    with pytest.raises(BrokerUnavailable, match="Nack"):
+        one.publish([event(2)])
+    assert ids(vhost_url) == ["o1.order_created"]
+
+
+def test_after_a_failure_the_broker_is_left_alone_for_a_second(make_publisher: MakePublisher) -> None:
+    one = make_publisher("amqp://127.0.0.1:1/%2F")
+    with pytest.raises(BrokerUnavailable, match="did not confirm"):
+        one.publish([event()])
+    started = time.monotonic()
+    with pytest.raises(BrokerUnavailable, match="a moment ago"):
+        one.publish([event()])
+    assert time.monotonic() - started < 0.1
+    until(lambda: time.monotonic() - started > PAUSE, "the second is over")
+    with pytest.raises(BrokerUnavailable, match="did not confirm"):
+        one.publish([event()])
+
+
+def test_heartbeats_keep_an_idle_connection(
+    broker_url: str, make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "HEARTBEAT", 1)  # the broker gives up on one that is silent for two of them
+    one, silent = make_publisher(broker_url), make_publisher(broker_url)
+    one.publish([event(1)])
+    silent.publish([event(2)])
+    connection = one._connection
+    idle_until = time.monotonic() + 5
+    while time.monotonic() < idle_until:
+        one.keep_alive()
+        time.sleep(0.1)
+    one.publish([event(3)])
+    assert one._connection is connection
+    with pytest.raises(BrokerUnavailable):
+        silent.publish([event(4)])
+    until(lambda: publishes(silent, 5), "the silent one connects again")
+
+
+def test_a_frozen_broker_is_given_up_and_used_again_when_it_thaws(
+    breakable: RabbitServer, make_publisher: MakePublisher
+) -> None:
+    one, late = make_publisher(breakable.url), make_publisher(breakable.url)
+    one.publish([event(1)])
+    send(breakable, signal.SIGSTOP)
+    try:
+        for publishing, limit in ((one, 24), (late, 8)):  # with a connection, and still without one
+            started = time.monotonic()
+            with pytest.raises(BrokerUnavailable):
+                publishing.publish([event(2)])
+            assert time.monotonic() - started < limit
+    finally:
+        send(breakable, signal.SIGCONT)
+    until(lambda: publishes(one, 3), "events are published again", seconds=20)
+    published = ids(breakable.url)
+    assert published[0] == "o1.order_created"
+    assert set(published) - {"o2.order_created"} == {"o1.order_created", "o3.order_created"}
+
+
+def test_a_broker_that_was_killed_has_kept_what_it_confirmed(
+    breakable: RabbitServer, make_publisher: MakePublisher
+) -> None:
+    one, idle = make_publisher(breakable.url), make_publisher(breakable.url)
+    one.publish([event(number) for number in range(50)])
+    idle.publish([])
+    stop(breakable)
+    until(lambda: idle.keep_alive() or idle._connection is None, "the idle one drops its connection")
+    with pytest.raises(BrokerUnavailable):
+        one.publish([event(50)])
+    server = start(breakable)
+    try:
+        until(lambda: publishes(one, 51), "events are published again", seconds=SECONDS_TO_START)
+        assert ids(breakable.url) == [f"o{number}.order_created" for number in [*range(50), 51]]
+    finally:
+        stop(breakable)
+        server.wait(10)
