@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tools import audit, checks, lock, up
+from tools.bench import command as bench
 from tools.chaos import run as chaos
 
 Command = Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]
@@ -17,6 +18,7 @@ COMMANDS: dict[str, Command] = {
     "test": checks.define_test,
     "chaos": chaos.define,
     "audit": audit.define,
+    "bench": bench.define,
     "lock": lock.define_lock,
 }
 

@@ -1,4 +1,4 @@
-"""Installing RabbitMQ with apt, without letting the package start a server of the system's own."""
+"""Installing RabbitMQ and wrk with apt, without letting a package start a server of the system's own."""
 
 import contextlib
 import os
@@ -15,6 +15,17 @@ RabbitMQ is not installed and ./dev cannot install it here. Please do one of the
   sudo apt-get install rabbitmq-server      (Debian, Ubuntu; ./dev runs a server of its own with it)
   RABBITMQ_URL=amqp://user:password@host:5672/ ./dev up      (an administrator's URL of a server that you have)
   docker compose up --build      (everything in containers)"""
+WRK_ADVICE = "./dev bench needs wrk and cannot install it here. Please do: sudo apt-get install wrk"
+
+
+def wrk() -> Path:
+    """Return the load generator wrk, installing the package where that is possible; else say what to do."""
+    if not shutil.which("wrk") and _can_install():
+        _install("wrk")
+    found = shutil.which("wrk")
+    if not found:
+        raise SystemExit(WRK_ADVICE)
+    return Path(found)
 
 
 def rabbitmq_server() -> Path:

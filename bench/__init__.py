@@ -1,0 +1,1 @@
+"""What `./dev bench` measures beside the shop: the naive baseline, the floor, and wrk's workloads."""

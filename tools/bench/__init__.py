@@ -1,0 +1,1 @@
+"""./dev bench: how fast the shop is, beside a naive baseline and the least that any implementation must do."""

@@ -1,0 +1,107 @@
+"""One measurement: a load on a target, and what it cost."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tools.bench import load, meter
+from tools.bench.ground import Arena, Target, settle
+from tools.bench.load import Load
+from tools.bench.workloads import Workload
+
+SERVERS = ("mongodb", "rabbitmq")
+NEWEST = 2000
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one run gave. CPU is in milliseconds per request, of everything that followed from it as well.
+
+    `lag_*` is the time (ms) from an order's confirmation to its stored notification.
+    """
+
+    target: str
+    clients: int
+    throughput: float
+    p50: float
+    p95: float
+    p99: float
+    longest: float
+    refused: int
+    broken: int
+    cpu: float | None = None
+    cpu_database: float | None = None
+    cpu_broker: float | None = None
+    memory: float | None = None
+    lag_p50: float | None = None
+    lag_p99: float | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return the point for JSON, numbers rounded."""
+        return {key: round(value, 3) if isinstance(value, float) else value for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class _State:
+    cpu: tuple[float, float, float]
+    orders: int
+
+
+def measure(
+    arena: Arena, target: Target, workload: Workload, *, clients: int, seconds: float, pause: float = 0.0
+) -> Point:
+    """Drive a target, wait until all that follows is done, and return what it took."""
+    before = _state(arena, target)
+    ran = load.drive(
+        workload.name, target.urls[workload.service], arena.data, clients=clients, seconds=seconds, pause=pause
+    )
+    if workload.places_orders:
+        settle(arena, target)
+    after = _state(arena, target)
+    requests = (after.orders - before.orders if workload.places_orders else 0) or max(1, ran.requests)
+    return _point(arena, target, clients, ran, before, after, requests)
+
+
+def _point(
+    arena: Arena, target: Target, clients: int, ran: Load, before: _State, after: _State, requests: int
+) -> Point:
+    seen = {name: getattr(ran, name) for name in ("throughput", "p50", "p95", "p99", "longest", "refused", "broken")}
+    if arena.stack is None:
+        return Point(target.name, clients, **seen)
+    cpu = [1000 * (late - early) / requests for early, late in zip(before.cpu, after.cpu, strict=True)]
+    lags = _lags(arena, target) if after.orders > before.orders else []
+    return Point(
+        target.name,
+        clients,
+        **seen,
+        cpu=cpu[0],
+        cpu_database=cpu[1],
+        cpu_broker=cpu[2],
+        memory=meter.pss_megabytes(arena.pids(target.programs)),
+        lag_p50=_percentile(lags, 50),
+        lag_p99=_percentile(lags, 99),
+    )
+
+
+def _state(arena: Arena, target: Target) -> _State:
+    groups = (target.programs, *((server,) for server in SERVERS))
+    first, second, third = (meter.cpu_seconds(arena.pids(names)) for names in groups)
+    orders = arena.collection(target.collections[0]).estimated_document_count() if target.collections else 0
+    return _State((first, second, third), orders)
+
+
+def _lags(arena: Arena, target: Target) -> list[float]:
+    """Return the milliseconds from order to notification of the newest ones, by the times stored in the database."""
+    if target.collections is None:
+        return []
+    orders, notifications = (arena.collection(name) for name in target.collections)
+    newest = list(notifications.find({}, {"order_id": True, "created_at": True}).sort("created_at", -1).limit(NEWEST))
+    field = "updated_at" if target.name == "shop" else "created_at"
+    confirmed = {
+        o["_id"]: o[field] for o in orders.find({"_id": {"$in": [n["order_id"] for n in newest]}}, {field: True})
+    }
+    return [(n["created_at"] - confirmed[n["order_id"]]).total_seconds() * 1000 for n in newest]
+
+
+def _percentile(values: list[float], share: float) -> float | None:
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(len(ranked) * share / 100))] if ranked else None
