@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urljoin
 
 import jwt
 import requests
@@ -45,7 +45,7 @@ class RemoteKeys:
     def check(self) -> None:
         """Return if user-service answers. Raises Unavailable."""
         try:
-            requests.get(self._url, timeout=self._timeout).raise_for_status()
+            requests.get(urljoin(self._url, "/health"), timeout=self._timeout).raise_for_status()
         except requests.RequestException as exc:
             raise Unavailable(f"user-service does not answer: {type(exc).__name__}.") from exc
 

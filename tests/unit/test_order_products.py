@@ -123,7 +123,7 @@ def test_repeating_ends_with_the_budget() -> None:
     with answering((503, {})) as (client, asked):
         spent = seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS))
     assert spent < 4.0
-    assert len(asked) == 5
+    assert 5 < len(asked) < 15
 
 
 def test_a_refused_connection_is_told_within_the_budget() -> None:
