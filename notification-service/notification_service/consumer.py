@@ -28,6 +28,7 @@ from notification_service.publisher import Message, connect
 from notification_service.store import NotificationStore
 from notification_service.topology import NOTIFICATIONS, Topology
 
+CHECK_EVERY = 5.0
 FINISH_WITHIN = 20.0
 EXIT_WITHIN = 25.0
 
@@ -50,6 +51,7 @@ class Session:
         self._handle = handle
         self._topology = topology
         self._handling: set[Future[Outcome]] = set()
+        self._check_at = time.monotonic() + CHECK_EVERY
 
     def start(self, prefetch: int) -> None:
         """Begin to consume. Raises AMQPError, also if there is no queue: it is others who declare it."""
@@ -66,6 +68,9 @@ class Session:
             raise Interrupted("the broker has closed the channel")
         if not self._channel.consumer_tags:
             raise Interrupted("the broker has cancelled the consumer; was the queue deleted?")
+        if time.monotonic() >= self._check_at:
+            self._check_at = time.monotonic() + CHECK_EVERY
+            self._channel.queue_declare(NOTIFICATIONS, passive=True)  # that it is gone is not always told
 
     def finish(self) -> None:
         """Take no more, and settle what is being handled; what is not begun goes back to the queue."""
