@@ -1,0 +1,53 @@
+"""notification-service for unit tests: its real store on mongomock, a clock that tests move, channels that remember."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import mongomock
+
+from notification_service.model import Notification
+from notification_service.notifications import NotSent
+from notification_service.store import NotificationStore
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class FakeChannel:
+    """Remembers what was sent; fails as often as a test says."""
+
+    def __init__(self) -> None:
+        self.sent: list[Notification] = []
+        self.failures: list[Exception] = []
+
+    def send(self, notification: Notification) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.sent.append(notification)
+
+    def fail(self, *failures: Exception) -> None:
+        self.failures += failures or [NotSent("no luck")]
+
+
+def make_database() -> Any:
+    return mongomock.MongoClient(tz_aware=True).notifications
+
+
+def make_store(database: Any, clock: FakeClock) -> NotificationStore:
+    return NotificationStore(database, clock)  # type: ignore[arg-type]
+
+
+def event(order_id: str = "order-1", kind: str = "order_created", **user: Any) -> dict[str, Any]:
+    """Return an event with what a notification needs, and nothing else."""
+    buyer = {"id": "user-1", "email": "ana@example.com", **user}
+    return {"id": f"{order_id}.{kind}", "type": kind, "data": {"order_id": order_id, "user": buyer}}

@@ -1,0 +1,130 @@
+"""GET /notifications: one's own, newest first; an administrator sees everybody's."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from chassis import mongo, tokens
+from notification_service import create_app
+from notification_service.config import Settings
+from notification_service.model import Notification
+from notification_service.store import NotificationStore
+from tests.signing import PublishedKeys, bearer
+from tests.unit.notification_app import FakeClock, make_database, make_store
+
+
+class Keys(PublishedKeys):
+    def check(self) -> None:
+        pass
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def database() -> Any:
+    return make_database()
+
+
+@pytest.fixture
+def store(database: Any, clock: FakeClock) -> NotificationStore:
+    return make_store(database, clock)
+
+
+@pytest.fixture
+def client(database: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
+    monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
+    monkeypatch.setattr(tokens.RemoteKeys, "public_key", lambda _self, kid: Keys().public_key(kid))
+    monkeypatch.setattr(tokens.RemoteKeys, "check", lambda _self: None)
+    return create_app(Settings("mongodb://unused/n", "http://unused/jwks.json", log_level="WARNING")).test_client()
+
+
+def add(store: NotificationStore, clock: FakeClock, number: int, user: str = "user-1") -> None:
+    notification = Notification(
+        f"order-{number}.order_created", "order_created", f"order-{number}", user, "email", f"{user}@x.eu", "Hi", "Text"
+    )
+    store.add([notification])
+    clock.move(1)
+
+
+def orders(reply: Any) -> list[str]:
+    assert reply.status_code == 200, reply.json
+    return [item["order_id"] for item in reply.json["items"]]
+
+
+def test_a_notification_is_shown_in_full(client: FlaskClient, store: NotificationStore, clock: FakeClock) -> None:
+    add(store, clock, 1)
+    reply = client.get("/notifications", headers=bearer("customer"))
+    assert reply.json == {
+        "items": [
+            {
+                "id": "order-1.order_created:email",
+                "event_id": "order-1.order_created",
+                "event_type": "order_created",
+                "order_id": "order-1",
+                "channel": "email",
+                "recipient": "user-1@x.eu",
+                "subject": "Hi",
+                "body": "Text",
+                "status": "pending",
+                "created_at": "2026-01-31T12:00:00.000Z",
+            }
+        ],
+        "next_cursor": None,
+    }
+
+
+def test_one_sees_ones_own_and_an_administrator_everybodys(
+    client: FlaskClient, store: NotificationStore, clock: FakeClock
+) -> None:
+    for number, user in enumerate(["user-1", "user-2", "user-1"], 1):
+        add(store, clock, number, user)
+    customer, admin = bearer("customer"), bearer("admin", user="boss")
+    assert orders(client.get("/notifications", headers=customer)) == ["order-3", "order-1"]
+    assert orders(client.get("/notifications?user_id=user-1", headers=customer)) == ["order-3", "order-1"]
+    assert orders(client.get("/notifications", headers=admin)) == ["order-3", "order-2", "order-1"]
+    assert orders(client.get("/notifications?user_id=user-2", headers=admin)) == ["order-2"]
+    assert orders(client.get("/notifications?user_id=nobody", headers=admin)) == []
+
+
+def test_pages_neither_skip_nor_repeat_while_others_are_added(
+    client: FlaskClient, store: NotificationStore, clock: FakeClock
+) -> None:
+    for number in range(5):
+        add(store, clock, number)
+    seen, url = [], "/notifications?limit=2"
+    while True:
+        reply = client.get(url, headers=bearer("customer"))
+        seen += orders(reply)
+        add(store, clock, 100 + len(seen))
+        if reply.json["next_cursor"] is None:
+            break
+        url = f"/notifications?limit=2&cursor={reply.json['next_cursor']}"
+    assert seen == ["order-4", "order-3", "order-2", "order-1", "order-0"]
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "status"),
+    [
+        ("/notifications", {}, 401),
+        ("/notifications", {"Authorization": "Bearer x"}, 401),
+        ("/notifications", bearer("service"), 403),
+        ("/notifications?user_id=user-2", bearer("customer"), 403),
+        ("/notifications?limit=0", bearer("customer"), 422),
+        ("/notifications?limit=101", bearer("customer"), 422),
+        ("/notifications?cursor=x", bearer("customer"), 422),
+        ("/notifications?status=sent", bearer("customer"), 422),
+    ],
+)
+def test_what_is_refused(client: FlaskClient, url: str, headers: dict[str, str], status: int) -> None:
+    reply = client.get(url, headers=headers)
+    assert (reply.status_code, reply.mimetype) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json", "/docs"])
+def test_what_every_service_has_is_there(client: FlaskClient, path: str) -> None:
+    assert client.get(path).status_code == 200
