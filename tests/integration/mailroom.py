@@ -1,0 +1,156 @@
+"""A mail server that behaves as a test says, and a consumer of events to send through it."""
+
+import email
+import email.message
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pika
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from pika.adapters.blocking_connection import BlockingChannel
+from pymongo.database import Database
+
+from chassis import mongo
+from chassis.mongo import Document
+from notification_service import config, topology
+from notification_service.channels import EmailChannel, SimulatedChannel
+from notification_service.consumer import Consumer
+from notification_service.handling import Handler
+from notification_service.notifications import Notifier, Patience
+from notification_service.smtp import SmtpServer
+from notification_service.store import NotificationStore
+from tools.ports import free_ports
+
+ACCEPTED = "250 OK"
+
+
+class MailServer:
+    """Keeps what it accepted in `received`; each mail or recipient is answered by a function that a test replaces."""
+
+    def __init__(self) -> None:
+        self.received: list[email.message.Message] = []
+        self.rcpt: Callable[[], str] = lambda: ACCEPTED
+        self.data: Callable[[], str] = lambda: ACCEPTED
+        self.delay = 0.0
+
+    async def handle_RCPT(
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if (answer := self.rcpt()) == ACCEPTED:
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
+        if (answer := self.data()) == ACCEPTED:
+            content = envelope.content
+            assert isinstance(content, bytes)
+            self.received.append(email.message_from_bytes(content))
+        await server.loop.run_in_executor(None, time.sleep, self.delay)
+        return answer
+
+    @property
+    def ids(self) -> list[str]:
+        """Return the Message-ID of each mail."""
+        return [mail["Message-ID"] for mail in self.received]
+
+
+@contextmanager
+def listening(server: MailServer, port: int | None = None) -> Iterator[int]:
+    """Let a mail server listen, and yield its port."""
+    port = port or free_ports(1)[0]
+    controller = Controller(server, hostname="127.0.0.1", port=port, ready_timeout=10)
+    controller.start()
+    try:
+        yield port
+    finally:
+        controller.stop()
+
+
+def answers(*first: str) -> Callable[[], str]:
+    """Return a function that gives these answers one after the other, and accepts from then on."""
+    left = list(first)
+    return lambda: left.pop(0) if left else ACCEPTED
+
+
+def event(order_id: str = "order-1", kind: str = "order_created", **changed: Any) -> dict[str, Any]:
+    """Return an event as order-service publishes it."""
+    user = {"id": "user-1", "email": "ana@example.com", "phone": "+3222345678"}
+    line = {"product_id": "demo-1", "name": "Coffee mug", "quantity": 2, "unit_price": "9.99"}
+    order = {"order_id": order_id, "user": user, "lines": [line], "total": "19.98", "currency": "EUR"}
+    return {
+        "specversion": "1.0",
+        "id": f"{order_id}.{kind}",
+        "type": kind,
+        "subject": order_id,
+        "data": order,
+        **changed,
+    }
+
+
+class Broker:
+    """What tests do with RabbitMQ."""
+
+    def __init__(self, channel: BlockingChannel) -> None:
+        self._channel = channel
+
+    def publish(self, *messages: dict[str, Any] | bytes, key: str = "order_created") -> None:
+        """Publish as order-service does; bytes are published as they are."""
+        for message in messages:
+            body = message if isinstance(message, bytes) else json.dumps(message).encode()
+            known = {} if isinstance(message, bytes) else {"message_id": message["id"], "type": message["type"]}
+            self._channel.basic_publish("shop.events", key, body, pika.BasicProperties(**known, delivery_mode=2))
+
+    def depth(self, queue: str) -> int:
+        """Return how many messages are ready in a queue."""
+        return int(self._channel.queue_declare(queue, passive=True).method.message_count)
+
+    def delete(self, queue: str) -> None:
+        """Delete a queue."""
+        self._channel.queue_delete(queue)
+
+    def dead(self) -> tuple[dict[str, Any], bytes]:
+        """Take a dead letter and return its headers and body."""
+        _, properties, body = self._channel.basic_get("notifications.dead", auto_ack=True)
+        assert body is not None, "no dead letter"
+        return properties.headers, body
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Broker]:
+    """Connect to RabbitMQ as a test does."""
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        yield Broker(channel)
+
+
+@contextmanager
+def consuming(
+    broker_url: str,
+    database: Database[Document],
+    smtp_port: int,
+    *,
+    lease: float = 60.0,
+    smtp_timeout: float = 5.0,
+    threads: int = 4,
+) -> Iterator[None]:
+    """Run a consumer in a thread of its own."""
+    stop = threading.Event()
+    store = NotificationStore(database, mongo.DatabaseClock(database), lease=lease)
+    smtp = EmailChannel(SmtpServer("127.0.0.1", smtp_port), "shop@example.com", timeout=smtp_timeout)
+    notifier = Notifier(store, {"email": smtp, "sms": SimulatedChannel()}, Patience(stop))
+    with ThreadPoolExecutor(threads) as pool:
+        consumer = Consumer(broker_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))
+        thread = threading.Thread(target=consumer.run, args=(stop,))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()

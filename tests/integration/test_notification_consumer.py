@@ -1,0 +1,278 @@
+"""The consumer on a real RabbitMQ, a real database and a real mail server."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pymongo
+import pytest
+from pymongo.database import Database
+
+from chassis.mongo import Document
+from deploy import broker as provisioning
+from deploy.settings import Account
+from notification_service import dead_letters
+from tests.integration import mailroom
+from tests.integration.mailroom import Broker, MailServer, answers, consuming, event
+from tests.waiting import until
+from tools.rabbitmq import RabbitServer
+
+
+@pytest.fixture
+def database(mongo_url: str) -> Iterator[Database[Document]]:
+    with pymongo.MongoClient[Document](mongo_url, tz_aware=True) as client:
+        yield client.get_default_database()
+
+
+@pytest.fixture
+def broker(broker_url: str) -> Iterator[Broker]:
+    with mailroom.connected(broker_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def mail() -> MailServer:
+    return MailServer()
+
+
+@pytest.fixture
+def smtp_port(mail: MailServer) -> Iterator[int]:
+    with mailroom.listening(mail) as port:
+        yield port
+
+
+@pytest.fixture
+def statuses(database: Database[Document]) -> Callable[[], dict[str, str]]:
+    """Tell the status of each notification."""
+    return lambda: {d["_id"]: d["status"] for d in database.notifications.find()}
+
+
+@pytest.fixture
+def command(broker_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run the dead-letter command; return its exit code and what it printed."""
+    monkeypatch.setenv("RABBITMQ_URL", broker_url)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = dead_letters.main(list(arguments))
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return run
+
+
+BOTH_SENT = {"order-1.order_created:email": "sent", "order-1.order_created:sms": "sent"}
+
+
+def test_an_event_becomes_an_email_and_an_sms(
+    broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
+) -> None:
+    broker.publish(event())
+    with consuming(broker_url, database, smtp_port):
+        until(lambda: statuses() == BOTH_SENT, "both are sent")
+    (sent,) = mail.received
+    assert (sent["To"], sent["From"]) == ("ana@example.com", "shop@example.com")
+    assert sent["Subject"] == "Your order order-1 is confirmed"
+    assert "2 x Coffee mug" in sent.get_payload()
+    assert broker.depth("notifications") == 0
+
+
+def test_what_is_redelivered_is_not_sent_again(
+    broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
+) -> None:
+    with consuming(broker_url, database, smtp_port):
+        for _ in range(3):
+            broker.publish(event())
+            until(lambda: statuses() == BOTH_SENT, "both are sent")
+        broker.publish(event("order-2"))
+        until(lambda: len(statuses()) == 4, "the next event is handled")
+        until(lambda: len(mail.received) == 2, "one e-mail for each event")
+    assert database.notifications.find_one({"_id": "order-1.order_created:email"})["attempts"] == 1  # type: ignore[index]
+
+
+def test_a_failing_email_is_tried_again_after_each_delay_and_the_sms_is_sent_once(
+    broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
+) -> None:
+    mail.data = answers("451 busy", "421 closing", "554 no")
+    broker.publish(event())
+    with consuming(broker_url, database, smtp_port):
+        until(lambda: statuses() == BOTH_SENT, "both are sent")
+    attempts = {d["channel"]: d["attempts"] for d in database.notifications.find()}
+    assert attempts == {"email": 4, "sms": 1}
+    assert len(mail.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (b"\xff not json", "the body is not JSON"),
+        (b"[]", "the body is not a JSON object"),
+        (json.dumps(event(kind="order_painted")).encode(), "the type of event is unknown"),
+        (
+            json.dumps(event(data={"order_id": "o", "user": {"id": "u"}})).encode(),
+            "email is missing or of another kind",
+        ),
+        (json.dumps({k: v for k, v in event().items() if k != "id"}).encode(), "id is missing or of another kind"),
+    ],
+)
+def test_a_poison_message_dies_at_once_and_holds_nothing_up(
+    broker_url: str,
+    broker: Broker,
+    database: Database[Document],
+    smtp_port: int,
+    statuses: Any,
+    message: bytes,
+    reason: str,
+) -> None:
+    broker.publish(message, event())
+    with consuming(broker_url, database, smtp_port):
+        until(lambda: statuses() == BOTH_SENT, "the next message is handled")
+        until(lambda: broker.depth("notifications.dead") == 1, "it is in the dead-letter queue")
+    headers, body = broker.dead()
+    assert body == message
+    assert (headers["x-reason"], headers["x-attempt"]) == (reason, 1)
+    assert headers["x-died-at"].endswith("Z")
+
+
+def test_a_refused_recipient_dies_at_once_and_still_gets_the_sms(
+    broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
+) -> None:
+    mail.rcpt = answers("550 no such user")
+    broker.publish(event())
+    with consuming(broker_url, database, smtp_port):
+        until(lambda: broker.depth("notifications.dead") == 1, "it is in the dead-letter queue")
+    assert statuses() == {**BOTH_SENT, "order-1.order_created:email": "failed"}
+    assert broker.dead()[0]["x-reason"] == "email: the mail server refuses the recipient (550)"
+
+
+def test_what_no_delay_has_helped_is_listed_and_can_be_replayed(
+    broker_url: str,
+    broker: Broker,
+    database: Database[Document],
+    mail: MailServer,
+    smtp_port: int,
+    statuses: Any,
+    command: Any,
+) -> None:
+    mail.data = answers(*["451 busy"] * 10)
+    broker.publish(event(), event("order-2"), b"poison")
+    with consuming(broker_url, database, smtp_port):
+        until(lambda: broker.depth("notifications.dead") == 3, "all are dead", seconds=10)
+        for _ in range(2):
+            code, printed = command("list")
+            assert code == 0
+            assert "order-1.order_created " in printed
+            assert "order-2.order_created " in printed
+            assert printed.count("email: SMTPDataError (451)") == 2
+            assert "ana@example.com" not in printed
+            until(lambda: broker.depth("notifications.dead") == 3, "listing changes nothing")
+        assert command("replay", "order-2.order_created") == (0, "1 replayed\n")
+        until(lambda: statuses().get("order-2.order_created:email") == "sent", "the replayed one is sent")
+        assert statuses()["order-1.order_created:email"] == "failed"
+        assert command("replay", "nobody") == (1, "0 replayed\nthere is no dead letter nobody\n")
+        assert command("replay", "--limit", "1") == (0, "1 replayed\n")
+        assert command("replay")[0] == 0
+        until(lambda: set(statuses().values()) == {"sent"}, "all is sent")
+        until(lambda: broker.depth("notifications.dead") == 1, "the poison is dead once more")
+    assert len(mail.received) == 2
+
+
+def test_a_mail_server_that_is_down_is_waited_for(
+    broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, statuses: Any
+) -> None:
+    with mailroom.listening(MailServer()) as port:
+        pass
+    broker.publish(event())
+    with consuming(broker_url, database, port):
+        until(lambda: statuses().get("order-1.order_created:email") == "failed", "the e-mail has failed")
+        with mailroom.listening(mail, port):
+            until(lambda: statuses() == BOTH_SENT, "both are sent")
+
+
+def test_a_mail_server_that_is_too_slow_is_given_up(
+    broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
+) -> None:
+    mail.delay = 1.0
+    broker.publish(event())
+    with consuming(broker_url, database, smtp_port, smtp_timeout=0.3):
+        until(lambda: statuses().get("order-1.order_created:email") == "failed", "the e-mail has failed")
+        mail.delay = 0
+        until(lambda: statuses() == BOTH_SENT, "both are sent")
+    assert len(set(mail.ids)) == 1, "a mail sent again has the same Message-ID"
+
+
+def test_two_consumers_at_once_send_each_notification_once(
+    broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
+) -> None:
+    events = [event(f"order-{number}") for number in range(40)]
+    with consuming(broker_url, database, smtp_port), consuming(broker_url, database, smtp_port):
+        broker.publish(*events, *events, *reversed(events))
+        until(lambda: list(statuses().values()) == ["sent"] * 80, "all are sent", seconds=20)
+        until(lambda: broker.depth("notifications") == 0, "all are consumed")
+    assert len(mail.ids) == len(set(mail.ids)) == 40
+
+
+def test_the_consumer_waits_for_its_queue_and_survives_its_deletion(
+    vhost_url: str,
+    database: Database[Document],
+    smtp_port: int,
+    statuses: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def waits(times: int) -> bool:
+        told = [r for r in caplog.records if r.name == "notification_service.consumer" and "no queue" in r.getMessage()]
+        return len(told) == times
+
+    with consuming(vhost_url, database, smtp_port):
+        until(lambda: waits(1), "it says what it waits for")
+        for number in (1, 2):
+            provisioning.declare_topology(vhost_url, 10, milliseconds=100)
+            with mailroom.connected(vhost_url) as connected:
+                connected.publish(event(f"order-{number}"))
+                until(lambda: len(statuses()) == 2 * number, "the event is handled", seconds=10)  # noqa: B023
+                connected.delete("notifications")
+            until(lambda: waits(number + 1), "it says so once per outage, not at each try", seconds=15)  # noqa: B023
+
+
+def test_a_restart_of_the_broker_loses_and_repeats_nothing(
+    rabbitmq: RabbitServer,
+    broker_url: str,
+    database: Database[Document],
+    mail: MailServer,
+    smtp_port: int,
+    statuses: Any,
+) -> None:
+    control = [str(rabbitmq.program.parent / "rabbitmqctl"), "-q"]
+    mail.delay = 0.05
+    with consuming(broker_url, database, smtp_port):
+        with mailroom.connected(broker_url) as connected:
+            connected.publish(*[event(f"order-{number}") for number in range(50)])
+        until(lambda: len(mail.received) > 5, "it is consuming")
+        for step in ("stop_app", "start_app"):
+            subprocess.run([*control, step], env={"PATH": "/usr/bin:/bin", **rabbitmq.environment()}, check=True)
+        until(lambda: list(statuses().values()) == ["sent"] * 100, "all are sent", seconds=20)
+    assert len(mail.ids) == len(set(mail.ids)) == 50
+
+
+def test_the_rights_of_its_account_suffice(
+    rabbitmq: RabbitServer,
+    broker_url: str,
+    broker: Broker,
+    database: Database[Document],
+    mail: MailServer,
+    smtp_port: int,
+    statuses: Any,
+    command: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    account = Account("notification_service", "a-password")
+    management = provisioning.Management(rabbitmq.management_url, broker_url)
+    management.set_user(account, provisioning.NOTIFICATION_SERVICE)
+    own_url = broker_url.replace(f"admin:{rabbitmq.password}@", "notification_service:a-password@")
+    monkeypatch.setenv("RABBITMQ_URL", own_url)
+    mail.data = answers(*["451 busy"] * 5)
+    broker.publish(event())
+    with consuming(own_url, database, smtp_port):
+        until(lambda: broker.depth("notifications.dead") == 1, "it is dead")
+        assert command("replay") == (0, "1 replayed\n")
+        until(lambda: statuses() == BOTH_SENT, "both are sent")

@@ -1,0 +1,164 @@
+"""The consumer as a process of its own: stopped, killed, and without its database."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+from pymongo.database import Database
+
+from chassis.mongo import Document
+from tests.integration import mailroom
+from tests.integration.mailroom import Broker, MailServer, event
+from tests.waiting import until
+from tools.paths import ROOT
+from tools.ports import free_ports
+
+Running = subprocess.Popen[str]
+Start = Callable[..., Running]
+EMAIL = "order-1.order_created:email"
+
+
+@pytest.fixture
+def database(mongo_url: str) -> Iterator[Database[Document]]:
+    with pymongo.MongoClient[Document](mongo_url, tz_aware=True) as client:
+        yield client.get_default_database()
+
+
+@pytest.fixture
+def broker(broker_url: str) -> Iterator[Broker]:
+    with mailroom.connected(broker_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def mail() -> MailServer:
+    return MailServer()
+
+
+@pytest.fixture
+def start(broker_url: str, mongo_url: str, mail: MailServer, tmp_path: Path) -> Iterator[Start]:
+    """Start consumers; `output` of a test is what they log."""
+    with mailroom.listening(mail) as port, (tmp_path / "log").open("w") as log:
+        processes: list[Running] = []
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'notification-service'}",
+            "MONGO_URL": mongo_url,
+            "RABBITMQ_URL": broker_url,
+            "SMTP_URL": f"smtp://127.0.0.1:{port}",
+            "HEARTBEAT_FILE": str(tmp_path / "heartbeat"),
+        }
+
+        def run(**changed: str) -> Running:
+            command = [sys.executable, "-m", "notification_service.consumer"]
+            processes.append(
+                subprocess.Popen(command, env={**environment, **changed}, stdout=log, stderr=log, text=True)
+            )
+            return processes[-1]
+
+        yield run
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def status(database: Database[Document]) -> Any:
+    return (database.notifications.find_one({"_id": EMAIL}) or {}).get("status")
+
+
+def test_a_consumer_killed_between_send_and_mark_sends_again_with_the_same_message_id(
+    start: Start, broker: Broker, database: Database[Document], mail: MailServer
+) -> None:
+    mail.delay = 3.0
+    broker.publish(event())
+    killed = start(LEASE_SECONDS="0.5")
+    until(lambda: mail.received, "the mail server has the mail, and has not answered yet", seconds=15)
+    killed.kill()
+    assert status(database) == "sending"
+    mail.delay = 0
+    start(LEASE_SECONDS="0.5")
+    until(lambda: status(database) == "sent", "it is sent in the end", seconds=15)
+    assert len(mail.ids) == 2
+    assert len(set(mail.ids)) == 1
+    assert database.notifications.count_documents({}) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_consumer_finishes_what_it_is_doing_and_leaves_the_rest(
+    start: Start, broker: Broker, database: Database[Document], mail: MailServer, number: signal.Signals
+) -> None:
+    mail.delay = 1.0
+    broker.publish(*[event(f"order-{n}") for n in range(1, 6)])
+    stopped = start(CONSUMER_THREADS="1")
+    until(lambda: mail.received, "it is sending", seconds=15)
+    stopped.send_signal(number)
+    assert stopped.wait(15) == 0
+    assert status(database) == "sent"
+    assert broker.depth("notifications") == 4
+    assert len(mail.received) == 1
+
+
+def test_without_its_database_it_neither_loses_nor_retries_and_can_be_stopped(
+    start: Start, broker: Broker, tmp_path: Path
+) -> None:
+    broker.publish(event())
+    waiting = start(MONGO_URL=f"mongodb://127.0.0.1:{free_ports(1)[0]}/nothing?directConnection=true")
+    until(lambda: "waiting for the database" in (tmp_path / "log").read_text(), "it waits", seconds=15)
+    waiting.terminate()
+    assert waiting.wait(10) == 0
+    assert broker.depth("notifications") == 1
+    assert "ana@example.com" not in (tmp_path / "log").read_text()
+
+
+def test_it_goes_on_when_its_database_is_back(
+    start: Start, broker: Broker, database: Database[Document], mail: MailServer, mongo_url: str, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    broker.publish(event())
+    server = mongo_url.split("//")[1].split("/")[0]
+    start(MONGO_URL=mongo_url.replace(server, f"127.0.0.1:{port}"))
+    until(lambda: "waiting for the database" in (tmp_path / "log").read_text(), "it waits", seconds=15)
+    with forwarding(port, server):
+        until(lambda: status(database) == "sent", "it is sent", seconds=20)
+    assert database.notifications.find_one({"_id": EMAIL})["attempts"] == 1  # type: ignore[index]
+
+
+def test_it_shows_by_its_heartbeat_that_it_consumes(start: Start, tmp_path: Path) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    process = start()
+    until(heartbeat.exists, "the first beat", seconds=15)
+    first = heartbeat.stat().st_mtime
+    until(lambda: heartbeat.stat().st_mtime > first, "another beat")
+    process.send_signal(signal.SIGSTOP)
+    last = heartbeat.stat().st_mtime
+    time.sleep(1.5)  # nothing is to happen
+    assert heartbeat.stat().st_mtime == last
+
+
+@contextmanager
+def forwarding(port: int, server: str) -> Iterator[None]:
+    """Forward a port to a server, as if the server had come back there."""
+    code = (
+        "import asyncio, sys\n"
+        "async def pipe(r, w):\n"
+        "    while data := await r.read(65536): w.write(data)\n"
+        "    w.close()\n"
+        "async def accept(r, w):\n"
+        "    r2, w2 = await asyncio.open_connection(*sys.argv[2].split(':'))\n"
+        "    await asyncio.gather(pipe(r, w2), pipe(r2, w))\n"
+        "async def main(): await (await asyncio.start_server(accept, '127.0.0.1', int(sys.argv[1]))).serve_forever()\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(port), server]) as forwarder:
+        try:
+            yield
+        finally:
+            forwarder.kill()
