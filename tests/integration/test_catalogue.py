@@ -150,7 +150,7 @@ BAD_FIELDS: list[tuple[str, str]] = [
     ("id", '"mine"'),
     ("currency", '"USD"'),
     ("received", "1"),
-    ("stock", "[" * 300 + "]" * 300),
+    ("stock", "[" * 15 + "]" * 15),
 ]
 
 
@@ -170,7 +170,9 @@ def test_a_field_that_breaks_a_rule_is_named_and_nothing_changes(
     assert quiet_shop.contents() == before
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1" * 5000, "01", "1.", "'1'", "{", ""])
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "-Infinity", "1" * 5000, "01", "1.", "'1'", "{", "", "[" * 300 + "]" * 300]
+)
 def test_what_is_not_json_is_400_and_changes_nothing(quiet_shop: Shop, text: str) -> None:
     before = quiet_shop.contents()
     body = '{"name": "Cup", "price": 1, "stock": ' + text

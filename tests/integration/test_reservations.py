@@ -198,7 +198,7 @@ BAD_BODIES: dict[str, str] = {
     "a product with a control character": '{"lines": [{"product_id": "CUP\\u0000", "quantity": 1}]}',
     "a product with a line break": '{"lines": [{"product_id": "CUP\\n", "quantity": 1}]}',
     "a product with a lone surrogate": '{"lines": [{"product_id": "\\ud800", "quantity": 1}]}',
-    "nested too deep": '{"lines": [{"product_id": ' + "[" * 300 + "]" * 300 + ', "quantity": 1}]}',
+    "deeply nested": '{"lines": [{"product_id": ' + "[" * 15 + "]" * 15 + ', "quantity": 1}]}',
     "too many lines": '{"lines": [' + ",".join(['{"product_id": "CUP", "quantity": 1}'] * 101) + "]}",
     **{
         f"a quantity of {shown}": '{"lines": [{"product_id": "CUP", "quantity": ' + shown + "}]}"
