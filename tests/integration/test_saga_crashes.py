@@ -239,6 +239,7 @@ def test_death_while_comparing_reservations_with_orders(stack: Stack, point: str
     assert products.put("/reservations/stray", json=lines, headers=service).status_code == 200
     run(reconcile, stack.settings, point=point)
     stack.recover()
+    stack.worker().reconcile(older_than=0)
     assert outcome(stack) == PLACED
     assert stack.reservations.find_one({"_id": "stray"})["state"] == "released"
     stack.check_promises()

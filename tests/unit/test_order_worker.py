@@ -93,6 +93,16 @@ def test_an_order_left_pending_is_undone_when_it_is_fifteen_seconds_old(shop: Sh
     assert shop.publisher.published == []
 
 
+def test_a_young_pending_order_is_neither_due_nor_undone(shop: Shop) -> None:
+    order_id = left_pending(shop, reserved=True)
+    shop.clock.move(14.999)
+    assert shop.store.due(1) == []
+    assert shop.store.fail_stale(order_id) is None
+    shop.clock.move(0.001)
+    assert [order.id for order in shop.store.due(1)] == [order_id]
+    assert shop.store.fail_stale(order_id) is not None
+
+
 def test_undoing_writes_the_state_before_it_touches_the_stock(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     order_id = left_pending(shop, reserved=True)
     states = []
