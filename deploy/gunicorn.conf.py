@@ -43,7 +43,7 @@ graceful_timeout = 20
 keepalive = 75  # longer than the gateway keeps an idle connection, so that the gateway is the one to close it
 
 control_socket_disable = True
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (heartbeats must not wait for a disk)
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (stays off the disk)  # nosec B108
 accesslog = None  # the services log their requests themselves
 errorlog = "-"
 loglevel = "warning"

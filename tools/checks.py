@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from tools import compose
 from tools.paths import ROOT
 
+SHIPPED = ("chassis", "deploy", "user-service", "product-service", "order-service", "notification-service")
 CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
+    ("bandit", "--quiet", "-ll", "--recursive", *SHIPPED, "tools"),
+    ("tools.supply_chain",),
     ("pytest", "tests/unit", "tests/contract", "tests/integration", "tests/e2e"),
 )
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from tools import audit, checks, lock, up
+from tools import audit, checks, lock, supply_chain, up
 from tools.bench import command as bench
 from tools.chaos import run as chaos
 
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Command] = {
     "audit": audit.define,
     "bench": bench.define,
     "lock": lock.define_lock,
+    "sbom": supply_chain.define_sbom,
 }
 
 
