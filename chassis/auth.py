@@ -4,6 +4,8 @@ A route is marked with `public` or `requires(...)`; one that is not marked canno
 anything else of a request, so that nobody learns from a validation error what is behind a closed door.
 """
 
+import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
@@ -17,6 +19,7 @@ from chassis.errors import Forbidden, Unauthorized
 
 CUSTOMER, ADMIN, SERVICE = "customer", "admin", "service"
 LEEWAY_SECONDS = 90
+TOKENS_KEPT = 10_000
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -41,6 +44,45 @@ class KeySource(Protocol):
 
     def public_key(self, kid: str) -> Any:
         """Return the RSA public key of that id, None if there is none. May raise Unavailable."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Who a valid token belongs to, the key it is signed with, and when it expires (seconds since 1970)."""
+
+    identity: Identity
+    kid: str
+    key: Any
+    expires_at: float
+
+
+class VerifiedTokens:
+    """Remembers tokens that were found to be valid: checking one costs more than most of what it guards.
+
+    A token is known no longer than it is valid, and only while its key is published. What is kept is the digest of the
+    `Authorization` header. When there are too many, all are forgotten.
+    """
+
+    def __init__(self, keys: KeySource) -> None:
+        self._keys = keys
+        self._known: dict[bytes, Verified] = {}
+
+    def find(self, header: str) -> Identity | None:
+        """Return whose token it is, None if it must be verified. Raises Unavailable."""
+        known = self._known.get(_digest(header))
+        if known is None or time.time() >= known.expires_at + LEEWAY_SECONDS:
+            return None
+        return known.identity if self._keys.public_key(known.kid) == known.key else None
+
+    def add(self, header: str, verified: Verified) -> None:
+        """Remember a token."""
+        if len(self._known) >= TOKENS_KEPT:
+            self._known = {}
+        self._known[_digest(header)] = verified
+
+
+def _digest(header: str) -> bytes:
+    return hashlib.sha256(header.encode()).digest()
 
 
 def public(view: View) -> View:
@@ -76,12 +118,14 @@ def install(app: Flask, keys: KeySource, *, issuer: str, audience: str) -> None:
     )
 
     def find_key(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
-        key = keys.public_key(str(header.get("kid")))
-        if key is None:
+        g.kid = str(header.get("kid"))
+        g.key = keys.public_key(g.kid)
+        if g.key is None:
             raise Unauthorized("The access token was signed with an unknown key.")
-        return key
+        return g.key
 
     JWTManager(app).decode_key_loader(find_key)
+    app.extensions["verified_tokens"] = VerifiedTokens(keys)
     app.before_request(authenticate)
 
 
@@ -95,7 +139,7 @@ def authenticate() -> None:
         raise Forbidden("This route states nobody who may use it.")
     if not roles:
         return
-    g.identity = _verified_identity()
+    g.identity = _identity()
     if not roles & g.identity.roles:
         raise Forbidden("Your role does not allow this.")
 
@@ -105,7 +149,18 @@ def caller() -> Identity:
     return cast(Identity, g.identity)
 
 
-def _verified_identity() -> Identity:
+def _identity() -> Identity:
+    header = request.headers.get("Authorization", "")
+    verified = cast(VerifiedTokens, current_app.extensions["verified_tokens"])
+    identity = verified.find(header)
+    if identity is None:
+        identity, expires_at = _verify()
+        verified.add(header, Verified(identity, g.kid, g.key, expires_at))
+    return identity
+
+
+def _verify() -> tuple[Identity, float]:
+    """Return the caller and when the token expires. Raises Unauthorized, Unavailable."""
     try:
         verified = verify_jwt_in_request()
     except (JWTExtendedException, jwt.PyJWTError, ValueError) as exc:
@@ -114,4 +169,5 @@ def _verified_identity() -> Identity:
     roles = claims.get("roles")
     if not isinstance(roles, list) or not isinstance(claims.get("sub"), str) or "exp" not in claims:
         raise Unauthorized("The access token lacks its claims.")
-    return Identity(claims["sub"], frozenset(map(str, roles)), claims.get("email"), claims.get("phone"))
+    identity = Identity(claims["sub"], frozenset(map(str, roles)), claims.get("email"), claims.get("phone"))
+    return identity, float(claims["exp"])

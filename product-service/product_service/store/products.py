@@ -42,8 +42,8 @@ class ProductStore:
 
     def find(self, product_id: str) -> Product | None:
         """Return a product that is for sale."""
-        document = self._products.find_one({"_id": product_id, "hidden": False})
-        return _product(document) if document else None
+        document = self._products.find_one({"_id": product_id})
+        return _product(document) if document and not document["hidden"] else None
 
     def search(self, wanted: ProductFilter, *, limit: int, cursor: str | None) -> Page[Product]:
         """Return a page of the products that are for sale."""
