@@ -182,6 +182,28 @@ def test_a_reservation_without_a_living_order_is_released_once(shop: Shop) -> No
     assert list(shop.products.held) == [living]
 
 
+@pytest.mark.parametrize(
+    ("status", "released"),
+    [
+        ("pending", False),  # it may be confirmed in a moment
+        ("confirmed", False),
+        ("shipped", False),
+        ("delivered", False),
+        ("rejected", True),
+        ("failed", True),
+        ("cancelled", True),
+    ],
+)
+def test_reconciliation_releases_what_is_held_for_an_order_that_must_not(
+    shop: Shop, status: str, released: bool
+) -> None:
+    shop.products.all_are_old = True
+    order_id = shop.ordered(4)
+    shop.database.orders.update_one({"_id": order_id}, {"$set": {"status": status}})
+    assert shop.worker.reconcile() == released
+    assert shop.products.released == ([order_id] if released else [])
+
+
 def test_reconciliation_keeps_its_cursor_and_compares_each_reservation_once(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
