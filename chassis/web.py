@@ -37,6 +37,7 @@ SAFETY_HEADERS = {
 
 log = logging.getLogger("access")
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_UNUSUAL_SEGMENT = re.compile(r"[^/]*[^/0-9A-Za-z_.-][^/]*|[^/]{65,}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -108,7 +109,7 @@ def problem_response(problem: Problem) -> Response:
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": request.path,
+        "instance": _plain_path(),
         "request_id": logs.request_id.get(),
         **problem.members,
     }
@@ -132,12 +133,17 @@ def _finish(response: Response) -> Response:
     if "started" in g and not request.path.startswith(("/health", "/ready")):
         extra = {
             "method": request.method,
-            "path": request.path,
+            "path": _plain_path(),
             "status": response.status_code,
             "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
         }
         log.info("request", extra=extra)
     return response
+
+
+def _plain_path() -> str:
+    """Return the path without segments that look like no id: somebody may have put an e-mail address or token there."""
+    return _UNUSUAL_SEGMENT.sub("***", request.path)
 
 
 def _discard_body() -> None:

@@ -46,7 +46,7 @@ control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (stays off the disk)  # nosec B108
 accesslog = None  # the services log their requests themselves
 errorlog = "-"
-loglevel = "warning"
+loglevel = "error"  # warnings quote requests that are no HTTP, whatever they contain
 
 
 def on_starting(server: Any) -> None:

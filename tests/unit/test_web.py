@@ -299,6 +299,24 @@ def test_requests_are_logged_without_query_and_health_checks_not_at_all(
     assert [(r["method"], r["path"], r["status"]) for r in seen] == [("GET", "/things", 200)]
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/things/a-1_b.9", "/things/a-1_b.9"),
+        ("/users/ada@example.com", "/users/***"),
+        ("/users/ada%40example.com/roles", "/users/***/roles"),
+        ("/" + "t" * 65, "/***"),
+        ("/a b/<script>", "/***/***"),
+    ],
+)
+def test_neither_logs_nor_errors_repeat_what_looks_like_no_id(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, path: str, told: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert client.put(path).json["instance"] == told
+    assert [vars(r)["path"] for r in caplog.records if r.name == "access"] == [told]
+
+
 def test_the_address_is_the_one_that_the_trusted_gateway_saw(client: FlaskClient) -> None:
     answer = client.get("/things", headers={"X-Forwarded-For": "203.0.113.9, 198.51.100.7"})
     assert answer.json["address"] == "198.51.100.7"
