@@ -114,7 +114,7 @@ def products() -> Iterator[LocalServer]:
 def client(products: LocalServer) -> Iterator[ProductClient]:
     client = ProductClient(products.url, lambda: "service-token", slots=2)
     yield client
-    client._session.close()
+    client._pool.clear()
 
 
 def test_order_service_asks_with_the_example(client: ProductClient, products: LocalServer) -> None:

@@ -110,7 +110,7 @@ class Stack:
         """Return a worker of its own, as another process would be."""
         database = mongo.connect(self.settings.mongo_url, "order-worker")
         client = ProductClient(self.settings.product_service_url, lambda: token("service"), slots=1)
-        self._resources.callback(client._session.close)
+        self._resources.callback(client._pool.clear)
         store = OrderStore(database, mongo.DatabaseClock(database))
         return Worker(store, client, publisher or self.events, poll=0.01)
 

@@ -23,7 +23,8 @@ HOMES = {
     "flask_jwt_extended": {"*.api", "chassis.auth"},
     "jwt": {"*.api", "chassis.auth", "chassis.tokens", "user_service.keys"},
     "pymongo": {"*.store", "*.store.*", "chassis.mongo", "deploy.*"},
-    "requests": {"order_service.products", "chassis.tokens", "deploy.*"},
+    "requests": {"chassis.tokens", "deploy.*"},
+    "urllib3": {"order_service.products"},
     "pika": {
         "order_service.publisher",
         "notification_service.publisher",

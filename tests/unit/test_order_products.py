@@ -51,7 +51,7 @@ def answering(*answers: tuple[int, Any]) -> Iterator[tuple[ProductClient, list[A
 def closing(url: str, *, slots: int = 4) -> Iterator[ProductClient]:
     client = client_of(url, slots=slots)
     yield client
-    client._session.close()
+    client._pool.clear()
 
 
 @contextmanager
