@@ -104,7 +104,7 @@ class Blueprint:
 
     def provisioning_environment(self) -> dict[str, str]:
         """Return the variables that deploy.provision reads."""
-        urls = {"MONGO_URL": self.mongo_url, "RABBITMQ_URL": self.rabbitmq_url}
+        urls = {"ENVIRONMENT": "development", "MONGO_URL": self.mongo_url, "RABBITMQ_URL": self.rabbitmq_url}
         for package in programs.PACKAGES.values():
             urls[f"{package.upper()}_MONGO_URL"] = self.service_mongo_url(package)
         for package in programs.BROKER_USERS:
