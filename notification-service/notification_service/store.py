@@ -1,10 +1,11 @@
 """MongoDB of notification-service: one document per event and channel, each change a compare-and-set, safe to repeat.
 
-`pending -> sending -> sent | failed`. Who sends holds a claim, which ends with its lease, by the database's clock.
+`pending -> sending -> sent | failed`. Who sends holds a claim, which ends with its lease, by the database's clock. What
+is not sent always has a `lease_until`, long past where nobody has a claim: one comparison tells whether it is free.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -15,6 +16,7 @@ from chassis.paging import Page
 from notification_service.model import FAILED, PENDING, SENDING, SENT, Notification, Recorded
 
 DUPLICATE_KEY = 11000
+NO_LEASE = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
 
@@ -63,10 +65,10 @@ class NotificationStore:
     def claim(self, notification_id: str, claim: str) -> bool:
         """Take a notification that is not sent, for the time of the lease; False if it is sent or another has it."""
         now = self._clock()
-        free = [{"status": {"$in": [PENDING, FAILED]}}, {"status": SENDING, "lease_until": {"$lte": now}}]
+        free = {"_id": notification_id, "lease_until": {"$lte": now}}
         state = {"status": SENDING, "claim": claim, "lease_until": now + self._lease}
         change = {"$set": state, "$inc": {"attempts": 1}}
-        if self._notifications.update_one({"_id": notification_id, "$or": free}, change).matched_count:
+        if self._notifications.update_one(free, change).matched_count:
             return True
         ours = {"_id": notification_id, "status": SENDING, "claim": claim}  # the reply to a first run was lost
         return self._notifications.find_one(ours, {"_id": True}) is not None
@@ -77,20 +79,19 @@ class NotificationStore:
 
     def mark_sent(self, notification_id: str) -> None:
         """Note that a notification was sent. That is a fact, whoever has the claim now."""
-        self._notifications.update_one({"_id": notification_id}, _settled(SENT, None))
+        known: Document = {"status": SENT, "error": None}
+        over = {"claim": "", "lease_until": ""}
+        self._notifications.update_one({"_id": notification_id}, {"$set": known, "$unset": over})
 
     def mark_failed(self, notification_id: str, claim: str, error: str) -> None:
         """Note why a notification was not sent, unless another one has claimed it since."""
         ours = {"_id": notification_id, "status": SENDING, "claim": claim}
-        self._notifications.update_one(ours, _settled(FAILED, error))
-
-
-def _settled(status: str, error: str | None) -> Document:
-    return {"$set": {"status": status, "error": error}, "$unset": {"claim": "", "lease_until": ""}}
+        known = {"status": FAILED, "error": error, "lease_until": NO_LEASE}
+        self._notifications.update_one(ours, {"$set": known, "$unset": {"claim": ""}})
 
 
 def _document(notification: Notification, now: datetime) -> Document:
-    state = {"status": PENDING, "attempts": 0, "error": None, "created_at": now}
+    state = {"status": PENDING, "attempts": 0, "error": None, "created_at": now, "lease_until": NO_LEASE}
     return {"_id": notification.id, **vars(notification), **state}
 
 
