@@ -17,6 +17,8 @@ from product_service.store.transactions import TRANSACTION_SECONDS, Transactions
 
 TOMBSTONE_LIFE = timedelta(days=7)
 
+_PRICED = {"name": True, "price": True, "currency": True, "stock": True}
+
 
 class _NotAvailable(Exception):
     """Ends a transaction that finds too little stock."""
@@ -79,20 +81,32 @@ class ReservationStore:
             return session.with_transaction(read)
 
     def _take(self, order_id: str, asked: tuple[Line, ...], session: ClientSession) -> Reservation:
-        products = self._found([line.product_id for line in asked], session)
-        shortages = [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]
-        if shortages:
-            raise _NotAvailable(shortages)
-        self._move_stock([(line.product_id, -line.quantity) for line in asked], session)
+        products = self._take_one(asked, session) or self._take_all(asked, session)
         document = self._document(order_id, HELD, asked, [_priced(line, products[line.product_id]) for line in asked])
         document["currency"] = products[asked[0].product_id]["currency"]
         self._reservations.insert_one(document, session=session)
         return _reservation(document)
 
-    def _found(self, product_ids: list[str], session: ClientSession) -> dict[str, Document]:
-        wanted = {"_id": {"$in": product_ids}, "hidden": False}
-        fields = {"name": True, "price": True, "currency": True, "stock": True}
-        return {document["_id"]: document for document in self._products.find(wanted, fields, session=session)}
+    def _take_one(self, asked: tuple[Line, ...], session: ClientSession) -> dict[str, Document]:
+        """Take the stock of a single line in one round trip; empty if there are more lines, or too little stock."""
+        if len(asked) > 1:
+            return {}
+        (line,) = asked
+        enough = {"_id": line.product_id, "hidden": False, "stock": {"$gte": line.quantity}}
+        taken = {"$inc": {"stock": -line.quantity, "version": 1}}
+        product = self._products.find_one_and_update(enough, taken, _PRICED, session=session)
+        return {line.product_id: product} if product else {}
+
+    def _take_all(self, asked: tuple[Line, ...], session: ClientSession) -> dict[str, Document]:
+        """Take the stock of all lines. Raises _NotAvailable, naming those that cannot be had."""
+        wanted = {"_id": {"$in": [line.product_id for line in asked]}}
+        found = self._products.find(wanted, {**_PRICED, "hidden": True}, session=session)
+        products = {document["_id"]: document for document in found if not document["hidden"]}
+        shortages = [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]
+        if shortages:
+            raise _NotAvailable(shortages)
+        self._move_stock([(line.product_id, -line.quantity) for line in asked], session)
+        return products
 
     def _move_stock(self, moves: Iterable[tuple[str, int]], session: ClientSession) -> None:
         updates = [
