@@ -1,5 +1,6 @@
 """Registration, profile, password and roles of user-service."""
 
+import time
 from typing import Any
 
 import pytest
@@ -95,6 +96,18 @@ def test_wrong_credentials_are_all_refused_in_the_same_words(shop: Shop, email: 
     shop.register()
     answer = shop.login(email, password)
     assert (answer.status_code, answer.json["detail"]) == (401, "The e-mail address or the password is wrong.")
+
+
+def test_an_unknown_e_mail_address_takes_as_long_as_a_wrong_password(shop: Shop) -> None:
+    shop.register()
+
+    def seconds(email: str) -> float:
+        started = time.perf_counter()
+        shop.login(email, "wrong")
+        return time.perf_counter() - started
+
+    known, unknown = (min(seconds(email) for _ in range(5)) for email in ("ana@example.com", "bob@example.com"))
+    assert 0.5 < unknown / known < 2  # without a hash to check it would be a tenth
 
 
 def test_signing_in_renews_a_hash_that_was_made_with_older_parameters(shop: Shop) -> None:
