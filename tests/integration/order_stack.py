@@ -39,7 +39,7 @@ class Gate:
     """Stands before product-service. `before` and `after` see each request before and after it is done."""
 
     def __init__(self, app: Any) -> None:
-        self._app = app
+        self.app = app
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         self.after: Callable[[str, str], None] = lambda _method, _path: None
         self.seen: list[str] = []
@@ -48,7 +48,7 @@ class Gate:
         request = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         self.seen.append(request[0])
         self.before(*request)
-        answer = list(self._app(environ, start_response))
+        answer = list(self.app(environ, start_response))
         self.after(*request)
         return answer
 
@@ -80,6 +80,7 @@ class Stack:
         self.products = self._database(products_url).products
         self.reservations = self._database(products_url).reservations
         self.app = order_service.create_app(settings)
+        self.products_app = gate.app
         self.events = RecordedEvents()
         self._server: BaseWSGIServer | None = None
         self._port = int(settings.product_service_url.rpartition(":")[2])

@@ -1,0 +1,121 @@
+"""What an order costs, exactly: database commands, HTTP calls and messages. A number that grows must be worth it.
+
+The clock is left out, so that this is true on every machine; `./dev bench` measures the time.
+"""
+
+import json
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+
+from chassis import mongo
+from notification_service.channels import channels
+from notification_service.handling import Handler, Outcome, Verdict
+from notification_service.notifications import Notifier, Patience
+from notification_service.store import NotificationStore
+from tests.integration.commands import Commands, recorded
+from tests.integration.mailroom import event
+from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
+from tools.mongodb import MongoServer
+
+RESERVE_ONE = ["findAndModify", "insert", "commitTransaction"]
+RESERVE_MORE = ["find", "update", "insert", "commitTransaction"]
+
+
+@pytest.fixture
+def commands() -> Iterator[Commands]:
+    with recorded() as commands:
+        yield commands
+
+
+@pytest.fixture
+def stack(commands: Commands, mongo_server: MongoServer) -> Iterator[Stack]:
+    """The services, warm: keys, tokens and the clock's offset are known after a first order."""
+    with order_stack(mongo_server) as stack:
+        assert stack.order().status_code == 201
+        stack.gate.seen.clear()
+        commands.forget()
+        yield stack
+
+
+def test_an_order_of_one_product_takes_five_commands_and_one_call(stack: Stack, commands: Commands) -> None:
+    assert stack.order().status_code == 201
+    assert commands.names == ["insert", *RESERVE_ONE, "update"]
+    assert stack.gate.seen == ["PUT"]
+
+
+def test_an_order_of_more_products_takes_one_command_more_however_many_they_are(
+    stack: Stack, commands: Commands
+) -> None:
+    items = [{"product_id": product_id, "quantity": 1} for product_id in ("mug", "pen")]
+    assert stack.app.test_client().post("/orders", json={"items": items}, headers=ANA).status_code == 201
+    assert commands.names == ["insert", *RESERVE_MORE, "update"]
+    assert stack.gate.seen == ["PUT"]
+
+
+def test_a_repeat_of_an_order_takes_two_commands_and_no_call(stack: Stack, commands: Commands) -> None:
+    assert stack.order(key="k").status_code == 201
+    stack.gate.seen.clear()
+    commands.forget()
+    assert stack.order(key="k").status_code == 201
+    assert (commands.names, stack.gate.seen) == (["insert", "find"], [])
+
+
+def test_a_refusal_is_recorded_on_both_sides(stack: Stack, commands: Commands) -> None:
+    assert stack.order(STOCK).status_code == 409
+    refuse = ["findAndModify", "find", "abortTransaction", "insert"]
+    assert commands.names == ["insert", *refuse, "update", "find"]
+
+
+def test_the_worker_takes_two_commands_for_a_hundred_orders_and_a_message_for_each(
+    stack: Stack, commands: Commands
+) -> None:
+    worker = stack.worker()
+    worker.work()  # compares reservations as well, which it does every few seconds
+    for _ in range(3):
+        assert stack.order(1).status_code == 201
+    stack.events.ids.clear()
+    stack.gate.seen.clear()
+    commands.forget()
+    worker.work()
+    assert commands.names == ["find", "update"]
+    assert len(stack.events.ids) == 3
+    assert stack.gate.seen == []
+
+
+def test_an_idle_worker_takes_one_command(stack: Stack, commands: Commands) -> None:
+    worker = stack.worker()
+    worker.work()
+    commands.forget()
+    worker.work()
+    assert commands.names == ["find"]
+
+
+@pytest.mark.parametrize(
+    ("phone", "cost"),
+    [(None, ["insert", "update", "update"]), ("+3222345678", ["insert", "update", "update", "update", "update"])],
+)
+def test_the_consumer_inserts_claims_and_marks(
+    commands: Commands, mongo_url: str, phone: str | None, cost: list[str]
+) -> None:
+    database = mongo.connect(mongo_url, "notification-consumer")
+    store = NotificationStore(database, mongo.DatabaseClock(database))
+    handle = Handler(Notifier(store, channels(None, "shop@example.com"), Patience(Event())))
+    told = []
+    for order_id in ("order-1", "order-2"):
+        commands.forget()
+        message = event(order_id)
+        message["data"]["user"]["phone"] = phone
+        told.append(handle(json.dumps(message).encode()))
+    assert (told, commands.names) == ([Outcome(Verdict.DONE)] * 2, cost)
+
+
+def test_a_product_by_its_id_takes_one_command(stack: Stack, commands: Commands) -> None:
+    assert stack.products_app.test_client().get("/products/mug").status_code == 200
+    assert commands.names == ["find"]
+
+
+def test_a_signed_in_customer_is_known_without_a_call(stack: Stack, commands: Commands) -> None:
+    assert stack.app.test_client().get("/orders", headers=ANA).status_code == 200
+    assert (commands.names, stack.gate.seen) == (["find"], [])
