@@ -50,8 +50,8 @@ def start(name: str, environment: dict[str, str]) -> subprocess.CompletedProcess
     return subprocess.run([sys.executable, *arguments], env=variables, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize(("name", "number"), zip(SECRETS, range(len(SECRETS)), strict=True))
-def test_demo_secrets_are_refused_by_name(name: str, number: int) -> None:
+@pytest.mark.parametrize(("number", "name"), list(enumerate(SECRETS)))
+def test_demo_secrets_are_refused_by_name(number: int, name: str) -> None:
     """ENVIRONMENT is set for every other program, and left to its default for the rest, which is the same."""
     environment = {**demo_environment(name), "ENVIRONMENT": "production"}
     if number % 2:
