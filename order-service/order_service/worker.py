@@ -18,10 +18,11 @@ from chassis.tokens import ServiceToken
 from order_service import config
 from order_service.model import PENDING, Order
 from order_service.products import ProductClient
-from order_service.publisher import BrokerUnavailable, Publisher
+from order_service.publisher import BrokerUnavailable, Lanes, Publisher
 from order_service.store import OrderStore
 
 BATCH = 100
+LANES = 4
 POSTPONED = 2.0
 RECONCILE_EVERY = 5.0
 RECONCILE_AGE = 60.0
@@ -33,7 +34,7 @@ class Worker:
     """Does what is due, until it is told to stop."""
 
     def __init__(
-        self, store: OrderStore, products: ProductClient, publisher: Publisher, *, poll: float, heartbeat_file: str = ""
+        self, store: OrderStore, products: ProductClient, publisher: Lanes, *, poll: float, heartbeat_file: str = ""
     ) -> None:
         self._store = store
         self._products = products
@@ -143,7 +144,7 @@ def main() -> None:
     worker = Worker(
         OrderStore(database, mongo.DatabaseClock(database)),
         ProductClient(settings.product_service_url, token, slots=1),
-        Publisher(settings.rabbitmq_url),
+        Lanes(Publisher(settings.rabbitmq_url) for _ in range(LANES)),
         poll=settings.poll_seconds,
         heartbeat_file=settings.heartbeat_file,
     )

@@ -29,7 +29,7 @@ from notification_service.notifications import Notifier, Patience
 from notification_service.store import NotificationStore
 from order_service import events
 from order_service.products import ProductClient
-from order_service.publisher import Publisher
+from order_service.publisher import Lanes, Publisher
 from order_service.store import OrderStore
 from order_service.worker import BATCH, Worker
 from tools.bench import ground, results, tables
@@ -102,7 +102,7 @@ def _worker(stack: Stack) -> Part:
     database = mongo.connect(environment["MONGO_URL"], "bench")
     store = OrderStore(database, mongo.DatabaseClock(database))
     products = ProductClient(environment["PRODUCT_SERVICE_URL"], _service_token(stack), slots=1)
-    worker = Worker(store, products, Publisher(environment["RABBITMQ_URL"]), poll=1)
+    worker = Worker(store, products, Lanes([Publisher(environment["RABBITMQ_URL"])]), poll=1)
 
     def work(number: int) -> None:
         if number % BATCH == 0:
