@@ -203,7 +203,7 @@ def test_without_product_service_orders_fail_promptly_and_nothing_leaks(stack: S
 def test_a_stray_reservation_is_released_once_and_the_cursor_is_kept(stack: Stack) -> None:
     body = {"lines": [{"product_id": "mug", "quantity": 3}]}
     service = {"Authorization": f"Bearer {token('service')}"}
-    product_service = stack.gate._app.test_client()
+    product_service = stack.products_app.test_client()
     stack.order(1)
     assert product_service.put("/reservations/stray", json=body, headers=service).status_code == 200
     assert stack.stock() == STOCK - 4
