@@ -23,7 +23,7 @@ from tools.bench.seeding import CATEGORIES, WORDS
 STAGES = ((100, 1_000), (10_000, 100_000), (100_000, 1_000_000))
 BATCH = 1000
 REPEATS = 200
-TRANSIENT = {"due", "outbox", "idempotency_key", "release"}
+NOT_COPIED = {"due", "outbox", "idempotency_key", "release", "sku_key"}
 
 
 def run(options: argparse.Namespace) -> None:
@@ -100,7 +100,7 @@ def _fill(collection: Any, wanted: int) -> None:
 
 def _copy(pattern: dict[str, Any]) -> dict[str, Any]:
     age = timedelta(milliseconds=random.randrange(10**9))
-    kept = {field: value for field, value in pattern.items() if field not in TRANSIENT}
+    kept = {field: value for field, value in pattern.items() if field not in NOT_COPIED}
     if "user" in kept:
         kept |= {"status": "confirmed", "user": {**kept["user"], "id": f"{random.randrange(10**5):032d}"}}
     return {**kept, "_id": uuid.uuid4().hex, "created_at": pattern["created_at"] - age}

@@ -1,6 +1,7 @@
 """One measurement: a load on a target, and what it cost."""
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from tools.bench import load, meter
@@ -44,6 +45,7 @@ class Point:
 class _State:
     cpu: tuple[float, float, float]
     orders: int
+    newest: datetime | None
 
 
 def measure(
@@ -68,7 +70,7 @@ def _point(
     if arena.stack is None:
         return Point(target.name, clients, **seen)
     cpu = [1000 * (late - early) / requests for early, late in zip(before.cpu, after.cpu, strict=True)]
-    lags = _lags(arena, target) if after.orders > before.orders else []
+    lags = _lags(arena, target, before.newest) if after.orders > before.orders else []
     return Point(
         target.name,
         clients,
@@ -86,15 +88,19 @@ def _state(arena: Arena, target: Target) -> _State:
     groups = (target.programs, *((server,) for server in SERVERS))
     first, second, third = (meter.cpu_seconds(arena.pids(names)) for names in groups)
     orders = arena.collection(target.collections[0]).estimated_document_count() if target.collections else 0
-    return _State((first, second, third), orders)
+    last = arena.collection(target.collections[1]).find_one(sort=[("created_at", -1)]) if target.collections else None
+    return _State((first, second, third), orders, last["created_at"] if last else None)
 
 
-def _lags(arena: Arena, target: Target) -> list[float]:
-    """Return the milliseconds from order to notification of the newest ones, by the times stored in the database."""
+def _lags(arena: Arena, target: Target, since: datetime | None) -> list[float]:
+    """Return the milliseconds from order to notification of those since then, by the times stored in the database."""
     if target.collections is None:
         return []
     orders, notifications = (arena.collection(name) for name in target.collections)
-    newest = list(notifications.find({}, {"order_id": True, "created_at": True}).sort("created_at", -1).limit(NEWEST))
+    wanted = {"created_at": {"$gt": since}} if since else {}
+    newest = list(
+        notifications.find(wanted, {"order_id": True, "created_at": True}).sort("created_at", -1).limit(NEWEST)
+    )
     field = "updated_at" if target.name == "shop" else "created_at"
     confirmed = {
         o["_id"]: o[field] for o in orders.find({"_id": {"$in": [n["order_id"] for n in newest]}}, {field: True})
