@@ -81,21 +81,11 @@ class ReservationStore:
             return session.with_transaction(read)
 
     def _take(self, order_id: str, asked: tuple[Line, ...], session: ClientSession) -> Reservation:
-        products = self._take_one(asked, session) or self._take_all(asked, session)
+        products = self._take_all(asked, session)
         document = self._document(order_id, HELD, asked, [_priced(line, products[line.product_id]) for line in asked])
         document["currency"] = products[asked[0].product_id]["currency"]
         self._reservations.insert_one(document, session=session)
         return _reservation(document)
-
-    def _take_one(self, asked: tuple[Line, ...], session: ClientSession) -> dict[str, Document]:
-        """Take the stock of a single line in one round trip; empty if there are more lines, or too little stock."""
-        if len(asked) > 1:
-            return {}
-        (line,) = asked
-        enough = {"_id": line.product_id, "hidden": False, "stock": {"$gte": line.quantity}}
-        taken = {"$inc": {"stock": -line.quantity, "version": 1}}
-        product = self._products.find_one_and_update(enough, taken, _PRICED, session=session)
-        return {line.product_id: product} if product else {}
 
     def _take_all(self, asked: tuple[Line, ...], session: ClientSession) -> dict[str, Document]:
         """Take the stock of all lines. Raises _NotAvailable, naming those that cannot be had."""
