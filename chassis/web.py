@@ -79,6 +79,7 @@ def make_app(
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     app.before_request(_begin)
     app.after_request(_finish)
+    app.teardown_request(_end)
     app.register_error_handler(Exception, _to_response)
     allow_origins(app, cors_origins)
     return app
@@ -144,6 +145,10 @@ def _finish(response: Response) -> Response:
 def _plain_path() -> str:
     """Return the path without segments that look like no id: somebody may have put an e-mail address or token there."""
     return _UNUSUAL_SEGMENT.sub("***", request.path)
+
+
+def _end(_: BaseException | None) -> None:
+    logs.request_id.set("")
 
 
 def _discard_body() -> None:

@@ -32,11 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         summary = (define.__doc__ or "").partition("\n")[0]
         subparser = subparsers.add_parser(name, help=summary, description=summary)
         subparser.set_defaults(run=define(subparser))
-    options, rest = parser.parse_known_args(arguments)
-    if rest and not hasattr(options, "pytest_arguments"):
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options, rest = parser.parse_known_args(given)
+    if hasattr(options, "pytest_arguments"):  # pytest's own options, in the order in which they were given
+        options.pytest_arguments = [argument for argument in given[1:] if argument != "--compose"]
+    elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        options.pytest_arguments = rest
     code: int = options.run(options)
     return code
 

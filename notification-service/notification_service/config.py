@@ -36,7 +36,7 @@ class ConsumerSettings:
     heartbeat_file: str = ""
     threads: int = 4
     prefetch: int = 16
-    lease: float = 60.0
+    lease: float = 30.0
     topology_file: Path = TOPOLOGY_FILE
 
 

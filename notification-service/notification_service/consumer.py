@@ -117,6 +117,8 @@ class Session:
             self._bury(message, outcome.reason)
         elif outcome.verdict is Verdict.RETRY:
             self._retry(message, outcome.reason)
+        elif outcome.verdict is Verdict.WAIT:
+            message.wait(self._topology.retries[0])
 
     def _retry(self, message: Message, reason: str) -> None:
         queue = self._topology.retry(message.attempts)

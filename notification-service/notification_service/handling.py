@@ -14,10 +14,15 @@ log = logging.getLogger(__name__)
 
 
 class Verdict(Enum):
-    """What the consumer is to do with a message. What is left stays unacknowledged: the broker delivers it again."""
+    """What the consumer is to do with a message.
+
+    WAIT is a short retry that does not count as an attempt. What is left stays unacknowledged: the broker delivers it
+    again.
+    """
 
     DONE = auto()
     RETRY = auto()
+    WAIT = auto()
     DEAD = auto()
     LEAVE = auto()
 
@@ -49,10 +54,16 @@ class Handler:
         try:
             self._notifier.notify(event)
         except Undelivered as exc:
-            return Outcome(Verdict.DEAD if exc.permanent else Verdict.RETRY, str(exc))
+            return Outcome(_verdict(exc), str(exc))
         except Unavailable as exc:
             return Outcome(Verdict.LEAVE, exc.detail)
         except Exception as exc:
             log.error("unexpected error", exc_info=anonymous(exc), extra={"event_id": event.id})
             return Outcome(Verdict.RETRY, f"unexpected {type(exc).__name__}")
         return Outcome(Verdict.DONE)
+
+
+def _verdict(undelivered: Undelivered) -> Verdict:
+    if undelivered.claimed:
+        return Verdict.WAIT
+    return Verdict.DEAD if undelivered.permanent else Verdict.RETRY

@@ -32,12 +32,20 @@ class Refused(NotSent):
     permanent = True
 
 
+class Claimed(NotSent):
+    """Somebody else is sending, or died while sending. Safe to retry, and soon: a claim ends with its lease."""
+
+
 class Undelivered(Exception):
-    """Some channels have not sent. Safe to repeat: what was sent is not sent again. `permanent`: it is pointless."""
+    """Some channels have not sent. Safe to repeat: what was sent is not sent again.
+
+    `permanent`: it is pointless. `claimed`: nothing has failed, somebody else is at it.
+    """
 
     def __init__(self, problems: list[NotSent]) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.permanent = all(problem.permanent for problem in problems)
+        self.claimed = all(isinstance(problem, Claimed) for problem in problems)
 
 
 class Channel(Protocol):
@@ -102,7 +110,7 @@ class Notifier:
         claim = uuid.uuid4().hex
         if not self._patiently(lambda: self._store.claim(notification.id, claim)):
             sent = self._patiently(lambda: self._store.is_sent(notification.id))
-            return None if sent else NotSent(f"{notification.channel}: another consumer is sending it")
+            return None if sent else Claimed(f"{notification.channel}: another consumer is sending it")
         problem = self._send(notification)
         if problem is None:
             self._patiently(lambda: self._store.mark_sent(notification.id))

@@ -69,6 +69,10 @@ class Message:
         """Move it to the queue of a delay, counting the attempt."""
         self._move(queue, {ATTEMPT: self.attempts + 1})
 
+    def wait(self, queue: str) -> None:
+        """Move it to the queue of a delay without counting an attempt."""
+        self._move(queue, {ATTEMPT: self.attempts})
+
     def bury(self, reason: str) -> None:
         """Move it to the dead letters."""
         now = format_time(datetime.now(UTC))

@@ -25,7 +25,7 @@ _NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetim
 class NotificationStore:
     """The history of notifications, for the web service and the consumer. `lease` is in seconds."""
 
-    def __init__(self, database: Database[Document], clock: DatabaseClock, *, lease: float = 60.0) -> None:
+    def __init__(self, database: Database[Document], clock: DatabaseClock, *, lease: float = 30.0) -> None:
         self._database = database
         self._notifications = database.notifications
         self._clock = clock

@@ -223,6 +223,7 @@ def test_the_consumer_waits_for_its_queue_and_survives_its_deletion(
         told = [r for r in caplog.records if r.name == "notification_service.consumer" and "no queue" in r.getMessage()]
         return len(told) == times
 
+    caplog.set_level("WARNING")
     with consuming(vhost_url, database, smtp_port):
         until(lambda: waits(1), "it says what it waits for")
         for number in (1, 2):

@@ -235,7 +235,7 @@ def test_death_while_comparing_reservations_with_orders(stack: Stack, point: str
     service = {"Authorization": f"Bearer {token('service')}"}
     lines = {"lines": [{"product_id": "mug", "quantity": 3}]}
     stack.order(4)
-    products = stack.gate._app.test_client()
+    products = stack.products_app.test_client()
     assert products.put("/reservations/stray", json=lines, headers=service).status_code == 200
     run(reconcile, stack.settings, point=point)
     stack.recover()
