@@ -1,0 +1,17 @@
+"""What every test gets: logging and the request's id as if no other test had run before."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from chassis import logs
+
+
+@pytest.fixture(autouse=True)
+def _untouched_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    level, request_id = root.level, logs.request_id.set("")
+    yield
+    logs.request_id.reset(request_id)
+    root.setLevel(level)
