@@ -17,14 +17,14 @@ from pathlib import Path
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
-from pika.exceptions import AMQPError, ConnectionWrongStateError
+from pika.exceptions import ConnectionWrongStateError
 
 from chassis import logs, mongo
 from notification_service import config, topology
 from notification_service.channels import channels
 from notification_service.handling import Handler, Outcome, Verdict
 from notification_service.notifications import Notifier, Patience
-from notification_service.publisher import Message, connect
+from notification_service.publisher import FAILURES, Message, connect
 from notification_service.store import NotificationStore
 from notification_service.topology import NOTIFICATIONS, Topology
 
@@ -167,7 +167,7 @@ class Consumer:
             started = time.monotonic()
             try:
                 self._consume(stop, prefetch, heartbeat)
-            except (AMQPError, OSError, Interrupted) as exc:
+            except (*FAILURES, Interrupted) as exc:
                 if time.monotonic() - started > 10:
                     outage = Outage()
                 stop.wait(outage.pause(exc))

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError
 
 from notification_service import config
-from notification_service.publisher import Message, connect
+from notification_service.publisher import FAILURES, Message, connect
 from notification_service.topology import DEAD
 
 
@@ -64,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.command == "list":
                 return show(channel, options.limit)
             return replay(channel, options.limit, set(options.ids))
-    except (AMQPError, OSError) as exc:
+    except FAILURES as exc:
         sys.stderr.write(f"RabbitMQ: {type(exc).__name__} {exc}\n")
         return 1
 
