@@ -19,7 +19,7 @@ from tests.integration.mailroom import event
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tools.mongodb import MongoServer
 
-RESERVE = ["find", "update", "insert", "commitTransaction"]
+RESERVE = ["update", "find", "insert", "commitTransaction"]
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_repeat_of_an_order_takes_two_commands_and_no_call(stack: Stack, comma
 
 def test_a_refusal_is_recorded_on_both_sides(stack: Stack, commands: Commands) -> None:
     assert stack.order(STOCK).status_code == 409
-    refuse = ["find", "abortTransaction", "insert"]
+    refuse = ["update", "abortTransaction", "find", "insert"]
     assert commands.names == ["insert", *refuse, "update", "find"]
 
 

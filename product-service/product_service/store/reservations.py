@@ -10,6 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 from pymongo.operations import UpdateOne
 
+from chassis.errors import Unavailable
 from chassis.mongo import ASCENDING, DatabaseClock, Document, find_page, guarded
 from chassis.paging import Page
 from product_service.reservations import HELD, REFUSED, RELEASED, Line, PricedLine, Reservation, Shortage
@@ -22,10 +23,6 @@ _PRICED = {"name": True, "price": True, "currency": True, "stock": True}
 
 class _NotAvailable(Exception):
     """Ends a transaction that finds too little stock."""
-
-    def __init__(self, shortages: list[Shortage]) -> None:
-        super().__init__()
-        self.shortages = shortages
 
 
 @guarded
@@ -47,8 +44,8 @@ class ReservationStore:
                 return self._transactions.run(
                     lambda session: self._take(order_id, asked, session), touching=product_ids
                 )
-            except _NotAvailable as refused:
-                return self._refuse(order_id, asked, refused.shortages)
+            except _NotAvailable:
+                return self._refuse(order_id, asked, self._shortages(asked))
             except DuplicateKeyError:
                 return self._recorded(order_id)
 
@@ -81,30 +78,35 @@ class ReservationStore:
             return session.with_transaction(read)
 
     def _take(self, order_id: str, asked: tuple[Line, ...], session: ClientSession) -> Reservation:
-        products = self._take_all(asked, session)
+        """Take the stock first: a transaction that begins with its contended write collides least with others."""
+        if not self._move_stock([(line.product_id, -line.quantity) for line in asked], session):
+            raise _NotAvailable
+        products = self._for_sale(asked, session)
         document = self._document(order_id, HELD, asked, [_priced(line, products[line.product_id]) for line in asked])
         document["currency"] = products[asked[0].product_id]["currency"]
         self._reservations.insert_one(document, session=session)
         return _reservation(document)
 
-    def _take_all(self, asked: tuple[Line, ...], session: ClientSession) -> dict[str, Document]:
-        """Take the stock of all lines. Raises _NotAvailable, naming those that cannot be had."""
+    def _for_sale(self, asked: tuple[Line, ...], session: ClientSession | None = None) -> dict[str, Document]:
         wanted = {"_id": {"$in": [line.product_id for line in asked]}}
         found = self._products.find(wanted, {**_PRICED, "hidden": True}, session=session)
-        products = {document["_id"]: document for document in found if not document["hidden"]}
-        shortages = [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]
-        if shortages:
-            raise _NotAvailable(shortages)
-        self._move_stock([(line.product_id, -line.quantity) for line in asked], session)
-        return products
+        return {document["_id"]: document for document in found if not document["hidden"]}
 
-    def _move_stock(self, moves: Iterable[tuple[str, int]], session: ClientSession) -> None:
+    def _shortages(self, asked: tuple[Line, ...]) -> list[Shortage]:
+        """Return the lines that cannot be had. Raises Unavailable if all can, since stock has come back just now."""
+        products = self._for_sale(asked)
+        shortages = [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]
+        if not shortages:
+            raise Unavailable("The stock has changed just now.")
+        return shortages
+
+    def _move_stock(self, moves: Iterable[tuple[str, int]], session: ClientSession) -> bool:
+        """Add units to products; taking some asks for enough of a product for sale. Tell whether all were moved."""
         updates = [
-            UpdateOne({"_id": product_id, "stock": {"$gte": max(0, -units)}}, {"$inc": {"stock": units, "version": 1}})
+            UpdateOne({"_id": product_id, **_enough(units)}, {"$inc": {"stock": units, "version": 1}})
             for product_id, units in moves
         ]
-        if self._products.bulk_write(updates, session=session).matched_count != len(updates):
-            raise RuntimeError("the stock changed within a transaction")
+        return self._products.bulk_write(updates, session=session).matched_count == len(updates)
 
     def _refuse(self, order_id: str, asked: tuple[Line, ...], shortages: list[Shortage]) -> Reservation:
         document = self._document(order_id, REFUSED, asked, [])
@@ -163,6 +165,10 @@ def _facts(products: list[Document], reservations: list[Document], now: datetime
             for r in reservations
         ),
     ]
+
+
+def _enough(units: int) -> Document:
+    return {"hidden": False, "stock": {"$gte": -units}} if units < 0 else {}
 
 
 def _shortage(line: Line, product: Document | None) -> Shortage | None:
