@@ -16,8 +16,7 @@ CHECKS = (
     ("mypy",),
     ("bandit", "--quiet", "-ll", "--recursive", *SHIPPED, "tools"),
     ("tools.supply_chain",),
-    ("pytest", "-n", "2", "--dist", "loadscope", "tests/unit", "tests/contract", "tests/integration"),
-    ("pytest", "tests/e2e"),
+    ("pytest", "tests/unit", "tests/contract", "tests/integration", "tests/e2e"),
 )
 
 
