@@ -84,19 +84,22 @@ class Saboteur(threading.Thread):
             now = time.monotonic()
             self._thaw(now)
             if waiting and now - started >= waiting[0].at:
-                self._strike(waiting.pop(0), now)
+                if self._strike(waiting[0], now):
+                    waiting.pop(0)
             time.sleep(0.02)
         self._thaw(float("inf"))
 
-    def _strike(self, fault: Fault, now: float) -> None:
+    def _strike(self, fault: Fault, now: float) -> bool:
+        """Do it; False if the victim is still down from an earlier fault, and must be waited for."""
         pids = self._pids(fault.victim)
         if not pids:
-            return  # it is down already from an earlier fault
+            return False
         number = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "restart": signal.SIGTERM}[fault.action]
         processes.send(pids, number)
         if fault.action == "freeze":
             self._thaws.append((now + fault.seconds, pids))
         self.done.append(fault)
+        return True
 
     def _thaw(self, now: float) -> None:
         for when, pids in [thaw for thaw in self._thaws if thaw[0] <= now]:
