@@ -83,9 +83,8 @@ class Saboteur(threading.Thread):
         while (waiting or self._thaws) and not self.stop.is_set():
             now = time.monotonic()
             self._thaw(now)
-            if waiting and now - started >= waiting[0].at:
-                if self._strike(waiting[0], now):
-                    waiting.pop(0)
+            if waiting and now - started >= waiting[0].at and self._strike(waiting[0], now):
+                waiting.pop(0)
             time.sleep(0.02)
         self._thaw(float("inf"))
 
