@@ -9,7 +9,6 @@ from typing import Any
 PENDING, CONFIRMED, SHIPPED, DELIVERED = "pending", "confirmed", "shipped", "delivered"
 REJECTED, FAILED, CANCELLED = "rejected", "failed", "cancelled"
 
-STATUSES = (PENDING, CONFIRMED, SHIPPED, DELIVERED, REJECTED, FAILED, CANCELLED)
 LIVING = (PENDING, CONFIRMED, SHIPPED, DELIVERED)
 """An order in one of these states may hold stock; any other must not."""
 

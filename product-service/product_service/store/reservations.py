@@ -18,7 +18,7 @@ from product_service.store.transactions import TRANSACTION_SECONDS, Transactions
 
 TOMBSTONE_LIFE = timedelta(days=7)
 
-_PRICED = {"name": True, "price": True, "currency": True, "stock": True}
+_OFFERED = dict.fromkeys(("name", "price", "currency", "stock", "hidden"), True)
 
 
 class _NotAvailable(Exception):
@@ -89,7 +89,7 @@ class ReservationStore:
 
     def _for_sale(self, asked: tuple[Line, ...], session: ClientSession | None = None) -> dict[str, Document]:
         wanted = {"_id": {"$in": [line.product_id for line in asked]}}
-        found = self._products.find(wanted, {**_PRICED, "hidden": True}, session=session)
+        found = self._products.find(wanted, _OFFERED, session=session)
         return {document["_id"]: document for document in found if not document["hidden"]}
 
     def _shortages(self, asked: tuple[Line, ...]) -> list[Shortage]:
