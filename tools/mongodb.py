@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ADMINISTRATOR = "admin"
+IN_PYTHON = Path(__file__).with_name("secantusd.py")
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,16 @@ class MongoServer:
     def _mongod(self, secured: bool) -> tuple[str, ...]:
         place = ("--dbpath", str(self.home / "data"), "--bind_ip", "127.0.0.1", "--port", str(self.port))
         options = ("--replSet", "rs0", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25")
+        limit = ("--setParameter", "transactionLifetimeLimitSeconds=10")
         access = ("--keyFile", str(self.key_file)) if secured else ()
-        return (str(self.program), *place, *options, *access)
+        return (str(self.program), *place, *options, *limit, *access)
 
     def _secantusdb(self, secured: bool) -> tuple[str, ...]:
-        start = (sys.executable,) if self.program.name == "secantusd-py" else ()
+        in_python = self.program.name == "secantusd-py"
+        start = (sys.executable, "-P", str(IN_PYTHON)) if in_python else (str(self.program),)
         place = ("--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.home / "data"))
         access = ("--auth",) if secured else ()
-        return (*start, str(self.program), *place, "--sync-on-commit", "--cache-size", "256M", *access)
+        return (*start, *place, "--sync-on-commit", "--cache-size", "256M", *access)
 
     def write_configuration(self, key: str) -> None:
         """Make the server's folder, and its key file with the given secret."""

@@ -4,19 +4,24 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from queue import SimpleQueue
 from typing import TypeVar
 
 import pymongo
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
-from chassis.mongo import Document
+from chassis.mongo import Document, is_outage
 
 T = TypeVar("T")
 
 TRANSACTION_SECONDS = 1.4  # a caller is promised an answer within 1.5 s
 TURN_SECONDS = 0.7
 STRIPES = 64
+SLOW_SECONDS = 0.5
+SERVER_LIMIT_SECONDS = 60.0  # MongoDB's transactionLifetimeLimitSeconds, unless set lower
+PAUSE_SECONDS = 0.2
 
 
 class Transactions:
@@ -30,11 +35,23 @@ class Transactions:
     def __init__(self, database: Database[Document]) -> None:
         self._client = database.client
         self._turns = [threading.Lock() for _ in range(STRIPES)]
+        self._unfinished = _Unfinished(database)
 
     def run(self, work: Callable[[ClientSession], T], *, touching: Iterable[str]) -> T:
         """Return what `work` returns, run again after a write conflict, within the time a reservation may take."""
-        with pymongo.timeout(TRANSACTION_SECONDS), self._turn(touching), self._client.start_session() as session:
-            return session.with_transaction(work)
+        session, started, unfinished = self._client.start_session(), time.monotonic(), False
+        try:
+            with pymongo.timeout(TRANSACTION_SECONDS), self._turn(touching):
+                return session.with_transaction(work)
+        except Exception as exc:  # one that was slow may have had no time left to be aborted
+            slow = time.monotonic() > started + SLOW_SECONDS
+            unfinished = slow or (isinstance(exc, PyMongoError) and is_outage(exc))
+            raise
+        finally:
+            if unfinished:
+                self._unfinished.add(session)
+            else:
+                session.end_session()
 
     @contextmanager
     def _turn(self, product_ids: Iterable[str]) -> Iterator[None]:
@@ -44,3 +61,40 @@ class Transactions:
                 if self._turns[stripe].acquire(timeout=max(0.0, deadline - time.monotonic())):
                     turns.callback(self._turns[stripe].release)
             yield
+
+
+class _Unfinished:
+    """Ends the transactions that ran out of time: no time was left to tell the server, which keeps products locked.
+
+    It begins a newer transaction in the same session, by a thread of its own. The server then aborts the older one
+    and refuses what may still arrive of it, as statements that a frozen server finds in its socket when it thaws.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._products = database.products
+        self._sessions: SimpleQueue[tuple[float, ClientSession]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, session: ClientSession) -> None:
+        """Take over a session whose transaction may still be open; returns at once."""
+        self._sessions.put((time.monotonic(), session))
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="unfinished", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            since, session = self._sessions.get()
+            while not self._supersede(session) and time.monotonic() < since + SERVER_LIMIT_SECONDS:
+                time.sleep(PAUSE_SECONDS)
+            session.end_session()
+
+    def _supersede(self, session: ClientSession) -> bool:
+        try:
+            with session.start_transaction():
+                self._products.find_one({"_id": ""}, session=session)
+        except PyMongoError:
+            return False
+        return True

@@ -1,0 +1,98 @@
+"""What a transaction leaves behind at a server that froze, or that never heard of its end."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pymongo.errors import PyMongoError
+
+from chassis import mongo
+from deploy import database as deployed
+from product_service.store import Transactions
+from tests.waiting import until
+from tools import processes, throwaway
+from tools.mongodb import MongoServer
+
+SECONDS_TO_START = 60.0
+
+
+@pytest.fixture
+def own_server() -> Iterator[MongoServer]:
+    """A server that the test may freeze."""
+    with throwaway.mongodb() as server:
+        deployed.require_primary(server.url(), SECONDS_TO_START)
+        yield server
+
+
+def signal_all(server: MongoServer, number: signal.Signals) -> None:
+    for pid in processes.find(server.home.parent):
+        os.kill(pid, number)
+
+
+def take_one(products: Any, session: Any) -> int:
+    change = {"$inc": {"stock": -1}}
+    return int(products.update_one({"_id": "cup", "stock": {"$gte": 1}}, change, session=session).modified_count)
+
+
+@pytest.fixture
+def products(own_server: MongoServer) -> Iterator[Any]:
+    database = mongo.connect(own_server.url(database="shop"), "test")
+    with database.client:
+        yield database.products
+
+
+def sell_one(transactions: Transactions, products: Any) -> None:
+    """Try until the product can be sold."""
+    until("the product can be sold", lambda: _sold(transactions, products), seconds=30)
+
+
+def _sold(transactions: Transactions, products: Any) -> int:
+    try:
+        return transactions.run(lambda session: take_one(products, session), touching=["cup"])
+    except PyMongoError as exc:
+        return 0 if mongo.is_outage(exc) else pytest.fail(repr(exc))
+
+
+class Refused(Exception):
+    """Ends a transaction, as too little stock does."""
+
+
+@pytest.mark.parametrize("freeze", ["before the first write", "after the first write", "before its end"])
+def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
+    own_server: MongoServer, products: Any, freeze: str
+) -> None:
+    products.insert_one({"_id": "cup", "stock": 10})
+    transactions = Transactions(products.database)
+
+    def interrupted(session: Any) -> None:
+        products.find_one({"_id": "other"}, session=session)
+        if freeze == "before the first write":
+            signal_all(own_server, signal.SIGSTOP)
+        take_one(products, session)
+        signal_all(own_server, signal.SIGSTOP)
+        if freeze == "before its end":
+            raise Refused
+        take_one(products, session)
+
+    with pytest.raises((PyMongoError, Refused)):
+        transactions.run(interrupted, touching=["cup"])
+    time.sleep(1)  # the freeze lasts on
+    signal_all(own_server, signal.SIGCONT)
+    thawed = time.monotonic()
+    sell_one(transactions, products)
+    assert time.monotonic() < thawed + 5
+    assert products.find_one({"_id": "cup"}) == {"_id": "cup", "stock": 9}
+
+
+def test_what_a_killed_process_left_open_ends_soon(own_server: MongoServer, products: Any) -> None:
+    if own_server.program.name == "secantusd-rs":
+        pytest.skip("secantusd-rs has no option for it and takes a minute")
+    products.insert_one({"_id": "cup", "stock": 10})
+    killed = products.database.client.start_session()  # nobody ends it
+    killed.start_transaction()
+    take_one(products, killed)
+    sell_one(Transactions(products.database), products)
+    assert products.find_one({"_id": "cup"}) == {"_id": "cup", "stock": 9}
