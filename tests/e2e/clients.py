@@ -6,7 +6,7 @@ from typing import Any
 import requests
 
 from tests.e2e.shop import Shop
-from tests.waiting import wait_until
+from tests.waiting import until
 
 
 class Client:
@@ -66,7 +66,7 @@ def stock_of(client: Client, product_id: str) -> int:
 
 def notifications_of(client: Client, count: int) -> list[dict[str, str]]:
     """Wait until somebody has so many notifications, and return them."""
-    return wait_until(
-        f"{count} notifications",
+    return until(
         lambda: items if len(items := client.get("/notifications").json()["items"]) >= count else None,
+        f"{count} notifications",
     )

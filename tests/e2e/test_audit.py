@@ -7,7 +7,7 @@ import pymongo
 import pytest
 
 from tests.e2e.clients import Client, notifications_of
-from tests.waiting import wait_until
+from tests.waiting import until
 from tools import audit
 from tools.stack import Stack
 
@@ -27,7 +27,7 @@ def databases(stack: Stack) -> Iterator[Databases]:
 def order(stack: Stack, customer: Client, product: Callable[[int], str]) -> Order:
     placed: Order = customer.post("/orders", {"product_id": product(5), "quantity": 2}, Idempotency_Key="audit").json()
     notifications_of(customer, 2)
-    wait_until("the shop is at rest", lambda: not violations(stack), seconds=60)
+    until(lambda: not violations(stack), "the shop is at rest", seconds=60)
     return placed
 
 

@@ -18,7 +18,7 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from tests.e2e.clients import Client, stock_of
-from tests.waiting import wait_until
+from tests.waiting import until
 from tools import audit
 from tools.stack import Stack
 
@@ -96,7 +96,7 @@ def at_rest(stack: Stack) -> bool:
 def stop_politely(stack: Stack, name: str) -> None:
     master = stack.pids(name)[0]
     os.kill(master, signal.SIGTERM)
-    wait_until(f"{name} has stopped", lambda: not os.path.exists(f"/proc/{master}"), seconds=30)
+    until(lambda: not os.path.exists(f"/proc/{master}"), f"{name} has stopped", seconds=30)
     stack.wait_until_ready()
 
 
@@ -107,13 +107,13 @@ def test_what_was_accepted_is_answered_when_a_service_stops(
     pot = product(100_000)
     load = Load(customer, pot, without_products=name == "product-service")
     with load.running():
-        wait_until("the load runs", lambda: len(load.orders) > 10)
+        until(lambda: len(load.orders) > 10, "the load runs")
         stop_politely(stack, name)
         before = len(load.orders)
-        wait_until("orders go on", lambda: len(load.orders) > before + 10)
+        until(lambda: len(load.orders) > before + 10, "orders go on")
     assert not load.broken, "\n".join(load.broken)
     assert stock_of(customer, pot) == 100_000 - len(load.orders)
-    wait_until("every promise holds", lambda: at_rest(stack), seconds=60)
+    until(lambda: at_rest(stack), "every promise holds", seconds=60)
 
 
 def test_a_rolling_reload_of_everything_refuses_nobody(
@@ -125,8 +125,8 @@ def test_a_rolling_reload_of_everything_refuses_nobody(
         for name in WEB:
             old = stack.pids(name)[1:]
             os.kill(stack.pids(name)[0], signal.SIGHUP)
-            wait_until(f"{name} has new workers", lambda old=old, name=name: not set(old) & set(stack.pids(name)))
+            until(lambda old=old, name=name: not set(old) & set(stack.pids(name)), f"{name} has new workers")
     assert not load.broken, "\n".join(load.broken)
     assert load.answers["refused"] == 0
     assert stock_of(customer, pot) == 100_000 - len(load.orders)
-    wait_until("every promise holds", lambda: at_rest(stack), seconds=60)
+    until(lambda: at_rest(stack), "every promise holds", seconds=60)

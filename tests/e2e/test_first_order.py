@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.clients import Client, notifications_of, stock_of
 from tests.e2e.shop import Shop
-from tests.waiting import wait_until
+from tests.waiting import until
 
 
 def test_demo_products_can_be_found_by_the_beginning_of_a_word(shop: Shop) -> None:
@@ -31,9 +31,7 @@ def test_an_order_takes_stock_and_is_notified_by_mail_and_text_message(
         ("order_created", "email", order["id"]),
         ("order_created", "sms", order["id"]),
     }
-    wait_until(
-        "both are sent", lambda: {n["status"] for n in customer.get("/notifications").json()["items"]} == {"sent"}
-    )
+    until(lambda: {n["status"] for n in customer.get("/notifications").json()["items"]} == {"sent"}, "both are sent")
 
 
 def test_a_repeat_with_the_same_key_is_the_same_order(customer: Client, product: Callable[[int], str]) -> None:
@@ -58,7 +56,7 @@ def test_a_cancelled_order_gives_its_stock_back(customer: Client, product: Calla
     order_id = customer.post("/orders", {"product_id": pot, "quantity": 2}).json()["id"]
     assert customer.post(f"/orders/{order_id}/cancel").json()["status"] == "cancelled"
     assert customer.post(f"/orders/{order_id}/cancel").status_code == 409
-    wait_until("the stock returns", lambda: stock_of(customer, pot) == 5)
+    until(lambda: stock_of(customer, pot) == 5, "the stock returns")
     types = {n["event_type"] for n in notifications_of(customer, 4)}
     assert types == {"order_created", "order_cancelled"}
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.e2e.clients import Client, notifications_of, stock_of
-from tests.waiting import wait_until
+from tests.waiting import until
 from tools.stack import Stack
 
 ORDERS = 10
@@ -68,9 +68,9 @@ def test_orders_do_not_notice_an_outage_of(
         during = sorted(order_times(customer, pot))[ORDERS // 2]
     assert during < 3 * usual + 0.1
     assert stock_of(customer, pot) == 1000 - 2 * ORDERS
-    wait_until(
-        "every order is notified",
+    until(
         lambda: len(customer.get("/notifications?limit=100").json()["items"]) == 2 * 2 * ORDERS,
+        "every order is notified",
         seconds=45,
     )
 
@@ -91,8 +91,8 @@ def test_without_product_service_orders_are_refused_promptly_and_nothing_leaks(
         answer = customer.post("/orders", {"product_id": pot, "quantity": 1}, Idempotency_Key="again")
         return answer.status_code == 201
 
-    wait_until("the same key succeeds", placed_again)
-    wait_until("only the placed order holds stock", lambda: stock_of(customer, pot) == 4)
+    until(placed_again, "the same key succeeds")
+    until(lambda: stock_of(customer, pot) == 4, "only the placed order holds stock")
 
 
 def test_while_product_service_is_frozen_listing_orders_keeps_its_threads(
@@ -116,7 +116,7 @@ def test_while_product_service_is_frozen_listing_orders_keeps_its_threads(
             slowest = max(slowest, time.monotonic() - started)
         assert set(answers) == {503}
     assert slowest < 2.5
-    wait_until("nothing is held", lambda: stock_of(customer, pot) == 5)
+    until(lambda: stock_of(customer, pot) == 5, "nothing is held")
 
 
 def test_a_database_outage_answers_503_with_retry_after_and_heals(

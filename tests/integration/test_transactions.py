@@ -46,7 +46,7 @@ def products(own_server: MongoServer) -> Iterator[Any]:
 
 def sell_one(transactions: Transactions, products: Any) -> None:
     """Try until the product can be sold."""
-    until("the product can be sold", lambda: _sold(transactions, products), seconds=30)
+    until(lambda: _sold(transactions, products), "the product can be sold", seconds=30)
 
 
 def _sold(transactions: Transactions, products: Any) -> int:
