@@ -4,7 +4,9 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 
 from tools import compose
 from tools.paths import ROOT
@@ -16,8 +18,8 @@ CHECKS = (
     ("mypy",),
     ("bandit", "--quiet", "-ll", "--recursive", *SHIPPED, "tools"),
     ("tools.supply_chain",),
-    ("pytest", "tests/unit", "tests/contract", "tests/integration", "tests/e2e"),
 )
+TESTS = (("tests/unit", "tests/contract"), ("tests/integration",), ("tests/e2e",))
 
 
 def define_test(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
@@ -34,11 +36,34 @@ def test(pytest_arguments: Sequence[str], *, in_compose: bool) -> int:
             return run("pytest", *(pytest_arguments or ["tests/e2e"]), environment=environment)
     if pytest_arguments:
         return run("pytest", *pytest_arguments)
-    return next((code for check in CHECKS if (code := run(*check))), 0)
+    return next((code for check in CHECKS if (code := run(*check))), 0) or test_side_by_side()
+
+
+def test_side_by_side() -> int:
+    """Run all tests, each kind in a process of its own: what they do most is wait.
+
+    The end-to-end tests take longest and print as they go, the others when they have ended.
+    """
+    *others, longest = TESTS
+    with ExitStack() as files:
+        started = []
+        for folders in others:
+            output = files.enter_context(tempfile.TemporaryFile("w+"))
+            started.append((folders, output, subprocess.Popen(command("pytest", *folders), cwd=ROOT, stdout=output)))
+        code = run("pytest", *longest)
+        for folders, output, process in started:
+            code = process.wait() or code
+            output.seek(0)
+            print(f"\n$ pytest {' '.join(folders)}\n{output.read()}", flush=True)
+    return code
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """Return the command of one tool of the virtual environment."""
+    return [sys.executable, "-m", module, *arguments]
 
 
 def run(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> int:
     """Run one tool of the virtual environment from the top of the repository."""
     print(f"\n$ {module} {' '.join(arguments)}", flush=True)
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **(environment or {})}).returncode
+    return subprocess.run(command(module, *arguments), cwd=ROOT, env={**os.environ, **(environment or {})}).returncode

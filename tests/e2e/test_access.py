@@ -76,6 +76,7 @@ class World:
         self.forger: Forger = forger(shop, self.customer)
         self.mug = self.product()
         self._service_token = service_token(shop)
+        self._reservations: list[str] = []
         self.session = requests.Session()
 
     def token(self, caller: str) -> str | None:
@@ -97,6 +98,11 @@ class World:
             assert self._root.post(f"/orders/{order_id}/ship").status_code == 200
         return str(order_id)
 
+    def reservation(self) -> str:
+        """Return an order id that no order has; what is reserved for it is released in the end."""
+        self._reservations.append(uuid.uuid4().hex)
+        return self._reservations[-1]
+
     def refresh_token(self) -> str:
         account = {"email": self.customer.email, "password": self.customer.password}
         return str(self.customer.post("/login", account).json()["refresh_token"])
@@ -105,12 +111,16 @@ class World:
         path = row.path
         if "{order_id}" in path:
             ours = row.service == "order-service"
-            path = path.format(order_id=self.order(shipped="deliver" in path) if ours else uuid.uuid4().hex)
+            path = path.format(order_id=self.order(shipped="deliver" in path) if ours else self.reservation())
         if "{product_id}" in path:
             path = path.format(product_id=self.product() if row.method == "DELETE" else self.mug)
         return self.shop.urls[row.service] + path.format(user_id=self.other.id)
 
     def close(self) -> None:
+        headers = {"Authorization": f"Bearer {self._service_token}"}
+        for order_id in self._reservations:
+            url = f"{self.shop.urls['product-service']}/reservations/{order_id}"
+            assert self.session.delete(url, headers=headers, timeout=30).status_code == 204
         for client in (self.customer, self.other, self.admin, self._root, self.session):
             client.close()
 

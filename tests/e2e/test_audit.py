@@ -1,12 +1,14 @@
 """The audit finds what breaks a promise: each is broken in the database, found by name, and mended again."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pymongo
 import pytest
 
 from tests.e2e.clients import Client, notifications_of
+from tests.e2e.shop import Shop
 from tests.waiting import until
 from tools import audit
 from tools.stack import Stack
@@ -15,7 +17,7 @@ Databases = pymongo.MongoClient[dict[str, Any]]
 Order = dict[str, Any]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def databases(stack: Stack) -> Iterator[Databases]:
     lines = (stack.state / "admin.env").read_text().splitlines()
     url = dict(line.split("=", 1) for line in lines)["MONGO_URL"]
@@ -23,12 +25,17 @@ def databases(stack: Stack) -> Iterator[Databases]:
         yield client
 
 
-@pytest.fixture
-def order(stack: Stack, customer: Client, product: Callable[[int], str]) -> Order:
-    placed: Order = customer.post("/orders", {"product_id": product(5), "quantity": 2}, Idempotency_Key="audit").json()
-    notifications_of(customer, 2)
+@pytest.fixture(scope="module")
+def order(shop: Shop, stack: Stack) -> Iterator[Order]:
+    """An order in a shop at rest; each test mends what it breaks."""
+    with closing(Client(shop).login(shop.admin_email, shop.admin_password)) as admin:
+        pot = admin.post("/products", {"name": "Moka Pot", "price": "34.90", "stock": 5}).json()["id"]
+    with closing(Client(shop).register(phone="+442079460000", name="Ada")) as customer:
+        placed: Order = customer.post("/orders", {"product_id": pot, "quantity": 2}, Idempotency_Key="audit").json()
+        notifications_of(customer, 2)
     until(lambda: not violations(stack), "the shop is at rest", seconds=60)
-    return placed
+    yield placed
+    assert not violations(stack)
 
 
 def violations(stack: Stack) -> dict[str, list[str]]:

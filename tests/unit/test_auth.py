@@ -20,6 +20,7 @@ from chassis.auth import ADMIN, CUSTOMER, SERVICE, caller, public, requires
 from chassis.errors import Unavailable
 from chassis.schemas import Body
 from tests.signing import AUDIENCE, ISSUER, KID, PublishedKeys, bearer, claims, jwk, private_key, token
+from tests.waiting import until
 
 
 class Order(Body):
@@ -240,3 +241,60 @@ def test_without_any_keys_the_answer_is_503_not_401() -> None:
 def test_an_unknown_path_is_404_and_a_wrong_method_405_without_a_token(client: FlaskClient) -> None:
     assert client.get("/nothing").status_code == 404
     assert client.delete("/me").status_code == 405
+
+
+# Tokens that were verified before
+
+
+class ChangingKeys:
+    """Keys that are withdrawn, or replaced under the same id."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, Any] = {KID: private_key().public_key()}
+
+    def public_key(self, kid: str) -> Any:
+        return self.published.get(kid)
+
+
+def test_a_known_token_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, header = make_client(PublishedKeys()), bearer("customer")
+    assert client.get("/me", headers=header).status_code == 200
+    monkeypatch.setattr(auth, "verify_jwt_in_request", lambda: pytest.fail("it was verified again"))
+    assert client.get("/me", headers=header).json["id"] == "user-1"
+
+
+def test_a_known_token_is_refused_once_its_time_is_over() -> None:
+    client, header = make_client(PublishedKeys()), {"Authorization": f"Bearer {signed(claims(exp=later(-88)))}"}
+    assert client.get("/me", headers=header).status_code == 200
+    until(lambda: client.get("/me", headers=header).status_code == 401, "it has expired", seconds=5)
+
+
+@pytest.mark.parametrize("published", [{}, {KID: private_key("forger").public_key()}])
+def test_a_known_token_is_refused_once_its_key_is_withdrawn(published: dict[str, Any]) -> None:
+    keys = ChangingKeys()
+    client, header = make_client(keys), bearer("customer")
+    assert client.get("/me", headers=header).status_code == 200
+    keys.published = published
+    assert client.get("/me", headers=header).status_code == 401
+
+
+def test_a_known_token_gives_only_its_own_roles(client: FlaskClient) -> None:
+    for _ in range(2):
+        assert client.post("/orders", json={"quantity": 1}, headers=bearer("customer")).status_code == 403
+        assert client.post("/orders", json={"quantity": 1}, headers=bearer("service")).status_code == 200
+
+
+def test_a_refused_token_is_not_remembered(client: FlaskClient) -> None:
+    header = {"Authorization": f"Bearer {signed(key='forger')}"}
+    assert [client.get("/me", headers=header).status_code for _ in range(2)] == [401, 401]
+
+
+def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "TOKENS_KEPT", 3)
+    tokens = auth.VerifiedTokens(PublishedKeys())
+    verified = auth.Verified(auth.Identity("ana", frozenset()), KID, private_key().public_key(), later(60))
+    for number in range(10):
+        tokens.add(f"Bearer {number}", verified)
+        assert tokens.find(f"Bearer {number}") == verified.identity
+        assert len(tokens._known) <= 3
+    assert tokens.find("Bearer 0") is None
