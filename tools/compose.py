@@ -34,7 +34,7 @@ def target() -> dict[str, str]:
     variables = {variable: urls[name] for variable, name in VARIABLES.items()}
     admin = {"SHOP_ADMIN_EMAIL": programs.ADMIN_EMAIL, "SHOP_ADMIN_PASSWORD": programs.ADMIN_PASSWORD}
     client = {"SHOP_CLIENT_SECRET": "demo-order-client-secret"}
-    return {**variables, **admin, **client, "E2E_TARGET": "compose"}
+    return {**variables, **admin, **client, "COMPOSE_PROJECT_NAME": PROJECT}
 
 
 def _compose(*arguments: str) -> None:

@@ -1,0 +1,84 @@
+"""What a running container can do and whom it reaches; only where the shop runs under docker compose."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.e2e.shop import Shop
+from tools.paths import ROOT
+
+PYTHON = ("product-service", "user-service", "order-service", "order-worker", "notification-service")
+CONSUMER = "notification-consumer"
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)"
+PORTS = {
+    "mongodb": "27017",
+    "rabbitmq": "5672",
+    "product-service": "5001",
+    "user-service": "5002",
+    "order-service": "5003",
+    "notification-service": "5004",
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_compose(shop: Shop) -> None:
+    if "COMPOSE_PROJECT_NAME" not in os.environ:
+        pytest.skip("these are no containers")
+    assert shop.stack is None
+
+
+def inside(service: str, *command: str) -> subprocess.CompletedProcess[str]:
+    execute = ["docker", "compose", "exec", "-T", service, *command]
+    return subprocess.run(execute, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("service", [*PYTHON, CONSUMER, "gateway", "mongodb", "rabbitmq"])
+def test_nobody_is_root_or_may_become_it(service: str) -> None:
+    status = dict(line.split(":\t", 1) for line in inside(service, "cat", "/proc/1/status").stdout.splitlines())
+    assert "0" not in status["Uid"].split()
+    assert int(status["CapPrm"], 16) == int(status["CapBnd"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+
+
+@pytest.mark.parametrize("service", [*PYTHON, CONSUMER, "gateway", "mongodb"])
+def test_the_root_file_system_is_read_only(service: str) -> None:
+    refused = inside(service, "sh", "-c", "cat /proc/mounts")
+    root = next(line.split() for line in refused.stdout.splitlines() if line.split()[1] == "/")
+    assert "ro" in root[3].split(",")
+
+
+@pytest.mark.parametrize(
+    ("service", "other"),
+    [
+        ("order-service", "product-service"),
+        ("product-service", "mongodb"),
+        ("order-worker", "rabbitmq"),
+        ("notification-service", "user-service"),
+        (CONSUMER, "rabbitmq"),
+    ],
+)
+def test_neighbours_are_reached(service: str, other: str) -> None:
+    done = inside(service, "python", "-c", CONNECT, other, PORTS[other])
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("service", "other"),
+    [
+        ("order-service", "rabbitmq"),
+        ("order-service", "notification-service"),
+        ("product-service", "notification-service"),
+        ("product-service", "rabbitmq"),
+        ("user-service", "rabbitmq"),
+        ("notification-service", "product-service"),
+        ("notification-service", "order-service"),
+        ("notification-service", "rabbitmq"),
+        (CONSUMER, "user-service"),
+        (CONSUMER, "product-service"),
+    ],
+)
+def test_nobody_else_is(service: str, other: str) -> None:
+    done = inside(service, "python", "-c", CONNECT, other, PORTS[other])
+    assert done.returncode == 1
+    assert "gaierror" in done.stderr, done.stderr

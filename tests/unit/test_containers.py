@@ -1,0 +1,94 @@
+"""What docker-compose.yml takes away from every container, and who may talk to whom."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tools.paths import ROOT
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+WRITES_TO_ITS_IMAGE = {"rabbitmq"}
+NEIGHBOURS = {
+    "gateway": {"user-service", "product-service", "order-service", "notification-service"},
+    "user-service": {"mongodb"},
+    "product-service": {"mongodb", "user-service"},
+    "order-service": {"mongodb", "user-service", "product-service"},
+    "order-worker": {"mongodb", "user-service", "product-service", "rabbitmq"},
+    "notification-service": {"mongodb", "user-service"},
+    "notification-consumer": {"mongodb", "rabbitmq"},
+    "provisioning": {"mongodb", "rabbitmq"},
+}
+NEVER = [
+    ("gateway", "mongodb"),
+    ("gateway", "rabbitmq"),
+    ("user-service", "rabbitmq"),
+    ("product-service", "rabbitmq"),
+    ("order-service", "rabbitmq"),
+    ("notification-service", "rabbitmq"),
+    ("mongodb", "rabbitmq"),
+    *(
+        (name, other)
+        for name in SERVICES
+        for other in SERVICES
+        if {name, other} >= {"notification-consumer", "gateway"}
+    ),
+    *(("notification-service", other) for other in ("product-service", "order-service", "order-worker")),
+    *(("notification-consumer", other) for other in ("user-service", "product-service", "order-service")),
+]
+
+
+def reach(one: str, other: str) -> bool:
+    return bool(set(SERVICES[one]["networks"]) & set(SERVICES[other]["networks"]))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_has_no_more_rights_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is (name not in WRITES_TO_ITS_IMAGE)
+    assert service["mem_limit"]
+    assert service["pids_limit"]
+    assert not any("docker.sock" in volume for volume in service.get("volumes", []))
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if "image" in SERVICES[name]])
+def test_a_foreign_image_runs_as_somebody_else_than_root(name: str) -> None:
+    assert int(SERVICES[name]["user"].split(":")[0]) > 0
+
+
+def test_our_images_run_as_somebody_else_than_root() -> None:
+    stages = (ROOT / "deploy/Dockerfile").read_text().split("\nFROM ")
+    started = [stage for stage in stages if stage.split("\n")[0].endswith(("AS provisioning", "AS service"))]
+    assert len(started) == 2
+    assert all("\nUSER shop\n" in stage for stage in started)
+
+
+def test_only_the_gateway_and_the_dashboard_are_published_and_only_to_this_host() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"gateway", "rabbitmq"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_whoever_needs_one_another_shares_a_network() -> None:
+    assert [(one, other) for one in NEIGHBOURS for other in NEIGHBOURS[one] if not reach(one, other)] == []
+
+
+@pytest.mark.parametrize(("one", "other"), NEVER)
+def test_whoever_does_not_shares_none(one: str, other: str) -> None:
+    assert not reach(one, other)
+
+
+def test_only_three_networks_lead_out_and_no_database_is_on_one() -> None:
+    outward = {name for name, options in COMPOSE["networks"].items() if not (options or {}).get("internal")}
+    assert outward == {"edge", "dashboard", "mail"}
+    on_one = {name: outward & set(service["networks"]) for name, service in SERVICES.items()}
+    assert {name: networks for name, networks in on_one.items() if networks} == {
+        "gateway": {"edge"},
+        "rabbitmq": {"dashboard"},
+        "notification-consumer": {"mail"},
+    }
