@@ -5,12 +5,25 @@ A wrong or missing variable is reported with all others of its kind in one line,
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 DEMO_SECRETS = ("demo-", "admin-password", "guest")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebSettings:
+    """What every web service can be told: the issuer and audience of tokens, its logs, and who is in front of it."""
+
+    jwt_issuer: str = "user-service"
+    jwt_audience: str = "shop"
+    log_level: str = "INFO"
+    trusted_proxies: int = 0
+    cors_origins: tuple[str, ...] = ()
 
 
 class ConfigurationError(SystemExit):
@@ -62,6 +75,20 @@ class Environment:
         if not all(_ORIGIN.fullmatch(origin) for origin in found):
             self._complaints.append(f"{name} must be origins such as https://shop.example.com, separated by commas")
         return found
+
+    def log_level(self) -> str:
+        """Return `LOG_LEVEL`, one of Python's names for them."""
+        return self._parse("LOG_LEVEL", "INFO", str.upper, LOG_LEVELS.__contains__, f"one of {', '.join(LOG_LEVELS)}")
+
+    def web(self) -> dict[str, Any]:
+        """Return the fields of `WebSettings`."""
+        return {
+            "jwt_issuer": self.text("JWT_ISSUER", WebSettings.jwt_issuer),
+            "jwt_audience": self.text("JWT_AUDIENCE", WebSettings.jwt_audience),
+            "log_level": self.log_level(),
+            "trusted_proxies": self.number("TRUSTED_PROXIES", WebSettings.trusted_proxies),
+            "cors_origins": self.origins("CORS_ORIGINS"),
+        }
 
     def refuse(self, complaint: str) -> None:
         """Add a complaint of the caller's own."""

@@ -1,35 +1,30 @@
 """The settings of notification-service, its consumer and its dead-letter command, from their environment."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import chassis
-from chassis.settings import Environment, one_secret
+from chassis.settings import Environment, WebSettings, one_secret
 from notification_service.smtp import SmtpServer
 
 TOPOLOGY_FILE = Path(chassis.__file__).resolve().parent.parent / "contracts" / "topology.json"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(WebSettings):
     """What notification-service can be told."""
 
-    mongo_url: str
+    mongo_url: str = field(repr=False)
     jwks_url: str
-    jwt_issuer: str = "user-service"
-    jwt_audience: str = "shop"
-    log_level: str = "INFO"
-    trusted_proxies: int = 0
-    cors_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ConsumerSettings:
     """What the consumer can be told. Without `smtp`, e-mail is simulated. A claim is held for `lease` seconds."""
 
-    mongo_url: str
-    rabbitmq_url: str
+    mongo_url: str = field(repr=False)
+    rabbitmq_url: str = field(repr=False)
     smtp: SmtpServer | None = None
     mail_from: str = "shop@example.com"
     log_level: str = "INFO"
@@ -44,7 +39,7 @@ class ConsumerSettings:
 class DeadLetterSettings:
     """What the dead-letter command can be told."""
 
-    rabbitmq_url: str
+    rabbitmq_url: str = field(repr=False)
 
 
 def load() -> Settings:
@@ -53,11 +48,7 @@ def load() -> Settings:
     settings = Settings(
         mongo_url=environment.secret("MONGO_URL"),
         jwks_url=environment.text("JWKS_URL"),
-        jwt_issuer=environment.text("JWT_ISSUER", Settings.jwt_issuer),
-        jwt_audience=environment.text("JWT_AUDIENCE", Settings.jwt_audience),
-        log_level=environment.text("LOG_LEVEL", Settings.log_level),
-        trusted_proxies=environment.number("TRUSTED_PROXIES", Settings.trusted_proxies),
-        cors_origins=environment.origins("CORS_ORIGINS"),
+        **environment.web(),
     )
     environment.check()
     return settings
@@ -76,7 +67,7 @@ def load_consumer() -> ConsumerSettings:
         rabbitmq_url=environment.secret("RABBITMQ_URL"),
         smtp=_smtp(environment),
         mail_from=environment.text("MAIL_FROM", ConsumerSettings.mail_from),
-        log_level=environment.text("LOG_LEVEL", ConsumerSettings.log_level),
+        log_level=environment.log_level(),
         heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
         threads=environment.number("CONSUMER_THREADS", ConsumerSettings.threads, at_least=1),
         prefetch=environment.number("PREFETCH", ConsumerSettings.prefetch, at_least=1),

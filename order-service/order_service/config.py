@@ -1,26 +1,21 @@
 """The settings of order-service and its worker, from their environment."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from chassis.settings import Environment, one_secret
+from chassis.settings import Environment, WebSettings, one_secret
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(WebSettings):
     """What order-service can be told."""
 
-    mongo_url: str
+    mongo_url: str = field(repr=False)
     jwks_url: str
     product_service_url: str
     token_url: str
     client_id: str
-    client_secret: str
-    jwt_issuer: str = "user-service"
-    jwt_audience: str = "shop"
-    log_level: str = "INFO"
-    trusted_proxies: int = 0
-    cors_origins: tuple[str, ...] = ()
+    client_secret: str = field(repr=False)
     web_threads: int = 8
 
 
@@ -28,12 +23,12 @@ class Settings:
 class WorkerSettings:
     """What the worker can be told. Times are in seconds."""
 
-    mongo_url: str
-    rabbitmq_url: str
+    mongo_url: str = field(repr=False)
+    rabbitmq_url: str = field(repr=False)
     product_service_url: str
     token_url: str
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
     log_level: str = "INFO"
     poll_seconds: float = 0.1
     heartbeat_file: str = ""
@@ -49,11 +44,7 @@ def load() -> Settings:
         token_url=environment.text("TOKEN_URL"),
         client_id=environment.text("CLIENT_ID", "order-service"),
         client_secret=environment.secret("CLIENT_SECRET"),
-        jwt_issuer=environment.text("JWT_ISSUER", Settings.jwt_issuer),
-        jwt_audience=environment.text("JWT_AUDIENCE", Settings.jwt_audience),
-        log_level=environment.text("LOG_LEVEL", Settings.log_level),
-        trusted_proxies=environment.number("TRUSTED_PROXIES", Settings.trusted_proxies),
-        cors_origins=environment.origins("CORS_ORIGINS"),
+        **environment.web(),
         web_threads=environment.number("WEB_THREADS", Settings.web_threads, at_least=1),
     )
     environment.check()
@@ -70,7 +61,7 @@ def load_worker() -> WorkerSettings:
         token_url=environment.text("TOKEN_URL"),
         client_id=environment.text("CLIENT_ID", "order-service"),
         client_secret=environment.secret("CLIENT_SECRET"),
-        log_level=environment.text("LOG_LEVEL", WorkerSettings.log_level),
+        log_level=environment.log_level(),
         poll_seconds=environment.seconds("POLL_SECONDS", WorkerSettings.poll_seconds),
         heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
     )

@@ -1,5 +1,7 @@
 """Settings are read strictly, and all that is wrong is said at once."""
 
+import importlib
+
 import pytest
 
 from chassis.settings import ConfigurationError, Environment
@@ -66,6 +68,32 @@ def test_a_switch_is_true_or_false(value: str) -> None:
     environment = Environment({"F": value})
     environment.flag("F")
     assert complaints(environment) == f"configuration: F must be true or false, not {value!r}"
+
+
+@pytest.mark.parametrize(("value", "level"), [("", "INFO"), ("debug", "DEBUG"), ("WARNING", "WARNING")])
+def test_the_level_of_logs_is_read_whatever_its_case(value: str, level: str) -> None:
+    environment = Environment({"LOG_LEVEL": value})
+    assert environment.log_level() == level
+    environment.check()
+
+
+def test_a_level_that_does_not_exist_is_refused() -> None:
+    environment = Environment({"LOG_LEVEL": "loud"})
+    environment.web()
+    expected = "configuration: LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not 'loud'"
+    assert complaints(environment) == expected
+
+
+@pytest.mark.parametrize("service", ["user", "product", "order", "notification"])
+def test_the_settings_of_a_web_service_tell_no_secret(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MONGO_URL", "CLIENT_SECRET", "RABBITMQ_URL"):
+        monkeypatch.setenv(name, "mongodb://shop:secret@host/shop")
+    monkeypatch.setenv("SERVICE_CLIENTS", "order-service:secretsecret")
+    for name in ("JWKS_URL", "TOKEN_URL", "PRODUCT_SERVICE_URL"):
+        monkeypatch.setenv(name, "http://host")
+    settings = importlib.import_module(f"{service}_service.config").load()
+    assert "secret" not in repr(settings)
+    assert settings.jwt_audience == "shop"
 
 
 @pytest.mark.parametrize("value", ["demo-secret", "admin-password", "mongodb://guest:guest@host/"])

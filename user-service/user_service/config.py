@@ -3,20 +3,18 @@
 import os
 from dataclasses import dataclass, field
 
-from chassis.settings import Environment, one_secret
+from chassis.settings import Environment, WebSettings, one_secret
 from user_service.passwords import LONGEST, SHORTEST, is_common
 
 SHORTEST_CLIENT_SECRET = 8
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(WebSettings):
     """What user-service can be told. Secrets are left out of its representation, so that no log shows them."""
 
     mongo_url: str = field(repr=False)
     service_clients: dict[str, str] = field(repr=False)
-    jwt_issuer: str = "user-service"
-    jwt_audience: str = "shop"
     access_token_seconds: int = 900
     service_token_seconds: int = 3600
     refresh_token_days: int = 30
@@ -24,9 +22,6 @@ class Settings:
     admin_password: str = field(default="", repr=False)
     registrations_per_minute: int = 60
     refreshes_per_minute: int = 300
-    log_level: str = "INFO"
-    trusted_proxies: int = 0
-    cors_origins: tuple[str, ...] = ()
 
 
 def load() -> Settings:
@@ -35,8 +30,6 @@ def load() -> Settings:
     settings = Settings(
         mongo_url=environment.secret("MONGO_URL"),
         service_clients=_service_clients(environment),
-        jwt_issuer=environment.text("JWT_ISSUER", Settings.jwt_issuer),
-        jwt_audience=environment.text("JWT_AUDIENCE", Settings.jwt_audience),
         access_token_seconds=_positive(environment, "ACCESS_TOKEN_SECONDS", Settings.access_token_seconds),
         service_token_seconds=_positive(environment, "SERVICE_TOKEN_SECONDS", Settings.service_token_seconds),
         refresh_token_days=_positive(environment, "REFRESH_TOKEN_DAYS", Settings.refresh_token_days),
@@ -44,9 +37,7 @@ def load() -> Settings:
         admin_password=environment.secret("ADMIN_PASSWORD", ""),
         registrations_per_minute=_positive(environment, "REGISTRATIONS_PER_MINUTE", Settings.registrations_per_minute),
         refreshes_per_minute=_positive(environment, "REFRESHES_PER_MINUTE", Settings.refreshes_per_minute),
-        log_level=environment.text("LOG_LEVEL", Settings.log_level),
-        trusted_proxies=environment.number("TRUSTED_PROXIES", Settings.trusted_proxies),
-        cors_origins=environment.origins("CORS_ORIGINS"),
+        **environment.web(),
     )
     if settings.admin_email or settings.admin_password:
         _check_admin(environment, settings)
