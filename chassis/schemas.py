@@ -56,9 +56,9 @@ class PageQuery(Query):
     cursor: str | None = Field(None, max_length=2000)
 
 
-def present(model: type[Reply], source: object) -> dict[str, Any]:
+def to_json(model: type[Reply], source: object) -> str:
     """Return the JSON object that a model makes of a source object."""
-    return model.model_validate(source).model_dump(mode="json", exclude_unset=False)
+    return model.model_validate(source).model_dump_json()
 
 
 def _parse_money(value: object) -> int:

@@ -5,12 +5,12 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable
 from http import HTTPStatus
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, current_app, g, jsonify, request
+from flask import Flask, Response, current_app, g, request
 from flask_openapi3 import Info, OpenAPI
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
@@ -21,19 +21,23 @@ from werkzeug.wsgi import get_input_stream
 from chassis import logs
 from chassis.cors import allow_origins
 from chassis.errors import BadRequest, ContentTooLarge, Invalid, Problem, UnsupportedMediaType
+from chassis.schemas import Reply, to_json
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 MAX_BODY = 1 << 20
 MAX_DISCARDED = 8 << 20
 MAX_NESTING = 20  # levels; far below what the JSON parser stands, which depends on how deep its caller is
 
 # As OWASP's REST security cheat sheet has them. Strict-Transport-Security is added where TLS ends, by the gateway.
-SAFETY_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+SAFETY_HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
 
 log = logging.getLogger("access")
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
@@ -60,11 +64,29 @@ class ProblemDocument(BaseModel):
     errors: list[ErrorDetail] = []
 
 
+class App(OpenAPI):
+    """A Flask app without asynchronous functions, which Flask would look for at each call, with `SAFETY_HEADERS`."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is."""
+        return func
+
+    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer a request; what the answer says already of the safety headers is kept."""
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            said = {name for name, _ in headers}
+            headers += [header for header in SAFETY_HEADERS if header[0] not in said]
+            return start_response(status, headers, exc_info)
+
+        return super().wsgi_app(environ, start)
+
+
 def make_app(
     package: str, title: str, description: str, *, trusted_proxies: int = 0, cors_origins: Collection[str] = ()
-) -> OpenAPI:
+) -> App:
     """Return an app with request ids, problem documents and strict JSON bodies; routes are still to be added."""
-    app = OpenAPI(
+    app = App(
         package,
         info=Info(title=title, version="1.0.0", description=description),
         security_schemes={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
@@ -90,9 +112,13 @@ def read_bodies(app: Flask) -> None:
     app.before_request(_read_body)
 
 
-def created(body: Mapping[str, Any], location: str) -> Response:
-    """Answer 201 with the place of what was made."""
-    response = jsonify(body)
+def present(model: type[Reply], source: object) -> Response:
+    """Answer with the JSON object that a model makes of a source object."""
+    return Response(to_json(model, source), mimetype="application/json")
+
+
+def created(response: Response, location: str) -> Response:
+    """Make an answer a 201 with the place of what was made."""
     response.status_code = 201
     response.headers["Location"] = location
     return response
@@ -129,8 +155,6 @@ def _finish(response: Response) -> Response:
     if response.status_code >= 400:
         _discard_body()
     response.headers["X-Request-ID"] = logs.request_id.get()
-    for name, value in SAFETY_HEADERS.items():
-        response.headers.setdefault(name, value)
     if "started" in g and not request.path.startswith(("/health", "/ready")):
         extra = {
             "method": request.method,

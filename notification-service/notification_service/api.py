@@ -2,12 +2,12 @@
 
 from typing import cast
 
-from flask import Response, current_app, jsonify
+from flask import Response, current_app
 from flask_openapi3 import APIBlueprint
 
 from chassis.auth import ADMIN, CUSTOMER, caller, requires
 from chassis.errors import Forbidden
-from chassis.schemas import present
+from chassis.web import present
 from notification_service.notifications import History
 from notification_service.schemas import NotificationList, NotificationQuery
 
@@ -19,7 +19,7 @@ api = APIBlueprint("notifications", __name__)
 def list_notifications(query: NotificationQuery) -> Response:
     """List your notifications, newest first; an administrator lists everybody's."""
     page = _history().page(_listed_owner(query.user_id), limit=query.limit, cursor=query.cursor)
-    return jsonify(present(NotificationList, page))
+    return present(NotificationList, page)
 
 
 def _history() -> History:

@@ -2,13 +2,12 @@
 
 from typing import cast
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, current_app, request
 from flask_openapi3 import APIBlueprint
 
 from chassis.auth import ADMIN, SERVICE, caller, public, requires
 from chassis.errors import PreconditionFailed
-from chassis.schemas import present
-from chassis.web import created, idempotency_key, no_content
+from chassis.web import created, idempotency_key, no_content, present
 from product_service.catalogue import Catalogue, Product, ProductFilter
 from product_service.reservations import Line, Reservations
 from product_service.schemas import (
@@ -34,7 +33,7 @@ api = APIBlueprint("products", __name__)
 def list_products(query: ProductQuery) -> Response:
     """List products: the words of the name by prefix, category, price, stock."""
     wanted = ProductFilter(query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort)
-    return jsonify(present(ProductList, _catalogue().search(wanted, limit=query.limit, cursor=query.cursor)))
+    return present(ProductList, _catalogue().search(wanted, limit=query.limit, cursor=query.cursor))
 
 
 @api.get("/products/<product_id>", responses={200: ProductReply, 304: None})
@@ -101,7 +100,7 @@ def adjust_stock(path: ProductPath, body: StockChangeBody) -> Response:
 def reserve(path: ReservationPath, body: ReservationBody) -> Response:
     """Take the stock of all lines for an order, or of none."""
     lines = [Line(line.product_id, line.quantity) for line in body.lines]
-    return jsonify(present(ReservationReply, _reservations().reserve(path.order_id, lines)))
+    return present(ReservationReply, _reservations().reserve(path.order_id, lines))
 
 
 @api.delete("/reservations/<order_id>", responses={204: None})
@@ -117,7 +116,7 @@ def release(path: ReservationPath) -> Response:
 def list_reservations(query: ReservationQuery) -> Response:
     """List reservations, oldest first."""
     page = _reservations().older_than(query.older_than, limit=query.limit, cursor=query.cursor)
-    return jsonify(present(ReservationList, page))
+    return present(ReservationList, page)
 
 
 def _catalogue() -> Catalogue:
@@ -129,7 +128,7 @@ def _reservations() -> Reservations:
 
 
 def _with_etag(product: Product) -> Response:
-    response = jsonify(present(ProductReply, product))
+    response = present(ProductReply, product)
     response.set_etag(product.etag)
     response.headers["Cache-Control"] = "no-cache"
     return response

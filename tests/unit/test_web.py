@@ -59,7 +59,7 @@ def app() -> OpenAPI:
     @app.post("/things")
     @public
     def add(body: Thing) -> Response:
-        return web.created({"z": body.name, "a": body.sizes}, "/things/1")
+        return web.created(jsonify({"z": body.name, "a": body.sizes}), "/things/1")
 
     @app.delete("/things/<int:number>")
     @public

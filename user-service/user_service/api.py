@@ -9,8 +9,8 @@ from flask_jwt_extended import JWTManager, create_access_token
 from flask_openapi3 import APIBlueprint
 
 from chassis.auth import ADMIN, CUSTOMER, caller, public, requires
-from chassis.schemas import PageQuery, present
-from chassis.web import created, no_content
+from chassis.schemas import PageQuery
+from chassis.web import created, no_content, present
 from user_service.accounts import Accounts
 from user_service.keys import JWKS_SECONDS, Keyring
 from user_service.schemas import (
@@ -90,7 +90,7 @@ def logout(body: RefreshBody) -> Response:
 @requires(CUSTOMER, ADMIN)
 def get_me() -> Response:
     """Get the signed-in user."""
-    return jsonify(present(UserReply, _accounts().get(caller().id)))
+    return present(UserReply, _accounts().get(caller().id))
 
 
 @api.patch("/users/me", responses={200: UserReply})
@@ -98,7 +98,7 @@ def get_me() -> Response:
 def change_me(body: ProfileBody) -> Response:
     """Change the name or phone number of the signed-in user; null clears it. The next access token tells."""
     user = _accounts().change_profile(caller().id, body.model_dump(exclude_unset=True))
-    return jsonify(present(UserReply, user))
+    return present(UserReply, user)
 
 
 @api.post("/users/me/password", responses={204: None, 409: None, 429: None})
@@ -113,21 +113,21 @@ def change_my_password(body: PasswordBody) -> Response:
 @requires(ADMIN)
 def list_users(query: PageQuery) -> Response:
     """List users, newest first."""
-    return jsonify(present(UserList, _accounts().list_newest(limit=query.limit, cursor=query.cursor)))
+    return present(UserList, _accounts().list_newest(limit=query.limit, cursor=query.cursor))
 
 
 @api.get("/users/<user_id>", responses={200: UserReply})
 @requires(ADMIN)
 def get_user(path: UserPath) -> Response:
     """Get a user."""
-    return jsonify(present(UserReply, _accounts().get(path.user_id)))
+    return present(UserReply, _accounts().get(path.user_id))
 
 
 @api.put("/users/<user_id>/roles", responses={200: UserReply, 409: None})
 @requires(ADMIN)
 def set_roles(path: UserPath, body: RolesBody) -> Response:
     """Give a user exactly these roles; the last administrator stays one. The next access token tells."""
-    return jsonify(present(UserReply, _accounts().set_roles(path.user_id, body.roles)))
+    return present(UserReply, _accounts().set_roles(path.user_id, body.roles))
 
 
 @api.post(
