@@ -1,7 +1,7 @@
 """Errors that a caller is told about, as RFC 9457 problems.
 
 To add one, derive from `Problem` (in the service that raises it) and set `status`, `code` and `title`.
-The core raises them; `chassis.web` turns them into `application/problem+json`.
+The core raises them; `chassis.problems` turns them into `application/problem+json`.
 """
 
 from collections.abc import Mapping

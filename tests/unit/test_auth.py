@@ -15,7 +15,7 @@ from flask import Response, jsonify
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from chassis import auth, web
+from chassis import auth, bodies, web
 from chassis.auth import ADMIN, CUSTOMER, SERVICE, caller, public, requires
 from chassis.errors import Unavailable
 from chassis.schemas import Body
@@ -32,7 +32,7 @@ class Order(Body):
 def make_client(keys: auth.KeySource) -> FlaskClient:
     app: OpenAPI = web.make_app("shop", "shop", "")
     auth.install(app, keys, issuer=ISSUER, audience=AUDIENCE)
-    web.read_bodies(app)
+    bodies.read_bodies(app)
 
     @app.get("/open")
     @public
@@ -203,7 +203,7 @@ BAD_REQUESTS: dict[str, dict[str, Any]] = {
     "another media type": {"data": "quantity=1", "content_type": "application/x-www-form-urlencoded"},
     "no media type": {"data": b'{"quantity": 1}'},
     "not JSON": {"data": "{", "content_type": "application/json"},
-    "too large": {"data": b" " * (web.MAX_BODY + 1), "content_type": "application/json"},
+    "too large": {"data": b" " * (bodies.MAX_BODY + 1), "content_type": "application/json"},
     "an invalid field": {"json": {"quantity": "1"}},
     "an unknown query parameter": {"json": {"quantity": 1}, "query_string": {"colour": "red"}},
 }

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 from werkzeug.exceptions import TooManyRequests
 
-from chassis import health, web
+from chassis import bodies, health, web
 from chassis.auth import public
 from chassis.errors import Conflict, Unavailable
 from chassis.logs import request_id
@@ -49,7 +49,7 @@ FAILURES = {
 @pytest.fixture
 def app() -> OpenAPI:
     app = web.make_app("shop", "shop", "", trusted_proxies=1)
-    web.read_bodies(app)
+    bodies.read_bodies(app)
 
     @app.get("/things")
     @public
@@ -249,13 +249,13 @@ def test_invalid_query_parameters_are_named(client: FlaskClient) -> None:
 
 def test_a_body_of_the_largest_size_is_read(client: FlaskClient) -> None:
     body = json.dumps({"name": ""}).encode()
-    body = body[:-2] + b"x" * (web.MAX_BODY - len(body)) + body[-2:]
-    assert len(body) == web.MAX_BODY
+    body = body[:-2] + b"x" * (bodies.MAX_BODY - len(body)) + body[-2:]
+    assert len(body) == bodies.MAX_BODY
     assert client.post("/things", data=body, content_type="application/json").status_code == 201
 
 
 def test_a_larger_body_is_413(client: FlaskClient) -> None:
-    answer = client.post("/things", data=b" " * (web.MAX_BODY + 1), content_type="application/json")
+    answer = client.post("/things", data=b" " * (bodies.MAX_BODY + 1), content_type="application/json")
     assert (answer.status_code, answer.json["type"]) == (413, "content-too-large")
 
 

@@ -1,0 +1,64 @@
+"""JSON bodies, read strictly: what is no JSON object of acceptable size and depth is refused before a route sees it."""
+
+import json
+from itertools import chain
+
+from flask import Flask, current_app, g, request
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.wsgi import get_input_stream
+
+from chassis.errors import BadRequest, Invalid, UnsupportedMediaType
+
+MAX_BODY = 1 << 20
+MAX_DISCARDED = 8 << 20
+MAX_NESTING = 20  # levels; far below what the JSON parser stands, which depends on how deep its caller is
+
+
+def read_bodies(app: Flask) -> None:
+    """Read and check the JSON bodies of routes that take one. To be called after authentication is installed."""
+    app.before_request(_read_body)
+
+
+def discard_body() -> None:
+    """Read on what the client still sends, up to a limit: it would not see the answer before it has sent everything."""
+    if "body_read" in g or "form" in vars(request):
+        return
+    stream = get_input_stream(request.environ)
+    left = MAX_DISCARDED
+    try:
+        while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
+            left -= len(chunk)
+    except (OSError, ClientDisconnected):
+        pass  # the client has gone, so nobody waits for the answer
+
+
+def _read_body() -> None:
+    """Refuse with 415, 400 or 413 what is not a JSON object of acceptable size, where the route takes a body."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or "body" not in getattr(view, "__annotations__", {}) or request.method == "OPTIONS":
+        return
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("The body must be application/json.")
+    data = request.get_data(cache=True)
+    g.body_read = True
+    try:
+        value = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not valid JSON.") from None
+    if _is_nested_deeper(value, MAX_NESTING):
+        raise BadRequest(f"The body is nested deeper than {MAX_NESTING} levels.")
+    if not isinstance(value, dict):
+        raise Invalid("The body must be a JSON object.")
+
+
+def _is_nested_deeper(value: object, levels: int) -> bool:
+    """Tell whether lists and objects contain each other on more than so many levels."""
+    containers = [value] if isinstance(value, list | dict) else []
+    for _ in range(levels):
+        inner = chain.from_iterable(c.values() if isinstance(c, dict) else c for c in containers)
+        containers = [item for item in inner if isinstance(item, list | dict)]
+    return bool(containers)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

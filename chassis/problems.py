@@ -1,0 +1,99 @@
+"""Errors as problem documents (RFC 9457): those that the core raises, those of Flask, and what nobody expected."""
+
+import json
+import logging
+import re
+from http import HTTPStatus
+
+from flask import Flask, Response, current_app, request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import RequestRedirect
+
+from chassis import logs
+from chassis.bodies import MAX_BODY
+from chassis.errors import ContentTooLarge, Invalid, Problem
+
+_UNUSUAL_SEGMENT = re.compile(r"[^/]*[^/0-9A-Za-z_.-][^/]*|[^/]{65,}")
+
+
+class ErrorDetail(BaseModel):
+    """One invalid field."""
+
+    field: str
+    message: str
+
+
+class ProblemDocument(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+    errors: list[ErrorDetail] = []
+
+
+def answer_errors(app: Flask) -> None:
+    """Answer every error with a problem document."""
+    app.register_error_handler(Exception, _to_response)
+
+
+def problem_response(problem: Problem) -> Response:
+    """Write a problem as `application/problem+json`."""
+    body = {
+        "type": problem.code,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": plain_path(),
+        "request_id": logs.request_id.get(),
+        **problem.members,
+    }
+    response = Response(json.dumps(body), status=problem.status, mimetype="application/problem+json")
+    response.headers.update(problem.headers)
+    return response
+
+
+def refuse_invalid(error: ValidationError) -> Response:
+    """Answer 422, naming the fields that are wrong."""
+    errors = [
+        {"field": ".".join(map(str, e["loc"])), "message": e["msg"].removeprefix("Value error, ")}
+        for e in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return problem_response(Invalid(errors=errors))
+
+
+def _to_response(error: Exception) -> Response:
+    if isinstance(error, Problem):
+        return problem_response(error)
+    if isinstance(error, RequestEntityTooLarge):
+        return problem_response(ContentTooLarge(f"The body must not be larger than {MAX_BODY} bytes."))
+    if isinstance(error, HTTPException):
+        return _http_problem(error)
+    logging.getLogger(current_app.name).error("unexpected error", exc_info=error)
+    return problem_response(Problem("Something unexpected went wrong; the request id helps to find it in the logs."))
+
+
+def _http_problem(error: HTTPException) -> Response:
+    if isinstance(error, RequestRedirect):
+        return error.get_response()  # type: ignore[return-value]
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]
+    status = HTTPStatus(error.code or 500)
+    problem = Problem(error.description or status.phrase)
+    problem.status, problem.title, problem.code = (  # type: ignore[misc]
+        status.value,
+        status.phrase,
+        status.phrase.lower().replace(" ", "-"),
+    )
+    response = problem_response(problem)
+    response.headers.update([h for h in error.get_headers() if h[0] in ("Allow", "Retry-After", "Location")])
+    return response
+
+
+def plain_path() -> str:
+    """Return the path without segments that look like no id: somebody may have put an e-mail address or token there."""
+    return _UNUSUAL_SEGMENT.sub("***", request.path)
