@@ -99,16 +99,16 @@ class Notifier:
 
         Raises Undelivered, and Unavailable if told to stop while the database is away.
         """
-        notifications = notifications_of(event)
-        self._patiently(lambda: self._store.add(notifications))
-        problems = [problem for n in notifications if (problem := self._deliver(n)) is not None]
+        notifications, claim = notifications_of(event), uuid.uuid4().hex
+        is_claimed = self._patiently(lambda: self._store.add(notifications, claim))
+        found = [self._deliver(n, claim, is_claimed=is_claimed and n is notifications[0]) for n in notifications]
+        problems = [problem for problem in found if problem is not None]
         if problems:
             raise Undelivered(problems)
 
-    def _deliver(self, notification: Notification) -> NotSent | None:
+    def _deliver(self, notification: Notification, claim: str, *, is_claimed: bool) -> NotSent | None:
         """Claim, send, mark. A claim holds for a lease, so that a crash in between leaves nothing stuck."""
-        claim = uuid.uuid4().hex
-        if not self._patiently(lambda: self._store.claim(notification.id, claim)):
+        if not (is_claimed or self._patiently(lambda: self._store.claim(notification.id, claim))):
             sent = self._patiently(lambda: self._store.is_sent(notification.id))
             return None if sent else Claimed(f"{notification.channel}: another consumer is sending it")
         problem = self._send(notification)

@@ -4,7 +4,7 @@
 is not sent always has a `lease_until`, long past where nobody has a claim: one comparison tells whether it is free.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from pymongo.database import Database
@@ -52,26 +52,35 @@ class NotificationStore:
         found = self._notifications.find({}, dict.fromkeys(names, True))
         return [{"kind": "notification", "id": d["_id"], **{name: d[name] for name in names}} for d in found]
 
-    def add(self, notifications: Iterable[Notification]) -> None:
-        """Insert notifications as pending; those that are there already stay as they are."""
+    def add(self, notifications: Sequence[Notification], claim: str) -> bool:
+        """Insert notifications, those that are there already stay as they are; tell whether the first is claimed now.
+
+        The first is inserted with the claim, which spares a write; the others as pending: their turn may come late.
+        """
         now = self._clock()
-        documents = [_document(notification, now) for notification in notifications]
+        first, *others = [_document(notification, now) for notification in notifications]
+        first |= {**self._claimed(claim, now), "attempts": 1}
         try:
-            self._notifications.insert_many(documents, ordered=False)
+            self._notifications.insert_many([first, *others], ordered=False)
         except BulkWriteError as exc:
-            if any(error["code"] != DUPLICATE_KEY for error in exc.details["writeErrors"]):
+            errors = exc.details["writeErrors"]
+            if any(error["code"] != DUPLICATE_KEY for error in errors):
                 raise
+            return all(error["index"] > 0 for error in errors)
+        return True
 
     def claim(self, notification_id: str, claim: str) -> bool:
         """Take a notification that is not sent, for the time of the lease; False if it is sent or another has it."""
         now = self._clock()
         free = {"_id": notification_id, "lease_until": {"$lte": now}}
-        state = {"status": SENDING, "claim": claim, "lease_until": now + self._lease}
-        change = {"$set": state, "$inc": {"attempts": 1}}
+        change = {"$set": self._claimed(claim, now), "$inc": {"attempts": 1}}
         if self._notifications.update_one(free, change).matched_count:
             return True
         ours = {"_id": notification_id, "status": SENDING, "claim": claim}  # the reply to a first run was lost
         return self._notifications.find_one(ours, {"_id": True}) is not None
+
+    def _claimed(self, claim: str, now: datetime) -> Document:
+        return {"status": SENDING, "claim": claim, "lease_until": now + self._lease}
 
     def is_sent(self, notification_id: str) -> bool:
         """Tell whether a notification was sent."""

@@ -91,9 +91,9 @@ def test_an_idle_worker_takes_one_command(stack: Stack, commands: Commands) -> N
 
 @pytest.mark.parametrize(
     ("phone", "cost"),
-    [(None, ["insert", "update", "update"]), ("+3222345678", ["insert", "update", "update", "update", "update"])],
+    [(None, ["insert", "update"]), ("+3222345678", ["insert", "update", "update", "update"])],
 )
-def test_the_consumer_inserts_claims_and_marks(
+def test_the_consumer_inserts_and_marks_and_claims_only_the_second_channel(
     commands: Commands, mongo_url: str, phone: str | None, cost: list[str]
 ) -> None:
     database = mongo.connect(mongo_url, "notification-consumer")

@@ -47,7 +47,7 @@ def add(store: NotificationStore, clock: FakeClock, number: int, user: str = "us
     notification = Notification(
         f"order-{number}.order_created", "order_created", f"order-{number}", user, "email", f"{user}@x.eu", "Hi", "Text"
     )
-    store.add([notification])
+    store.add([notification], "claim")
     clock.move(1)
 
 
@@ -70,7 +70,7 @@ def test_a_notification_is_shown_in_full(client: FlaskClient, store: Notificatio
                 "recipient": "user-1@x.eu",
                 "subject": "Hi",
                 "body": "Text",
-                "status": "pending",
+                "status": "sending",
                 "created_at": "2026-01-31T12:00:00.000Z",
             }
         ],

@@ -10,9 +10,11 @@ import pytest
 
 from chassis import logs
 from chassis.errors import Unavailable
+from notification_service.events import read_event
 from notification_service.handling import Handler, Outcome, Verdict
 from notification_service.notifications import Notifier, NotSent, Patience, Refused
 from notification_service.store import NotificationStore
+from notification_service.texts import notifications_of
 from tests.unit.notification_app import FakeChannel, FakeClock, event, make_database, make_store
 
 EMAIL, SMS = "order-1.order_created:email", "order-1.order_created:sms"
@@ -117,6 +119,16 @@ def test_what_another_consumer_is_sending_is_left_to_it_until_its_lease_ends(off
     assert len(office.sms.sent) == 1
 
 
+def test_what_is_inserted_first_is_claimed_with_it_and_by_nobody_else(office: Office) -> None:
+    notifications = notifications_of(read_event(json.dumps(event(phone="+32")).encode()))
+    assert office.store.add(notifications, "mine")
+    assert office.statuses == {EMAIL: "sending", SMS: "pending"}
+    assert not office.store.add(notifications, "another")
+    assert not office.store.claim(EMAIL, "another")
+    assert office.store.claim(EMAIL, "mine")
+    assert office.document(EMAIL)["attempts"] == 1
+
+
 def test_a_claim_whose_reply_was_lost_is_recognized_when_it_is_repeated(office: Office) -> None:
     office.sms.fail()
     office.receive()
@@ -169,7 +181,7 @@ def test_an_outage_of_the_database_at_any_step_is_waited_for_and_sends_nothing_t
 class Away:
     """A store that never answers."""
 
-    def add(self, _notifications: Any) -> None:
+    def add(self, _notifications: Any, _claim: str) -> bool:
         raise Unavailable("away")
 
 
