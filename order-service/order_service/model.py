@@ -52,6 +52,22 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Reserved:
+    """The lines of an order with the prices at which their stock was taken."""
+
+    lines: tuple[Line, ...]
+    currency: str
+
+
+class ReservationRefused(Exception):
+    """Product-service refused for good: too little stock, or an unknown product. Repeating is pointless."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True)
 class Order:
     """An order; its total is in minor units of `currency`. Lines, total and currency are known once it is confirmed."""
 

@@ -25,11 +25,12 @@ from order_service.model import (
     Item,
     Order,
     Refusal,
+    ReservationRefused,
     summed,
 )
-from order_service.products import ProductClient, ReservationRefused
 
 if TYPE_CHECKING:
+    from order_service.products import ProductClient
     from order_service.store import OrderStore
 
 
@@ -72,7 +73,7 @@ class WrongState(Conflict):
 class Orders:
     """The use cases around orders."""
 
-    def __init__(self, store: "OrderStore", products: ProductClient) -> None:
+    def __init__(self, store: "OrderStore", products: "ProductClient") -> None:
         self._store = store
         self._products = products
 

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import urllib3
@@ -22,28 +21,12 @@ from urllib3 import BaseHTTPResponse, Timeout
 
 from chassis.errors import Unavailable
 from chassis.logs import request_id
-from order_service.model import Item, Line, Refusal
+from order_service.model import Item, Line, Refusal, ReservationRefused, Reserved
 
 BUDGET = 4.0
 ATTEMPT = 2.0
 LEAST_ATTEMPT = 1.0  # not begun with less time left: looking up a name may take a second, which no time-out bounds
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
-
-
-@dataclass(frozen=True)
-class Reserved:
-    """The lines of an order with the prices at which their stock was taken."""
-
-    lines: tuple[Line, ...]
-    currency: str
-
-
-class ReservationRefused(Exception):
-    """Product-service refused for good: too little stock, or an unknown product. Repeating is pointless."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.detail)
-        self.refusal = refusal
 
 
 class ProductsUnavailable(Unavailable):

@@ -28,8 +28,8 @@ from order_service.model import (
     Line,
     Order,
     Refusal,
+    Reserved,
 )
-from order_service.products import Reserved
 
 PENDING_LIFE = timedelta(seconds=15)
 """How long an order may be pending before a worker undoes it; far longer than placing one may take."""

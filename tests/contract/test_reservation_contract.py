@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from order_service.model import Item, Line
-from order_service.products import ProductClient, ProductsUnavailable, ReservationRefused, Reserved
+from order_service.model import Item, Line, ReservationRefused, Reserved
+from order_service.products import ProductClient, ProductsUnavailable
 from tests.integration.conftest import mongo_server, mongo_url
 from tests.integration.product_app import ORDERS, Shop, running
 from tests.local_server import LocalServer, serving

@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 import order_service
 from chassis import mongo
 from order_service.config import Settings
-from order_service.model import Item, Line, Refusal
-from order_service.products import ProductsUnavailable, ReservationRefused, Reserved
+from order_service.model import Item, Line, Refusal, ReservationRefused, Reserved
+from order_service.products import ProductsUnavailable
 from order_service.publisher import BrokerUnavailable
 from order_service.store import OrderStore
 from order_service.worker import Worker

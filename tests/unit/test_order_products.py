@@ -14,8 +14,8 @@ import pytest
 import order_service
 from chassis.errors import Unavailable
 from chassis.logs import bound_to
-from order_service.model import Item, Line
-from order_service.products import ProductClient, ProductsUnavailable, ReservationRefused, Reserved
+from order_service.model import Item, Line, ReservationRefused, Reserved
+from order_service.products import ProductClient, ProductsUnavailable
 from tests.local_server import Asked, serving
 from tests.unit.order_app import SETTINGS, Shop, make_shop
 from tests.waiting import until
