@@ -152,16 +152,21 @@ class OrderStore:
         return [_order(document) for document in self._orders.find({"due": {"$lte": self._clock()}}).limit(limit)]
 
     def published(self, orders: Iterable[tuple[str, list[str]]]) -> None:
-        """Take events out of the outboxes of orders: (order id, event ids) of what the broker has confirmed."""
+        """Take events out of the outboxes of orders: (order id, event ids) of what the broker has confirmed.
+
+        Most orders have one event and nothing else to do: one write does for all of these.
+        """
         done = list(orders)
-        at_rest = [
-            UpdateOne(
-                {"_id": o, "outbox": {"$size": len(ids)}, "outbox.id": {"$all": ids}, "release": _ABSENT},
-                {"$set": {"outbox": []}, "$unset": {"due": ""}},
-            )
-            for o, ids in done
-        ]
-        if self._orders.bulk_write(at_rest, ordered=False).matched_count < len(done):
+        event_ids = [event_id for _, ids in done for event_id in ids]
+        single = [order_id for order_id, ids in done if len(ids) == 1]
+        at_rest = {
+            "_id": {"$in": single},
+            "outbox": {"$size": 1},
+            "outbox.id": {"$in": event_ids},
+            "release": _ABSENT,
+        }
+        change = {"$set": {"outbox": []}, "$unset": {"due": ""}}
+        if self._orders.update_many(at_rest, change).matched_count < len(done):
             pull = [UpdateOne({"_id": o}, {"$pull": {"outbox": {"id": {"$in": ids}}}}) for o, ids in done]
             self._orders.bulk_write(pull, ordered=False)
 
