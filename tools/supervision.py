@@ -36,7 +36,7 @@ environment = SHOP_PROGRAM="{name}"
 autorestart = true
 startsecs = 0
 startretries = 1000000
-stopwaitsecs = 25
+stopwaitsecs = 28
 killasgroup = true
 redirect_stderr = true
 stdout_logfile = {state}/logs/{name}.log

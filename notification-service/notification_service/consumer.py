@@ -5,8 +5,6 @@ a few threads; what is to become of each comes back to the main thread, which se
 """
 
 import logging
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from pika.exceptions import ConnectionWrongStateError
 
 from chassis import logs, mongo
+from chassis.stopping import stop_on_signals
 from notification_service import config, topology
 from notification_service.channels import channels
 from notification_service.handling import Handler, Outcome, Verdict
@@ -198,28 +197,12 @@ class Heartbeat:
             self._next = time.monotonic() + 1
 
 
-def stop_on_signals(stop: threading.Event) -> None:
-    """Set `stop` at SIGTERM or SIGINT; if the process is then not gone in time, because something hangs, end it."""
-
-    def end() -> None:
-        stop.set()
-        time.sleep(EXIT_WITHIN)
-        log.error("giving up on a clean stop")
-        os._exit(1)
-
-    def on_signal(*_: object) -> None:
-        threading.Thread(target=end, daemon=True).start()  # the main thread may hold the lock that `set` needs
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-
-
 def main() -> None:
     """Run a consumer until SIGTERM or SIGINT."""
     settings = config.load_consumer()
     logs.configure("notification-consumer", settings.log_level)
     stop = threading.Event()
-    stop_on_signals(stop)
+    stop_on_signals(stop, within=EXIT_WITHIN)
 
     database = mongo.connect(settings.mongo_url, "notification-consumer")
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=settings.lease)

@@ -6,7 +6,6 @@ All of this is safe to do twice, so that workers need not know of each other.
 """
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from chassis import logs, mongo
 from chassis.errors import Unavailable
+from chassis.stopping import stop_on_signals
 from chassis.tokens import ServiceToken
 from order_service import config
 from order_service.model import PENDING, Order
@@ -26,6 +26,7 @@ LANES = 4
 POSTPONED = 2.0
 RECONCILE_EVERY = 5.0
 RECONCILE_AGE = 60.0
+EXIT_WITHIN = 25.0
 
 log = logging.getLogger(__name__)
 
@@ -149,8 +150,7 @@ def main() -> None:
         heartbeat_file=settings.heartbeat_file,
     )
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop_on_signals(stop, within=EXIT_WITHIN)
     log.info("worker started")
     worker.run(stop)
     log.info("worker stopped")
