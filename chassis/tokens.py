@@ -93,6 +93,11 @@ class ServiceToken:
             threading.Thread(target=self._renew, daemon=True).start()
         return self._token
 
+    def forget(self, token: str) -> None:
+        """Use a token no more that was refused, as after the revocation of the key that signed it."""
+        if token == self._token:
+            self._expires_at = float("-inf")
+
     def _fetch_now(self) -> None:
         """Fetch a token; threads that waited for another one's attempt share its failure."""
         with self._fetching:

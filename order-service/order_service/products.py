@@ -12,7 +12,7 @@ It uses urllib3, on which requests builds: requests itself would double the CPU 
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from urllib3 import BaseHTTPResponse, Timeout
 
 from chassis.errors import Unavailable
 from chassis.logs import request_id
+from chassis.tokens import ServiceToken
 from order_service.model import Item, Line, Refusal, ReservationRefused, Reserved
 
 BUDGET = 4.0
@@ -38,7 +39,7 @@ class ProductsUnavailable(Unavailable):
 class ProductClient:
     """Calls product-service with a service token, over connections that are kept."""
 
-    def __init__(self, url: str, token: Callable[[], str], *, slots: int) -> None:
+    def __init__(self, url: str, token: ServiceToken, *, slots: int) -> None:
         self._url = url.rstrip("/")
         self._token = token
         self._slots = threading.BoundedSemaphore(slots)
@@ -100,7 +101,7 @@ class ProductClient:
                 failure = type(exc).__name__
             else:
                 self._hanging, self._answered_at = False, time.monotonic()
-                if response.status < 500:
+                if response.status < 500 and response.status != 401:
                     return response
                 failure = f"status {response.status}"
             if not is_patient or time.monotonic() + pause + LEAST_ATTEMPT >= deadline:
@@ -109,10 +110,14 @@ class ProductClient:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _send(self, method: str, path: str, deadline: float, **arguments: Any) -> BaseHTTPResponse:
-        headers = {"Authorization": f"Bearer {self._token()}", "X-Request-ID": request_id.get() or "worker"}
+        token = self._token()
+        headers = {"Authorization": f"Bearer {token}", "X-Request-ID": request_id.get() or "worker"}
         left = max(0.1, min(ATTEMPT, deadline - time.monotonic()))
         timeout = Timeout(connect=0.2 * left, read=0.8 * left)
-        return self._pool.request(method, self._url + path, headers=headers, timeout=timeout, **arguments)
+        response = self._pool.request(method, self._url + path, headers=headers, timeout=timeout, **arguments)
+        if response.status == 401:
+            self._token.forget(token)
+        return response
 
 
 def _expect(response: BaseHTTPResponse, status: int) -> BaseHTTPResponse:

@@ -35,8 +35,22 @@ PROBLEM = {
 }
 
 
+class Tokens:
+    """Stands for the service token: a new one after each that was refused."""
+
+    def __init__(self) -> None:
+        self.number = 1
+
+    def __call__(self) -> str:
+        return f"token-{self.number}"
+
+    def forget(self, token: str) -> None:
+        assert token == self()
+        self.number += 1
+
+
 def client_of(url: str, *, slots: int = 4) -> ProductClient:
-    return ProductClient(url, lambda: "a-token", slots=slots)
+    return ProductClient(url, Tokens(), slots=slots)
 
 
 @contextmanager
@@ -73,7 +87,7 @@ def test_reserving_puts_the_lines_and_reads_the_prices() -> None:
     assert [(request.method, request.path) for request in asked] == [("PUT", "/reservations/o1")]
     lines = [{"product_id": "mug", "quantity": 2}, {"product_id": "pen", "quantity": 1}]
     assert json.loads(asked[0].body) == {"lines": lines}
-    assert asked[0].headers["Authorization"] == "Bearer a-token"
+    assert asked[0].headers["Authorization"] == "Bearer token-1"
     assert asked[0].headers["X-Request-ID"] == "request-7"
 
 
@@ -194,6 +208,12 @@ def test_an_answer_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None
 def test_a_list_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None:
     with answering(answer) as (client, _), pytest.raises(ProductsUnavailable):
         client.reservations(older_than=60, cursor=None)
+
+
+def test_a_token_that_is_refused_is_replaced_and_the_request_repeated() -> None:
+    with answering((401, PROBLEM), (200, HELD)) as (client, asked):
+        assert client.reserve("o1", ITEMS) == RESERVED
+    assert [request.headers["Authorization"] for request in asked] == ["Bearer token-1", "Bearer token-2"]
 
 
 def test_without_a_token_nothing_is_sent() -> None:

@@ -250,6 +250,18 @@ def test_an_expired_service_token_is_not_used(users: LocalServer, time: Time) ->
     assert token() == "t2"
 
 
+def test_a_refused_service_token_is_forgotten_and_a_later_one_kept(users: LocalServer, time: Time) -> None:
+    users.answer = granting(("t1", 3600), ("t2", 3600))
+    token = service_token(users)
+    assert token() == "t1"
+    time.now += 2
+    token.forget("t1")
+    assert token() == "t2"
+    token.forget("t1")  # another thread was told so of the old one
+    assert token() == "t2"
+    assert len(users.requests) == 2
+
+
 @pytest.mark.parametrize("answer", [{}, [], None, {"access_token": "t"}, {"access_token": "t", "expires_in": "soon"}])
 def test_an_answer_that_holds_no_token_is_an_outage(users: LocalServer, answer: Any) -> None:
     users.answer = lambda _asked: (200, answer)
