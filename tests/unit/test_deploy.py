@@ -1,0 +1,64 @@
+"""What images are built and watched with."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import healthcheck, locked
+from tests.local_server import serving
+
+CONSTRAINTS = """\
+flask==3.1.0 \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+    # via -r requirements.txt
+pika==1.3.2 \\
+    --hash=sha256:cc
+zope-interface==7.0 \\
+    --hash=sha256:dd
+"""
+
+
+def report(*names: str) -> str:
+    return json.dumps({"install": [{"metadata": {"name": name}} for name in names]})
+
+
+def test_only_what_is_needed_is_installed_and_with_all_its_hashes() -> None:
+    found = locked.locked(CONSTRAINTS, report("Flask", "zope.interface"))
+    assert found == (
+        "flask==3.1.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nzope-interface==7.0 \\\n    --hash=sha256:dd\n"
+    )
+
+
+def test_a_package_that_is_not_pinned_stops_the_build() -> None:
+    with pytest.raises(SystemExit, match=r"not in constraints\.txt: requests"):
+        locked.locked(CONSTRAINTS, report("flask", "requests"))
+
+
+@pytest.mark.parametrize(("status", "well"), [(200, True), (503, False)])
+def test_a_web_service_is_well_when_it_is_ready(status: int, well: bool) -> None:
+    def answer(asked: Any) -> tuple[int, Any]:
+        return (status if asked.path == "/ready" else 404), {}
+
+    with serving(answer) as server:
+        assert healthcheck.is_ready(int(server.url.rpartition(":")[2])) is well
+
+
+def test_a_web_service_that_does_not_listen_is_not_well() -> None:
+    assert not healthcheck.is_ready(1)
+
+
+@pytest.mark.parametrize(("age", "well"), [(0, True), (14, True), (16, False)])
+def test_a_background_program_is_well_while_its_heart_beats(tmp_path: Path, age: float, well: bool) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    heartbeat.touch()
+    os.utime(heartbeat, (time.time() - age,) * 2)
+    assert healthcheck.beats(heartbeat) is well
+
+
+def test_one_that_never_had_a_heartbeat_is_not_well(tmp_path: Path) -> None:
+    assert not healthcheck.beats(tmp_path / "heartbeat")
