@@ -2,11 +2,15 @@
 
 import gc
 import importlib
+import json
 import os
+import socket
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
+from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
@@ -33,6 +37,32 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
             known = self.nr_conns
             self.accept(listener)
 
+
+def write_problem(sock: socket.socket, status: int, reason: str, _detail: str) -> None:
+    """Answer what is not valid HTTP with a problem document (RFC 9457), as the services do all else."""
+    request_id = uuid.uuid4().hex
+    problem = {
+        "type": reason.lower().replace(" ", "-"),
+        "title": reason,
+        "status": status,
+        "detail": "This is not an HTTP request that can be answered.",
+        "instance": "/",
+        "request_id": request_id,
+    }
+    body = json.dumps(problem)
+    headers = {
+        "Connection": "close",
+        "Content-Type": "application/problem+json",
+        "Content-Length": len(body),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Request-ID": request_id,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    util.write_nonblock(sock, f"HTTP/1.1 {status} {reason}\r\n{head}\r\n{body}".encode("latin-1"))
+
+
+util.write_error = write_problem  # gunicorn itself would answer with HTML
 
 worker_class = DrainingWorker
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
