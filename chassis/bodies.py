@@ -1,10 +1,11 @@
 """JSON bodies, read strictly: what is no JSON object of acceptable size and depth is refused before a route sees it."""
 
 import json
+from contextlib import suppress
 from itertools import chain
 
 from flask import Flask, current_app, g, request
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import get_input_stream
 
 from chassis.errors import BadRequest, Invalid, UnsupportedMediaType
@@ -25,11 +26,9 @@ def discard_body() -> None:
         return
     stream = get_input_stream(request.environ)
     left = MAX_DISCARDED
-    try:
+    with suppress(Exception):  # the client has gone, or what it sends is no body; the server has errors of its own
         while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
             left -= len(chunk)
-    except (OSError, ClientDisconnected):
-        pass  # the client has gone, so nobody waits for the answer
 
 
 def _read_body() -> None:
@@ -39,16 +38,26 @@ def _read_body() -> None:
         return
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("The body must be application/json.")
-    data = request.get_data(cache=True)
-    g.body_read = True
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
+        value = json.loads(_received(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.") from None
     if _is_nested_deeper(value, MAX_NESTING):
         raise BadRequest(f"The body is nested deeper than {MAX_NESTING} levels.")
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
+
+
+def _received() -> bytes:
+    """Return the body. Raises BadRequest for one that breaks off or is badly framed, with the server's own errors."""
+    try:
+        data = request.get_data(cache=True)
+    except HTTPException:
+        raise
+    except Exception as exc:
+        raise BadRequest("The body cannot be read.") from exc
+    g.body_read = True
+    return data
 
 
 def _is_nested_deeper(value: object, levels: int) -> bool:

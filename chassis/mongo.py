@@ -105,7 +105,7 @@ class DatabaseClock:
         self._offset: float | None = None
 
     def __call__(self) -> datetime:
-        """Return the server's time now, aware UTC, in whole milliseconds. Raises a PyMongoError while it is unknown."""
+        """Return the server's time now, aware UTC, in whole milliseconds. Raises Unavailable while it is unknown."""
         if time.monotonic() - self._measured_at > self._refresh and self._measuring.acquire(blocking=False):
             try:
                 self._measure()
@@ -118,9 +118,9 @@ class DatabaseClock:
         started = time.monotonic()
         try:
             server_time: datetime = self._admin.command("hello")["localTime"]
-        except PyMongoError:
+        except PyMongoError as exc:
             if self._offset is None:
-                raise
+                raise Unavailable("The database does not answer.") from exc
         else:
             self._offset = server_time.timestamp() - (started + time.monotonic()) / 2
         self._measured_at = time.monotonic()

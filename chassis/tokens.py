@@ -52,8 +52,8 @@ class RemoteKeys:
     def _fetch_now(self, kid: str) -> None:
         with self._fetching:
             if kid not in self._keys and self._is_due(self._tried_at, self._pause if self._keys else 1):
-                self._tried_at = time.monotonic()
                 self._fetch()
+                self._tried_at = time.monotonic()  # after it: who waited for this attempt shares its failure
 
     def _fetch(self) -> None:
         try:

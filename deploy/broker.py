@@ -88,10 +88,6 @@ class Management:
         permissions = {"configure": "^$", "write": rights.write, "read": rights.read}
         self._call("PUT", f"permissions/{self._vhost}/{user}", permissions)
 
-    def delete_user(self, name: str) -> None:
-        """Delete a user, who has to exist."""
-        self._call("DELETE", f"users/{quote(name, safe='')}")
-
     def demote(self, name: str) -> None:
         """Take all tags, an administrator's too, from a user who may not exist; the password stays."""
         user = self._session.get(f"{self._url}users/{quote(name, safe='')}", timeout=5)

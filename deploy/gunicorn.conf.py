@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import uuid
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
+
+from chassis.web import SAFETY_HEADERS
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
@@ -38,9 +41,9 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
             self.accept(listener)
 
 
-def write_problem(sock: socket.socket, status: int, reason: str, _detail: str) -> None:
+def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) -> None:
     """Answer what is not valid HTTP with a problem document (RFC 9457), as the services do all else."""
-    request_id = uuid.uuid4().hex
+    request_id, reason = uuid.uuid4().hex, HTTPStatus(status).phrase
     problem = {
         "type": reason.lower().replace(" ", "-"),
         "title": reason,
@@ -54,9 +57,8 @@ def write_problem(sock: socket.socket, status: int, reason: str, _detail: str) -
         "Connection": "close",
         "Content-Type": "application/problem+json",
         "Content-Length": len(body),
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
         "X-Request-ID": request_id,
+        **dict(SAFETY_HEADERS),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     util.write_nonblock(sock, f"HTTP/1.1 {status} {reason}\r\n{head}\r\n{body}".encode("latin-1"))
@@ -70,7 +72,7 @@ threads = int(os.environ.get("WEB_THREADS", "8"))
 
 timeout = 15  # a worker that shows no sign of life for so long is frozen, and replaced
 graceful_timeout = 20
-keepalive = 75  # longer than the gateway keeps an idle connection, so that the gateway is the one to close it
+keepalive = 75  # for order-service, which keeps connections; the gateway makes a new one for each request
 
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (stays off the disk)  # nosec B108

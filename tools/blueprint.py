@@ -27,12 +27,11 @@ class Options:
     """How a stack differs from the usual one.
 
     `settings` are environment variables for every service program, `extra` for single programs by name; `workers` is
-    the number of processes per web service, `replicas` how often a background program runs, by name. With `mongo_url`
-    or `rabbitmq_url`, an administrator's, no such server is started.
+    the number of processes per web service. With `mongo_url` or `rabbitmq_url`, an administrator's, no such server is
+    started.
     """
 
     workers: int = 2
-    replicas: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     mongo_url: str = ""
@@ -128,9 +127,8 @@ class Blueprint:
         """Return the web services and what works in the background."""
         found = [programs.web(name, self._ports[name], self._settings(name, name)) for name in programs.PACKAGES]
         for name, (module, service) in programs.BACKGROUND.items():
-            for replica in _replicas(name, self._options.replicas.get(name, 1)):
-                heartbeat = self._state / "run" / f"{replica}.heartbeat"
-                found.append(programs.background(replica, module, self._settings(service, name), heartbeat))
+            heartbeat = self._state / "run" / f"{name}.heartbeat"
+            found.append(programs.background(name, module, self._settings(service, name), heartbeat))
         return found
 
     def _settings(self, service: str, program: str) -> dict[str, str]:
@@ -157,7 +155,3 @@ def free_ports() -> dict[str, int]:
 def remove_data(state: Path) -> None:
     """Throw away what the servers have stored."""
     shutil.rmtree(state / "data", ignore_errors=True)
-
-
-def _replicas(name: str, count: int) -> list[str]:
-    return [name] + [f"{name}-{number}" for number in range(2, count + 1)]

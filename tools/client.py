@@ -14,7 +14,6 @@ class Shop:
 
     def __init__(self, urls: Mapping[str, str]) -> None:
         self.urls = urls
-        self.user_id = ""
         self._session = requests.Session()
         self._session.trust_env = False
         self._credentials: dict[str, str] = {}
@@ -40,5 +39,3 @@ class Shop:
         answer = self.call("user-service", "POST", "/login", json=self._credentials)
         answer.raise_for_status()
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        if not self.user_id:
-            self.user_id = self.call("user-service", "GET", "/users/me").json()["id"]

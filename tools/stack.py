@@ -94,15 +94,6 @@ class Stack:
         """Let a program start again that was held."""
         self._held(name).unlink(missing_ok=True)
 
-    def restart(self, name: str) -> None:
-        """Stop a program politely, and wait until all of the stack is ready again."""
-        before = [processes.identity(pid) for pid in self.pids(name)]
-        self.kill(name, signal.SIGTERM)
-        deadline = time.monotonic() + SECONDS_TO_START
-        while any(processes.lives(process) for process in before) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self.wait_until_ready()
-
     def wait_until_ready(self, seconds: float = SECONDS_TO_START) -> None:
         """Wait until every service is ready. Raises StackError naming one that is not."""
         self._wait(seconds, starting=False)

@@ -1,7 +1,7 @@
 """Starting and stopping supervisord with all that runs under it. Standard library only.
 
 supervisord restarts whatever ends, at once and for ever; `tools.launch` sees to it that a program that cannot start is
-tried only once a second. Run as `python -m tools.supervision` this stops the stack of `SHOP_STACK`.
+tried only once a second. Run as `python -m tools.supervision STATE` this stops the stack with that state directory.
 """
 
 import os

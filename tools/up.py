@@ -17,8 +17,7 @@ from tools.readiness import StackError, missing
 from tools.stack import Stack
 
 Run = Callable[[argparse.Namespace], int]
-PASSED_ON = ("CORS_ORIGINS", "LOG_LEVEL", "WEB_THREADS")
-PASSED_ON_PREFIX = "SMTP_"
+PASSED_ON = ("CORS_ORIGINS", "LOG_LEVEL", "MAIL_FROM", "SMTP_URL", "WEB_THREADS")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -93,9 +92,7 @@ def _complain(text: str) -> int:
 def _options() -> Options:
     return Options(
         workers=int(os.environ.get("WEB_CONCURRENCY", "2")),
-        settings={
-            name: os.environ[name] for name in os.environ if name in PASSED_ON or name.startswith(PASSED_ON_PREFIX)
-        },
+        settings={name: os.environ[name] for name in PASSED_ON if name in os.environ},
         mongo_url=os.environ.get("MONGO_URL", ""),
         rabbitmq_url=os.environ.get("RABBITMQ_URL", ""),
         management_url=os.environ.get("RABBITMQ_MANAGEMENT_URL", ""),

@@ -32,7 +32,6 @@ class ConsumerSettings:
     threads: int = 4
     prefetch: int = 16
     lease: float = 30.0
-    topology_file: Path = TOPOLOGY_FILE
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,6 @@ def load_consumer() -> ConsumerSettings:
         threads=environment.number("CONSUMER_THREADS", ConsumerSettings.threads, at_least=1),
         prefetch=environment.number("PREFETCH", ConsumerSettings.prefetch, at_least=1),
         lease=environment.seconds("LEASE_SECONDS", ConsumerSettings.lease),
-        topology_file=Path(environment.text("TOPOLOGY_FILE", str(TOPOLOGY_FILE))),
     )
     environment.check()
     return settings

@@ -208,7 +208,7 @@ def main() -> None:
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=settings.lease)
     notifier = Notifier(store, channels(settings.smtp, settings.mail_from), Patience(stop))
     with ThreadPoolExecutor(settings.threads, thread_name_prefix="handler") as pool:
-        consumer = Consumer(settings.rabbitmq_url, pool, Handler(notifier), topology.load(settings.topology_file))
+        consumer = Consumer(settings.rabbitmq_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))
         consumer.run(stop, prefetch=settings.prefetch, heartbeat=Heartbeat(settings.heartbeat_file))
     log.info("stopped")
 

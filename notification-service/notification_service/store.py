@@ -64,7 +64,7 @@ class NotificationStore:
             self._notifications.insert_many([first, *others], ordered=False)
         except BulkWriteError as exc:
             errors = exc.details["writeErrors"]
-            if any(error["code"] != DUPLICATE_KEY for error in errors):
+            if exc.details.get("writeConcernErrors") or any(error["code"] != DUPLICATE_KEY for error in errors):
                 raise
             return all(error["index"] > 0 for error in errors)
         return True

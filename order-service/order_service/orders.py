@@ -136,10 +136,12 @@ class Orders:
 
     def _advance(self, order_id: str, owner: str | None, start: str, end: str, kind: str) -> Order:
         order = self.get(order_id, owner)
-        moved = self._store.advance(order, start, end, kind, uuid.uuid4().hex, release=end == CANCELLED)
-        if moved is None:
-            raise WrongState(f"The order is {self._read_again(order_id).status}; only a {start} one can be {end}.")
-        return moved
+        if order.status == start:  # what the event tells of an order does not change from here on
+            moved = self._store.advance(order, start, end, kind, uuid.uuid4().hex, release=end == CANCELLED)
+            if moved is not None:
+                return moved
+            order = self._read_again(order_id)
+        raise WrongState(f"The order is {order.status}; only a {start} one can be {end}.")
 
     def _read_again(self, order_id: str) -> Order:
         return self.get(order_id, None)

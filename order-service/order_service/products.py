@@ -1,11 +1,11 @@
 """The client of product-service: reserving stock, giving it back, and listing reservations.
 
 A reservation may be repeated, product-service answers it from its record. A call spends at most `BUDGET` seconds,
-repeats and the wait for a slot included; so it bridges a restart of product-service. Once product-service has not
-answered for longer than that, a call tries only once, so that an outage is told promptly.
+repeats and the wait for a slot included; so it bridges a restart of product-service. Once calls have failed for longer
+than that, each tries only once, so that an outage is told promptly.
 
-At most `slots` threads may be inside a call: while product-service hangs, the others refuse at once, so that threads
-are left for requests that do not need it.
+At most `slots` threads may be inside a call: while product-service hangs, is slow or fails, the others refuse at once,
+so that threads are left for requests that do not need it.
 
 It uses urllib3, on which requests builds: requests itself would double the CPU time of a call.
 """
@@ -26,6 +26,7 @@ from order_service.model import Item, Line, Refusal, ReservationRefused, Reserve
 
 BUDGET = 4.0
 ATTEMPT = 2.0
+SLOW = 1.0
 LEAST_ATTEMPT = 1.0  # not begun with less time left: looking up a name may take a second, which no time-out bounds
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 
@@ -44,7 +45,7 @@ class ProductClient:
         self._token = token
         self._slots = threading.BoundedSemaphore(slots)
         self._hanging = False
-        self._answered_at = time.monotonic()
+        self._failing_since: float | None = None
         self._pool = urllib3.PoolManager(num_pools=1, maxsize=slots + 2, retries=False)
 
     def reserve(self, order_id: str, items: tuple[Item, ...]) -> Reserved:
@@ -92,18 +93,21 @@ class ProductClient:
 
     def _repeat(self, method: str, path: str, deadline: float, **arguments: Any) -> BaseHTTPResponse:
         pause = FIRST_PAUSE
-        is_patient = time.monotonic() - self._answered_at < BUDGET
         while True:
+            started = time.monotonic()
             try:
                 response = self._send(method, path, deadline, **arguments)
             except urllib3.exceptions.HTTPError as exc:
                 self._hanging = isinstance(exc, urllib3.exceptions.TimeoutError)
                 failure = type(exc).__name__
             else:
-                self._hanging, self._answered_at = False, time.monotonic()
+                self._hanging = response.status >= 500 or time.monotonic() - started > SLOW
                 if response.status < 500 and response.status != 401:
+                    self._failing_since = None
                     return response
                 failure = f"status {response.status}"
+            self._failing_since = self._failing_since or started
+            is_patient = started - self._failing_since < BUDGET
             if not is_patient or time.monotonic() + pause + LEAST_ATTEMPT >= deadline:
                 raise ProductsUnavailable(f"product-service does not answer: {failure}.")
             time.sleep(pause)

@@ -24,6 +24,8 @@ from order_service.store import OrderStore
 BATCH = 100
 LANES = 4
 POSTPONED = 2.0
+RELEASE_SECONDS = 3.0
+RELEASES_POSTPONED = 5.0  # longer than a round takes while product-service hangs, so that others get a turn
 RECONCILE_EVERY = 5.0
 RECONCILE_AGE = 60.0
 EXIT_WITHIN = 25.0
@@ -112,14 +114,18 @@ class Worker:
             self._store.published((order.id, [event["id"] for event in order.outbox]) for order in orders)
 
     def _release(self, orders: list[Order]) -> None:
-        for order in orders:
+        deadline = time.monotonic() + RELEASE_SECONDS
+        for number, order in enumerate(orders):
             try:
                 self._products.release(order.id)
             except Unavailable as exc:
                 log.warning("stock waits to be released: %s", exc.detail)
-                self._store.postpone([order.id], POSTPONED)
-                return  # the others' turn comes in the next round: one that always fails must not hold them up
+                self._store.postpone([other.id for other in orders[number + 1 :]], RELEASES_POSTPONED)
+                self._store.postpone([order.id], RELEASES_POSTPONED + 1)  # behind the others: it may always fail
+                return
             self._store.released(order.id)
+            if time.monotonic() > deadline:
+                return  # the others' turn comes in the next round: events must not wait for all of them
 
     def _reconcile_now_and_then(self) -> None:
         if time.monotonic() < self._reconcile_at:

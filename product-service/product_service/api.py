@@ -42,9 +42,7 @@ def get_product(path: ProductPath) -> Response:
     """Get a product as it is now."""
     product = _catalogue().get(path.product_id)
     if request.if_none_match.contains_weak(product.etag):
-        response = Response(status=304)
-        response.set_etag(product.etag)
-        return response
+        return _tagged(Response(status=304), product)
     return _with_etag(product)
 
 
@@ -53,9 +51,7 @@ def get_product(path: ProductPath) -> Response:
 def add_product(body: ProductBody) -> Response:
     """Add a product."""
     product = _catalogue().add(body.model_dump())
-    response = created(present(ProductReply, product), f"/products/{product.id}")
-    response.set_etag(product.etag)
-    return response
+    return _tagged(created(present(ProductReply, product), f"/products/{product.id}"), product)
 
 
 @api.put("/products/<product_id>", responses={200: ProductReply, 409: None, 412: None})
@@ -128,7 +124,11 @@ def _reservations() -> Reservations:
 
 
 def _with_etag(product: Product) -> Response:
-    response = present(ProductReply, product)
+    return _tagged(present(ProductReply, product), product)
+
+
+def _tagged(response: Response, product: Product) -> Response:
+    """Let caches keep an answer, and ask each time whether it still holds."""
     response.set_etag(product.etag)
     response.headers["Cache-Control"] = "no-cache"
     return response

@@ -2,14 +2,16 @@
 
 import json
 import socket
+from http import HTTPStatus
 from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
 import pytest
 
+from chassis import web
 from tests.e2e.shop import Shop
 
-HOST = b"Host: shop\r\n"
+HOST, JSON = b"Host: shop\r\n", b"Content-Type: application/json\r\n"
 BAD = {
     "no request line": (b"nonsense\r\n\r\n", {400}),
     "a header without a name": (b"GET /health HTTP/1.1\r\n" + HOST + b": value\r\n\r\n", {400}),
@@ -20,6 +22,10 @@ BAD = {
     "a URL that is too long": (b"GET /health?" + b"x" * 40_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", {414}),
     "two lengths": (
         b"POST /login HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        {400},
+    ),
+    "a chunk without a size": (
+        b"POST /login HTTP/1.1\r\n" + HOST + JSON + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
         {400},
     ),
     "an unknown transfer coding": (b"POST /login HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: x\r\n\r\n", {400, 501}),
@@ -37,7 +43,8 @@ def test_what_is_no_valid_http_is_answered_with_a_problem_document(shop: Shop, b
         problem = json.loads(answer.read())
     assert answer.status in expected
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert problem["status"] == answer.status
+    assert (problem["status"], problem["title"]) == (answer.status, HTTPStatus(answer.status).phrase)
+    assert {name: answer.headers[name] for name, _ in web.SAFETY_HEADERS} == dict(web.SAFETY_HEADERS)
     assert problem["request_id"] == answer.headers["X-Request-ID"]
     assert {"type", "title", "detail", "instance"} < set(problem)
     assert "x" * 20 not in json.dumps(problem)

@@ -31,6 +31,7 @@ from tests.e2e.shop import Shop
 from tests.e2e.test_access import CALLERS, EVERY_SERVICE, Row, World, rows
 
 ADDRESS = "127.0.0.2"
+NOTHING_CAN_BE_WRONG = (Unsatisfiable,)  # where a route takes nothing
 ROLES = ("anonymous", "customer", "admin", "service")
 EXAMPLES_LET_IN, EXAMPLES_REFUSED = 8, 2  # of each way to make a request
 CHECKS = [
@@ -91,7 +92,9 @@ def test_every_answer_is_as_described(
         token = world.token(role)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         for path_parameters in [named, None] if named and is_let_in else [None]:
-            ask(world, operation.as_strategy(mode, path_parameters=path_parameters), headers, is_let_in=is_let_in)
+            requests_to_make = operation.as_strategy(mode, path_parameters=path_parameters)
+            with contextlib.suppress(*NOTHING_CAN_BE_WRONG if mode is GenerationMode.NEGATIVE else ()):
+                ask(world, requests_to_make, headers, is_let_in=is_let_in)
 
 
 def ask(
@@ -111,5 +114,4 @@ def ask(
         if answer.status_code != 414:  # of the server before the service, which has not seen the request
             case.validate_response(answer, checks=CHECKS)
 
-    with contextlib.suppress(Unsatisfiable):  # where a route takes nothing, nothing can be wrong
-        check()
+    check()

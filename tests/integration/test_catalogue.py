@@ -215,6 +215,7 @@ def test_a_reader_that_knows_the_state_is_told_304(shop: Shop) -> None:
     for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
         answer = shop.call("GET", f"/products/{cup}", {"If-None-Match": known})
         assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", tag)
+        assert answer.headers["Cache-Control"] == "no-cache"
     shop.reserve("o1", (cup, 1))
     answer = shop.call("GET", f"/products/{cup}", {"If-None-Match": tag})
     assert (answer.status_code, answer.json["stock"]) == (200, 9)

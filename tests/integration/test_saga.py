@@ -22,6 +22,7 @@ from tools.mongodb import MongoServer
 @pytest.fixture
 def stack(mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     monkeypatch.setattr(worker, "POSTPONED", 0.05)
+    monkeypatch.setattr(worker, "RELEASES_POSTPONED", 0.05)
     with order_stack(mongo_server) as stack:
         yield stack
 

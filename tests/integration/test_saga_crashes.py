@@ -32,6 +32,7 @@ def _forkserver() -> None:
 @pytest.fixture
 def stack(mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     monkeypatch.setattr(worker, "POSTPONED", 0.05)
+    monkeypatch.setattr(worker, "RELEASES_POSTPONED", 0.05)
     monkeypatch.setattr(store, "PENDING_LIFE", PENDING_LIFE)
     with order_stack(mongo_server) as stack:
         stack.app.test_client().get("/orders", headers=ANA)

@@ -36,7 +36,7 @@ def test_the_consumer_has_defaults_for_all_else(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("RABBITMQ_URL", "amqp://x")
     settings = config.load_consumer()
     assert settings == config.ConsumerSettings("mongodb://x/n", "amqp://x")
-    assert settings.topology_file.is_file()
+    assert config.TOPOLOGY_FILE.is_file()
 
 
 def test_production_refuses_the_broker_account_of_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:

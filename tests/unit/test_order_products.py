@@ -210,6 +210,29 @@ def test_a_list_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None:
         client.reservations(older_than=60, cursor=None)
 
 
+def test_a_quiet_hour_does_not_make_a_client_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering((200, HELD), (503, PROBLEM), (200, HELD)) as (client, asked):
+        client.reserve("o1", ITEMS)
+        now = time.monotonic
+        monkeypatch.setattr("order_service.products.time.monotonic", lambda: now() + 3600)
+        assert client.reserve("o2", ITEMS) == RESERVED
+    assert len(asked) == 3
+
+
+def test_while_product_service_answers_slowly_and_in_vain_threads_without_a_slot_refuse_at_once() -> None:
+    def answer(_asked: Asked) -> tuple[int, Any]:
+        time.sleep(0.3)
+        return 503, PROBLEM
+
+    with serving(answer) as server, closing(server.url, slots=1) as client:
+        waiting = threading.Thread(target=lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS))
+        waiting.start()
+        until(lambda: client._hanging, "the first answer has come")
+        with pytest.raises(ProductsUnavailable, match="Too many"):
+            assert seconds_of(lambda: client.reserve("o2", ITEMS)) < 0.2
+        waiting.join()
+
+
 def test_a_token_that_is_refused_is_replaced_and_the_request_repeated() -> None:
     with answering((401, PROBLEM), (200, HELD)) as (client, asked):
         assert client.reserve("o1", ITEMS) == RESERVED

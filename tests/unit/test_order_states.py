@@ -25,6 +25,26 @@ def in_state(shop: Shop, state: str) -> str:
     return order_id
 
 
+def test_an_order_that_is_confirmed_while_somebody_cancels_it_keeps_its_lines_in_every_event(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cancellation has read the order as pending; by the time it writes, the order is confirmed."""
+    order_id = shop.ordered()
+    confirmed = shop.document(order_id)
+    pending = {"$set": {"status": "pending"}, "$unset": {"lines": "", "total": "", "currency": ""}}
+    shop.database.orders.update_one({"_id": order_id}, pending)
+    find = shop.store.find
+
+    def find_then_confirm(wanted: str) -> object:
+        found = find(wanted)
+        shop.database.orders.replace_one({"_id": order_id}, confirmed)
+        return found
+
+    monkeypatch.setattr(type(shop.store), "find", lambda _self, wanted: find_then_confirm(wanted))
+    assert shop.act(order_id, "cancel", ANA).status_code == 409
+    assert shop.document(order_id) == confirmed
+
+
 @pytest.mark.parametrize("action", ["cancel", "ship", "deliver"])
 @pytest.mark.parametrize("state", STATES)
 def test_an_action_moves_an_order_only_from_the_state_it_belongs_to(shop: Shop, state: str, action: str) -> None:
@@ -61,7 +81,7 @@ def test_cancelling_succeeds_while_product_service_is_away_and_the_stock_returns
     shop.work()
     assert shop.products.stock["mug"] == 6
     shop.products.away = False
-    shop.clock.move(2)
+    shop.clock.move(6)
     shop.work()
     assert shop.products.stock["mug"] == 10
     assert "due" not in shop.document(order_id)

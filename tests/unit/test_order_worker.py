@@ -138,11 +138,26 @@ def test_a_release_that_always_fails_holds_up_no_other(shop: Shop, monkeypatch: 
         real(order_id)
 
     monkeypatch.setattr(shop.products, "release", release)
-    for _ in range(6):
+    for _ in range(7):
         shop.work(1)
-        shop.clock.move(0.1)
+        shop.clock.move(1)
     assert sorted(shop.products.released) == sorted(orders[1:])
     assert shop.document(orders[0])["release"] is True
+
+
+def test_a_hundred_releases_that_fail_do_not_keep_an_event_from_being_published(shop: Shop) -> None:
+    shop.products.stock["mug"] = 1000
+    shop.products.away = True
+    for _ in range(150):
+        assert shop.order(1).status_code == 503
+    shop.products.away = False
+    shipped = shop.ordered(1)
+    shop.products.away = True
+    for _ in range(2):
+        shop.work(1)
+        shop.clock.move(4)  # as long as a round takes while product-service hangs
+    assert event_types(shop) == ["order_created"]
+    assert shop.document(shipped)["outbox"] == []
 
 
 def test_a_round_tells_whether_there_may_be_more_to_do(shop: Shop) -> None:

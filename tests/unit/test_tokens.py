@@ -157,6 +157,29 @@ def test_many_threads_that_miss_a_key_fetch_it_once(users: LocalServer) -> None:
     assert len(users.requests) == 1
 
 
+def test_threads_that_wait_for_keys_together_fail_together(users: LocalServer) -> None:
+    hanging = threading.Event()
+    users.answer = lambda _asked: (200, {} if hanging.wait(5) else {})
+    keys = RemoteKeys(users.url, timeout=0.3)
+    failed: list[Unavailable] = []
+
+    def ask() -> None:
+        with pytest.raises(Unavailable) as refused:
+            keys.public_key("k1")
+        failed.append(refused.value)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    try:
+        for thread in threads:
+            thread.start()
+        until(lambda: len(failed) == 8, "all are told", seconds=1.5)
+    finally:
+        hanging.set()
+        for thread in threads:
+            thread.join()
+    assert len(users.requests) == 1
+
+
 def test_a_user_service_that_hangs_holds_a_request_for_its_time_out_only(users: LocalServer) -> None:
     hanging = threading.Event()
     users.answer = lambda _asked: (200, {} if hanging.wait(5) else {})

@@ -19,7 +19,7 @@ _PHONE = re.compile(r"\+[0-9]{5,19}", re.ASCII)
 def _check_email(text: str) -> str:
     email = unicodedata.normalize("NFKC", text.strip())
     local, _, _ = email.partition("@")
-    if len(email) > LONGEST_EMAIL or not _EMAIL.fullmatch(email):
+    if len(email) > LONGEST_EMAIL or not email.isprintable() or not _EMAIL.fullmatch(email):
         raise ValueError("must be an e-mail address")
     if local.startswith(".") or local.endswith(".") or ".." in local:
         raise ValueError("must be an e-mail address")

@@ -1,5 +1,6 @@
 """Running work in a transaction, within the time that a caller is ready to wait."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,8 @@ STRIPES = 64
 SLOW_SECONDS = 0.5
 SERVER_LIMIT_SECONDS = 60.0  # MongoDB's transactionLifetimeLimitSeconds, unless set lower
 PAUSE_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
 
 
 class Transactions:
@@ -87,9 +90,12 @@ class _Unfinished:
     def _work(self) -> None:
         while True:
             since, session = self._sessions.get()
-            while not self._supersede(session) and time.monotonic() < since + SERVER_LIMIT_SECONDS:
-                time.sleep(PAUSE_SECONDS)
-            session.end_session()
+            try:
+                while not self._supersede(session) and time.monotonic() < since + SERVER_LIMIT_SECONDS:
+                    time.sleep(PAUSE_SECONDS)
+                session.end_session()
+            except Exception:  # this thread must not end; the server's own limit ends the transaction
+                log.exception("an unfinished transaction could not be ended")
 
     def _supersede(self, session: ClientSession) -> bool:
         try:
