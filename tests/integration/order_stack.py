@@ -5,7 +5,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -177,18 +176,6 @@ def order_stack(server: MongoServer) -> Iterator[Stack]:
         with pymongo.MongoClient[dict[str, Any]](server.url()) as client:
             for name in names:
                 client.drop_database(name)
-
-
-def at_once(times: int, work: Callable[[int], Any]) -> list[Any]:
-    """Run `work` in so many threads that start together, and return what each of them returned."""
-    barrier = threading.Barrier(times)
-
-    def run(number: int) -> Any:
-        barrier.wait(10)
-        return work(number)
-
-    with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(run, range(times)))
 
 
 def _quiet(logger: str, patch: pytest.MonkeyPatch) -> None:

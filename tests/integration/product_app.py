@@ -1,10 +1,8 @@
 """product-service for integration tests: its real wiring on a real database, with the verbs that tests use."""
 
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import pymongo
 import pytest
@@ -16,18 +14,9 @@ from chassis import mongo
 from product_service.config import Settings
 from tests.signing import PublishedKeys, bearer
 
-T = TypeVar("T")
-
 ADMIN = bearer("admin", user="admin-1")
 OTHER_ADMIN = bearer("admin", user="admin-2")
 ORDERS = bearer("service", user="order-service")
-
-
-class Keys(PublishedKeys):
-    """Stands for user-service's keys."""
-
-    def check(self) -> None:
-        pass
 
 
 class Shop:
@@ -121,22 +110,10 @@ def running(mongo_url: str, **settings: Any) -> Iterator[Shop]:
     mongo_connect = mongo.connect
     with pytest.MonkeyPatch.context() as patch, pymongo.MongoClient[dict[str, Any]](mongo_url, tz_aware=True) as client:
         patch.setattr(mongo, "connect", connect)
-        patch.setattr(product_service, "RemoteKeys", lambda _url: Keys())
+        patch.setattr(product_service, "RemoteKeys", lambda _url: PublishedKeys())
         try:
             chosen = Settings(mongo_url=mongo_url, jwks_url="unused", log_level="CRITICAL", **settings)
             yield Shop(product_service.create_app(chosen), client.get_default_database())
         finally:
             for database in opened:
                 database.client.close()
-
-
-def together(work: Callable[[int], T], threads: int = 8) -> list[T]:
-    """Run `work` in threads that start at the same moment; return what each returned."""
-    start = threading.Barrier(threads)
-
-    def run(number: int) -> T:
-        start.wait()
-        return work(number)
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(run, range(threads)))

@@ -10,7 +10,8 @@ import pytest
 from pymongo import monitoring
 from pymongo.errors import AutoReconnect
 
-from tests.integration.product_app import ADMIN, ORDERS, OTHER_ADMIN, Shop, running, together
+from tests.at_once import at_once
+from tests.integration.product_app import ADMIN, ORDERS, OTHER_ADMIN, Shop, running
 from tests.signing import bearer
 from tools.mongodb import MongoServer
 
@@ -129,7 +130,7 @@ def test_a_sku_belongs_to_one_product(shop: Shop) -> None:
 
 def test_of_many_that_want_a_sku_at_once_one_gets_it(shop: Shop) -> None:
     body = {"name": "Cup", "price": 1, "stock": 1, "sku": "C-1"}
-    statuses = together(lambda _: shop.call("POST", "/products", ADMIN, json=body).status_code)
+    statuses = at_once(8, lambda _: shop.call("POST", "/products", ADMIN, json=body).status_code)
     assert Counter(statuses) == {201: 1, 409: 7}
     assert len(shop.products()) == 1
 
@@ -249,7 +250,7 @@ def test_an_order_in_between_makes_a_stock_take_with_if_match_fail(shop: Shop) -
 def test_of_many_that_expect_the_same_state_one_wins(shop: Shop) -> None:
     cup = shop.add()["id"]
     tag = shop.etag(cup)
-    answers = together(lambda n: shop.patch(cup, {"If-Match": tag}, name=f"Cup {n}"))
+    answers = at_once(8, lambda n: shop.patch(cup, {"If-Match": tag}, name=f"Cup {n}"))
     assert Counter(answer.status_code for answer in answers) == {200: 1, 412: 7}
     (winner,) = [answer.json["name"] for answer in answers if answer.status_code == 200]
     assert shop.product(cup)["name"] == winner
@@ -336,7 +337,7 @@ def test_a_key_sent_by_many_threads_changes_the_stock_once(
     monkeypatch.setattr("product_service.store.transactions.TURN_SECONDS", turn)
     for number in range(5):
         cup = shop.add(5)["id"]
-        answers = together(lambda _, cup=cup, number=number: shop.change_stock(cup, -5, f"k{number}"))  # type: ignore[misc]
+        answers = at_once(8, lambda _, cup=cup, number=number: shop.change_stock(cup, -5, f"k{number}"))  # type: ignore[misc]
         assert {answer.status_code for answer in answers} <= {200, 503}
         done = [answer for answer in answers if answer.status_code == 200]
         assert sum("Idempotent-Replayed" not in answer.headers for answer in done) <= 1
@@ -346,7 +347,7 @@ def test_a_key_sent_by_many_threads_changes_the_stock_once(
 
 def test_many_changes_at_once_add_up(shop: Shop) -> None:
     cup = shop.add(100)["id"]
-    answers = together(lambda n: [shop.change_stock(cup, n + 1).status_code for _ in range(3)])
+    answers = at_once(8, lambda n: [shop.change_stock(cup, n + 1).status_code for _ in range(3)])
     assert {status for statuses in answers for status in statuses} == {200}
     assert shop.stock(cup) == 100 + 3 * 36
     shop.assert_books_balance(cup)

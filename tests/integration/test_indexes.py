@@ -14,8 +14,7 @@ import notification_service
 import user_service
 from tests.integration.commands import Commands, recorded
 from tests.integration.order_stack import ADMIN, ANA, Stack, order_stack
-from tests.integration.product_app import Keys
-from tests.signing import bearer
+from tests.signing import PublishedKeys, bearer
 from tools.mongodb import MongoServer
 
 SERVICE = bearer("service", user="order-service")
@@ -124,7 +123,7 @@ def test_products(stack: Stack, commands: Commands, mongo_server: MongoServer) -
 def test_notifications(
     commands: Commands, mongo_server: MongoServer, mongo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notification_service, "RemoteKeys", lambda _url: Keys())
+    monkeypatch.setattr(notification_service, "RemoteKeys", lambda _url: PublishedKeys())
     settings = notification_service.config.Settings(mongo_url, "unused", log_level="CRITICAL")
     client = notification_service.create_app(settings).test_client()
     assert client.get("/ready").status_code == 200

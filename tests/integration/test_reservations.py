@@ -14,7 +14,8 @@ import pytest
 from secantus import SecantusDBServer
 
 from chassis.settings import ConfigurationError
-from tests.integration.product_app import ADMIN, ORDERS, Shop, running, together
+from tests.at_once import at_once
+from tests.integration.product_app import ADMIN, ORDERS, Shop, running
 from tests.signing import bearer
 from tools.mongodb import MongoServer
 
@@ -281,7 +282,7 @@ def test_an_age_that_is_none_is_refused(quiet_shop: Shop, value: str) -> None:
 
 def test_the_last_units_are_sold_once(shop: Shop) -> None:
     cup = shop.add(10)["id"]
-    answers = together(lambda n: [reserve_patiently(shop, f"o{n}-{k}", (cup, 1)) for k in range(5)])
+    answers = at_once(8, lambda n: [reserve_patiently(shop, f"o{n}-{k}", (cup, 1)) for k in range(5)])
     assert Counter(status for statuses in answers for status in statuses) == {200: 10, 409: 30}
     assert (shop.stock(cup), shop.held(cup)) == (0, 10)
 
@@ -297,7 +298,7 @@ def reserve_patiently(shop: Shop, order_id: str, *lines: tuple[str, int]) -> int
 
 def test_one_order_sent_by_many_threads_is_taken_once(shop: Shop) -> None:
     cup = shop.add(10)["id"]
-    assert set(together(lambda _: reserve_patiently(shop, "o1", (cup, 3)))) == {200}
+    assert set(at_once(8, lambda _: reserve_patiently(shop, "o1", (cup, 3)))) == {200}
     assert shop.stock(cup) == 7
 
 
@@ -305,7 +306,7 @@ def test_concurrent_releases_give_back_once(shop: Shop) -> None:
     cup = shop.add(10)["id"]
     for number in range(3):
         shop.reserve(f"o{number}", (cup, 3))
-        statuses = together(lambda _, order=f"o{number}": shop.release(order).status_code)  # type: ignore[misc]
+        statuses = at_once(8, lambda _, order=f"o{number}": shop.release(order).status_code)  # type: ignore[misc]
         assert set(statuses) <= {204, 503}
         shop.release(f"o{number}")
         assert shop.stock(cup) == 10
@@ -313,10 +314,11 @@ def test_concurrent_releases_give_back_once(shop: Shop) -> None:
 
 def test_orders_that_cross_each_other_do_not_stop_each_other(shop: Shop) -> None:
     a, b = shop.add(100)["id"], shop.add(100)["id"]
-    statuses = together(
+    statuses = at_once(
+        8,
         lambda n: [
             reserve_patiently(shop, f"o{n}-{k}", *([(a, 1), (b, 2)] if n % 2 else [(b, 2), (a, 1)])) for k in range(4)
-        ]
+        ],
     )
     assert {status for each in statuses for status in each} == {200}
     assert (shop.stock(a), shop.stock(b)) == (68, 36)
@@ -326,9 +328,9 @@ def test_a_reservation_and_its_release_may_cross(shop: Shop) -> None:
     cup = shop.add(10)["id"]
     for number in range(10):
         order = f"o{number}"
-        together(
+        at_once(
+            4,
             lambda n, order=order: shop.release(order) if n % 2 else shop.reserve(order, (cup, 1)),  # type: ignore[misc]
-            threads=4,
         )
         shop.release(order)
         assert shop.reserve(order, (cup, 1)).status_code == 409
@@ -354,7 +356,7 @@ def test_the_books_balance_after_everything_at_once(shop: Shop) -> None:
         steps = [administrator(chance) if number < 2 else customer(chance, f"o{number}-{n}") for n in range(12)]
         return [outcome for step in steps for outcome in step]
 
-    outcomes = {outcome for each in together(work) for outcome in each}
+    outcomes = {outcome for each in at_once(8, work) for outcome in each}
     allowed = {"reserve": {200, 409, 503}, "release": {204, 503}, "change": {200, 409, 503}, "stock-take": {200, 503}}
     assert {(what, status) for what, status in outcomes if status not in allowed[what]} == set()
     for product in (hot, other):
@@ -376,7 +378,7 @@ def test_a_contended_reservation_is_answered_in_time(shop: Shop, monkeypatch: py
             slowest.append(time.monotonic() - started)
         return statuses
 
-    statuses = Counter(status for each in together(buy) for status in each)
+    statuses = Counter(status for each in at_once(8, buy) for status in each)
     assert set(statuses) <= {200, 503}
     assert max(slowest) < 2.0  # 1.5 s, and what this machine needs besides
     assert shop.stock(cup) == 1000 - shop.held(cup)

@@ -11,8 +11,9 @@ import pytest
 
 from order_service import products, worker
 from order_service.products import BUDGET
+from tests.at_once import at_once
 from tests.integration import order_processes
-from tests.integration.order_stack import ANA, STOCK, Stack, at_once, order_stack
+from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tests.signing import token
 from tests.waiting import until
 from tools import processes, throwaway

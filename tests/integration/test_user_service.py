@@ -6,8 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pymongo
@@ -17,6 +15,7 @@ from pymongo.database import Database
 
 from chassis import mongo
 from chassis.mongo import Document
+from tests.at_once import at_once
 from user_service import create_app
 from user_service.config import Settings
 
@@ -53,18 +52,6 @@ def make_app(mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeAp
 def database(mongo_url: str) -> Iterator[Database[Document]]:
     with pymongo.MongoClient[Document](mongo_url) as client:
         yield client.get_default_database()
-
-
-def at_once(times: int, work: Callable[[int], Any]) -> list[Any]:
-    """Run `work` in so many threads that start together, and return what each of them returned."""
-    barrier = Barrier(times)
-
-    def run(number: int) -> Any:
-        barrier.wait(10)
-        return work(number)
-
-    with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(run, range(times)))
 
 
 def post(app: OpenAPI, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:

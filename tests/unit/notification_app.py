@@ -1,6 +1,5 @@
 """notification-service for unit tests: its real store on mongomock, a clock that tests move, channels that remember."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import mongomock
@@ -8,19 +7,7 @@ import mongomock
 from notification_service.model import Notification
 from notification_service.notifications import NotSent
 from notification_service.store import NotificationStore
-
-
-class FakeClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
+from tests.clock import FakeClock
 
 
 class FakeChannel:

@@ -1,7 +1,6 @@
 """order-service for unit tests: its real wiring on mongomock, with stand-ins for its neighbours and a clock to move."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import mongomock
@@ -18,6 +17,7 @@ from order_service.products import ProductsUnavailable
 from order_service.publisher import BrokerUnavailable
 from order_service.store import OrderStore
 from order_service.worker import Worker
+from tests.clock import FakeClock
 from tests.signing import PublishedKeys, bearer
 
 SETTINGS = Settings(
@@ -30,19 +30,6 @@ SETTINGS = Settings(
     log_level="ERROR",
 )
 ANA, BOB, ADMIN = bearer("customer", user="ana"), bearer("customer", user="bob"), bearer("admin", user="root")
-
-
-class FakeClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 class FakeProducts:
@@ -100,13 +87,6 @@ class FakeProducts:
     def check(self) -> None:
         if self.away:
             raise ProductsUnavailable
-
-
-class FakeKeys(PublishedKeys):
-    """The keys of a user-service that is there."""
-
-    def check(self) -> None:
-        pass
 
 
 class FakePublisher:
@@ -183,5 +163,5 @@ def make_shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
     _accept_sort(monkeypatch)
     monkeypatch.setattr(order_service, "ProductClient", lambda *_args, **_kwargs: products)
-    monkeypatch.setattr(order_service, "RemoteKeys", lambda _url: FakeKeys())
+    monkeypatch.setattr(order_service, "RemoteKeys", lambda _url: PublishedKeys())
     return Shop(order_service.create_app(SETTINGS), database, clock, products)

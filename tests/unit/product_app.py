@@ -9,7 +9,7 @@ from flask_openapi3 import OpenAPI
 import product_service
 from chassis import mongo
 from product_service.config import Settings
-from tests.integration.product_app import Keys
+from tests.signing import PublishedKeys
 
 
 def make_app(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> OpenAPI:
@@ -17,6 +17,6 @@ def make_app(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> OpenAPI:
     database = mongomock.MongoClient(tz_aware=True).products
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
     monkeypatch.setattr("product_service.store.preparation.has_transactions", lambda _database: True)
-    monkeypatch.setattr(product_service, "RemoteKeys", lambda _url: Keys())
+    monkeypatch.setattr(product_service, "RemoteKeys", lambda _url: PublishedKeys())
     chosen: dict[str, Any] = {"mongo_url": "unused", "jwks_url": "unused", "log_level": "CRITICAL", **settings}
     return product_service.create_app(Settings(**chosen))

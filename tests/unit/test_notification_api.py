@@ -14,11 +14,6 @@ from tests.signing import PublishedKeys, bearer
 from tests.unit.notification_app import FakeClock, make_database, make_store
 
 
-class Keys(PublishedKeys):
-    def check(self) -> None:
-        pass
-
-
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
@@ -38,7 +33,7 @@ def store(database: Any, clock: FakeClock) -> NotificationStore:
 def client(database: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
     monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
-    monkeypatch.setattr(tokens.RemoteKeys, "public_key", lambda _self, kid: Keys().public_key(kid))
+    monkeypatch.setattr(tokens.RemoteKeys, "public_key", lambda _self, kid: PublishedKeys().public_key(kid))
     monkeypatch.setattr(tokens.RemoteKeys, "check", lambda _self: None)
     return create_app(Settings("mongodb://unused/n", "http://unused/jwks.json", log_level="WARNING")).test_client()
 

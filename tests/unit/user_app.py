@@ -1,7 +1,7 @@
 """user-service for unit tests: its real wiring on mongomock, with a clock that tests move."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,7 @@ from flask_openapi3 import OpenAPI
 from werkzeug.test import TestResponse
 
 from chassis import mongo
+from tests.clock import FakeClock
 from user_service import create_app
 from user_service.config import Settings
 from user_service.keys import SigningKey, new_key
@@ -25,19 +26,6 @@ SETTINGS: dict[str, Any] = {
     "admin_password": "the-first-admin",
     "log_level": "WARNING",
 }
-
-
-class FakeClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC).replace(microsecond=0)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 class Shop:
@@ -80,7 +68,7 @@ def a_key() -> SigningKey:
 
 def make_shop(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Shop:
     database = mongomock.MongoClient(tz_aware=True).users
-    clock = FakeClock()
+    clock = FakeClock(datetime.now(UTC).replace(microsecond=0))
     KeyStore(database).add(replace(a_key(), signs_from=clock()))
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
     monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
