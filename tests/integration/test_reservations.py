@@ -14,6 +14,8 @@ import pytest
 from secantus import SecantusDBServer
 
 from chassis.settings import ConfigurationError
+from product_service.store import reservations
+from product_service.store.reservations import Offers, ReservationStore
 from tests.at_once import at_once
 from tests.integration.product_app import ADMIN, ORDERS, Shop, running
 from tests.signing import bearer
@@ -111,6 +113,51 @@ def test_an_unknown_product_is_named_and_nothing_is_taken(shop: Shop) -> None:
         assert (answer.status_code, answer.json["type"]) == (422, "unknown-product")
         assert answer.json["errors"] == [{"field": "product_id", "message": "there is no product 'nothing'"}]
     assert shop.stock(cup) == 5
+
+
+def test_a_new_name_or_price_is_valid_from_the_next_order_on(shop: Shop) -> None:
+    """Each process remembers names and prices, and none may sell at an old one."""
+    cup, pan = shop.add()["id"], shop.add()["id"]
+    shop.reserve("o1", (cup, 1), (pan, 1))
+    for number, change in enumerate(({"price": "99.00"}, {"name": "Mug"}, {"name": "Mug", "price": "1"})):
+        shop.patch(cup, **change)
+        answer = shop.reserve(f"o-{number}", (cup, 1), (pan, 1))
+        told = {line["product_id"]: (line["name"], line["unit_price"]) for line in answer.json["lines"]}
+        product = shop.product(cup)
+        assert told == {cup: (product["name"], product["price"]), pan: ("Cup", "9.90")}
+    assert shop.stock(cup) == shop.stock(pan) == 6
+
+
+def test_a_price_that_changes_twice_while_one_order_is_placed_costs_a_second_try(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cup = shop.add()["id"]
+    shop.reserve("o1", (cup, 1))
+    look = ReservationStore._shortages
+    monkeypatch.setattr(ReservationStore, "_shortages", lambda *asked: [look(*asked), shop.patch(cup, price="8")][0])
+    shop.patch(cup, price="7.00")
+    assert shop.reserve("o2", (cup, 1)).json["lines"][0]["unit_price"] == "8.00"
+
+
+def test_stock_that_comes_back_while_an_order_is_refused_is_sold(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    cup = shop.add(1)["id"]
+    look = ReservationStore._shortages
+    monkeypatch.setattr(ReservationStore, "_shortages", lambda *asked: [shop.change_stock(cup, 1), look(*asked)][1])
+    assert shop.reserve("o1", (cup, 2)).status_code == 200
+    shop.assert_books_balance(cup)
+
+
+def test_no_more_offers_are_remembered_than_memory_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reservations, "OFFERS_KEPT", 3)
+    offers = Offers()
+    terms = {"name": "Cup", "price": 1, "currency": "EUR"}
+    for number in range(9):
+        assert offers.learn({str(number): {"stock": 1, **terms}}) == {str(number): terms}
+        assert offers.of([str(number)]) == {str(number): terms}
+        assert len(offers._known) <= 3
+    assert offers.of(["8", "0"]) is None
+    offers.forget(["8", "unknown"])
+    assert offers.of(["8"]) is None
 
 
 def test_a_hidden_product_cannot_be_bought_but_takes_its_units_back(shop: Shop) -> None:

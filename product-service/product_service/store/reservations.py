@@ -1,7 +1,7 @@
 """Reservations in MongoDB, and the stock they move."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import pymongo
@@ -18,11 +18,42 @@ from product_service.store.transactions import TRANSACTION_SECONDS, Transactions
 
 TOMBSTONE_LIFE = timedelta(days=7)
 
-_OFFERED = dict.fromkeys(("name", "price", "currency", "stock", "hidden"), True)
+TERMS = ("name", "price", "currency")
+OFFERS_KEPT = 10_000
+
+_OFFERED = dict.fromkeys((*TERMS, "stock", "hidden"), True)
 
 
 class _NotAvailable(Exception):
     """Ends a transaction that finds too little stock."""
+
+
+class Offers:
+    """Remembers names and prices of products. They may be out of date, so whoever uses them must have them checked.
+
+    When there are too many, all are forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, Document] = {}
+
+    def of(self, product_ids: Iterable[str]) -> dict[str, Document] | None:
+        """Return the terms of all these products, None if some are not known."""
+        found = {product_id: self._known.get(product_id) for product_id in product_ids}
+        return {key: terms for key, terms in found.items() if terms} if all(found.values()) else None
+
+    def learn(self, products: Mapping[str, Document]) -> dict[str, Document]:
+        """Remember the terms of products, and return them."""
+        if len(self._known) >= OFFERS_KEPT:
+            self._known = {}
+        terms = {key: {name: product[name] for name in TERMS} for key, product in products.items()}
+        self._known |= terms
+        return terms
+
+    def forget(self, product_ids: Iterable[str]) -> None:
+        """Forget what is out of date."""
+        for product_id in product_ids:
+            self._known.pop(product_id, None)
 
 
 @guarded
@@ -35,19 +66,24 @@ class ReservationStore:
         self._products = database.products
         self._reservations = database.reservations
         self._clock = clock
+        self._offers = Offers()
 
     def take(self, order_id: str, asked: tuple[Line, ...]) -> Reservation:
         """Take the stock of all lines and record it, or record why not; return what is recorded for the order."""
         product_ids = [line.product_id for line in asked]
         with pymongo.timeout(TRANSACTION_SECONDS):
-            try:
-                return self._transactions.run(
-                    lambda session: self._take(order_id, asked, session), touching=product_ids
-                )
-            except _NotAvailable:
-                return self._refuse(order_id, asked, self._shortages(asked))
-            except DuplicateKeyError:
-                return self._recorded(order_id)
+            for _ in range(2):  # what is not available may be too little stock, or a price that has changed
+                try:
+                    return self._transactions.run(
+                        lambda session: self._take(order_id, asked, session), touching=product_ids
+                    )
+                except DuplicateKeyError:
+                    return self._recorded(order_id)
+                except _NotAvailable:
+                    self._offers.forget(product_ids)
+                    if shortages := self._shortages(asked):
+                        return self._refuse(order_id, asked, shortages)
+        raise Unavailable("The stock has changed just now.")
 
     def give_back(self, order_id: str) -> None:
         """Release a reservation and return its stock; without one, leave a tombstone that refuses a later one."""
@@ -78,12 +114,16 @@ class ReservationStore:
             return session.with_transaction(read)
 
     def _take(self, order_id: str, asked: tuple[Line, ...], session: ClientSession) -> Reservation:
-        """Take the stock first: a transaction that begins with its contended write collides least with others."""
-        if not self._move_stock([(line.product_id, -line.quantity) for line in asked], session):
+        """Take the stock first: a transaction that begins with its contended write collides least with others.
+
+        Names and prices that are known from before are demanded by that write, so that they need not be read.
+        """
+        known = self._offers.of(line.product_id for line in asked)
+        if not self._move_stock([(line.product_id, -line.quantity) for line in asked], session, known):
             raise _NotAvailable
-        products = self._for_sale(asked, session)
-        document = self._document(order_id, HELD, asked, [_priced(line, products[line.product_id]) for line in asked])
-        document["currency"] = products[asked[0].product_id]["currency"]
+        offers = known or self._offers.learn(self._for_sale(asked, session))
+        document = self._document(order_id, HELD, asked, [_priced(line, offers[line.product_id]) for line in asked])
+        document["currency"] = offers[asked[0].product_id]["currency"]
         self._reservations.insert_one(document, session=session)
         return _reservation(document)
 
@@ -93,18 +133,21 @@ class ReservationStore:
         return {document["_id"]: document for document in found if not document["hidden"]}
 
     def _shortages(self, asked: tuple[Line, ...]) -> list[Shortage]:
-        """Return the lines that cannot be had. Raises Unavailable if all can, since stock has come back just now."""
+        """Return the lines that cannot be had."""
         products = self._for_sale(asked)
-        shortages = [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]
-        if not shortages:
-            raise Unavailable("The stock has changed just now.")
-        return shortages
+        return [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]
 
-    def _move_stock(self, moves: Iterable[tuple[str, int]], session: ClientSession) -> bool:
-        """Add units to products; taking some asks for enough of a product for sale. Tell whether all were moved."""
+    def _move_stock(
+        self, moves: Iterable[tuple[str, int]], session: ClientSession, offers: Mapping[str, Document] | None = None
+    ) -> bool:
+        """Add units to products; taking some asks for enough of one for sale, and on these terms if there are any.
+
+        Tell whether all were moved.
+        """
+        terms = offers or {}
         updates = [
-            UpdateOne({"_id": product_id, **_enough(units)}, {"$inc": {"stock": units, "version": 1}})
-            for product_id, units in moves
+            UpdateOne({"_id": key, **_enough(units), **terms.get(key, {})}, {"$inc": {"stock": units, "version": 1}})
+            for key, units in moves
         ]
         return self._products.bulk_write(updates, session=session).matched_count == len(updates)
 
