@@ -2,12 +2,13 @@
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.at_once import meanwhile
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,8 @@ def serving(answer: Callable[[Asked], tuple[int, Any]]) -> Iterator[LocalServer]
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         local = LocalServer(f"http://127.0.0.1:{server.server_port}", answer)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield local
-        finally:
-            server.shutdown()
-            thread.join()
+        with meanwhile(lambda: server.serve_forever(poll_interval=0.01)):
+            try:
+                yield local
+            finally:
+                server.shutdown()

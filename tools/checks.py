@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import IO
 
 from tools import compose
 from tools.paths import ROOT
@@ -19,6 +21,7 @@ CHECKS = (
     ("bandit", "--quiet", "-ll", "--recursive", *SHIPPED, "tools"),
     ("tools.supply_chain",),
 )
+SECONDS_TO_END = 900
 TESTS = (("tests/unit", "tests/contract"), ("tests/integration",), ("tests/e2e",))
 
 
@@ -45,17 +48,32 @@ def test_side_by_side() -> int:
     The end-to-end tests take longest and print as they go, the others when they have ended.
     """
     *others, longest = TESTS
+    print(f"\n$ pytest {' '.join(longest)}", flush=True)
     with ExitStack() as files:
-        started = []
-        for folders in others:
-            output = files.enter_context(tempfile.TemporaryFile("w+"))
-            started.append((folders, output, subprocess.Popen(command("pytest", *folders), cwd=ROOT, stdout=output)))
-        code = run("pytest", *longest)
-        for folders, output, process in started:
-            code = process.wait() or code
+        first = start_pytest(longest)
+        outputs = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in others]
+        processes = [start_pytest(folders, output) for folders, output in zip(others, outputs, strict=True)]
+        code = end_of(first)
+        for folders, output, process in zip(others, outputs, processes, strict=True):
+            code = end_of(process) or code
             output.seek(0)
             print(f"\n$ pytest {' '.join(folders)}\n{output.read()}", flush=True)
     return code
+
+
+def start_pytest(folders: Sequence[str], output: IO[str] | None = None) -> subprocess.Popen[bytes]:
+    """Start pytest so that SIGABRT makes it show where each of its threads is."""
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+    return subprocess.Popen(command("pytest", *folders), cwd=ROOT, stdout=output, stderr=output, env=environment)
+
+
+def end_of(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process and return its exit code; one that does not end is aborted."""
+    try:
+        return process.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        return process.wait()
 
 
 def command(module: str, *arguments: str) -> list[str]:

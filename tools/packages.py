@@ -1,6 +1,7 @@
 """Installing RabbitMQ and wrk with apt, without letting a package start a server of the system's own."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -8,7 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.paths import STATE
+
 PROGRAMS = (Path("/usr/lib/rabbitmq/bin/rabbitmq-server"), Path("/opt/rabbitmq/sbin/rabbitmq-server"))
+SECONDS_FOR_OTHERS = 120  # what installs packages of its own, as a new machine does after its first boot
 POLICY = Path("/usr/sbin/policy-rc.d")
 ADVICE = """\
 RabbitMQ is not installed and ./dev cannot install it here. Please do one of these:
@@ -20,8 +24,9 @@ WRK_ADVICE = "./dev bench needs wrk and cannot install it here. Please do: sudo 
 
 def wrk() -> Path:
     """Return the load generator wrk, installing the package where that is possible; else say what to do."""
-    if not shutil.which("wrk") and _can_install():
-        _install("wrk")
+    with _one_at_a_time():
+        if not shutil.which("wrk") and _can_install():
+            _install("wrk")
     found = shutil.which("wrk")
     if not found:
         raise SystemExit(WRK_ADVICE)
@@ -30,13 +35,22 @@ def wrk() -> Path:
 
 def rabbitmq_server() -> Path:
     """Return RabbitMQ's start script, installing the package where that is possible; else say what to do."""
+    with _one_at_a_time():
+        if not _find() and _can_install():
+            _install("rabbitmq-server")
     found = _find()
-    if not found and _can_install():
-        _install("rabbitmq-server")
-        found = _find()
     if not found:
         raise SystemExit(ADVICE)
     return found
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Let no other ./dev of this clone look or install meanwhile: a package half installed seems to be there."""
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _find() -> Path | None:
@@ -58,7 +72,8 @@ def _can_install() -> bool:
 def _install(package: str) -> None:
     print(f"./dev: installing {package} with apt ...", file=sys.stderr)
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qy"]
+    patience = ("-o", f"DPkg::Lock::Timeout={SECONDS_FOR_OTHERS}")
+    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qy", *patience]
     with _no_services_started(sudo):
         for command in (["update"], ["install", "--no-install-recommends", package]):
             subprocess.run([*apt, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

@@ -17,6 +17,7 @@ import pytest
 import requests
 from urllib3.exceptions import NewConnectionError
 
+from tests.at_once import meanwhile
 from tests.e2e.clients import Client, stock_of
 from tests.waiting import until
 from tools import audit
@@ -41,15 +42,8 @@ class Load:
     @contextmanager
     def running(self) -> Iterator["Load"]:
         """Keep up the load, until the end of the block."""
-        threads = [threading.Thread(target=self._work) for _ in range(CUSTOMERS)]
-        for thread in threads:
-            thread.start()
-        try:
+        with meanwhile(self._work, threads=CUSTOMERS, stop=self._stop):
             yield self
-        finally:
-            self._stop.set()
-            for thread in threads:
-                thread.join()
 
     def _work(self) -> None:
         with requests.Session() as session:

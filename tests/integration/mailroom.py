@@ -25,6 +25,7 @@ from notification_service.handling import Handler
 from notification_service.notifications import Notifier, Patience
 from notification_service.smtp import SmtpServer
 from notification_service.store import NotificationStore
+from tests.at_once import meanwhile
 from tools.ports import free_ports
 
 ACCEPTED = "250 OK"
@@ -147,10 +148,5 @@ def consuming(
     notifier = Notifier(store, {"email": smtp, "sms": SimulatedChannel()}, Patience(stop))
     with ThreadPoolExecutor(threads) as pool:
         consumer = Consumer(broker_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))
-        thread = threading.Thread(target=consumer.run, args=(stop,))
-        thread.start()
-        try:
+        with meanwhile(lambda: consumer.run(stop), stop=stop):
             yield
-        finally:
-            stop.set()
-            thread.join()

@@ -90,7 +90,7 @@ class Stack:
 
     def start_products(self) -> None:
         self._server = make_server("127.0.0.1", self._port, self.gate, threaded=True)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def stop_products(self) -> None:
         server, self._server = self._server, None

@@ -4,7 +4,6 @@ import datetime
 import ipaddress
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from notification_service.channels import EmailChannel
 from notification_service.model import Notification
 from notification_service.notifications import NotSent
 from notification_service.smtp import SmtpServer
+from tests.at_once import meanwhile
 from tests.integration.mailroom import MailServer
 from tests.signing import private_key
 from tools.ports import free_ports
@@ -100,6 +100,7 @@ def test_a_certificate_that_is_not_trusted_gets_neither_password_nor_mail(scheme
 def dialogue(*steps: tuple[float, bytes]) -> Iterator[int]:
     """Answer one client, each line after a pause (s), whatever the client says; then be silent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
 
         def talk() -> None:
             client, _ = listener.accept()
@@ -112,10 +113,8 @@ def dialogue(*steps: tuple[float, bytes]) -> Iterator[int]:
                 while client.recv(65536):
                     pass
 
-        thread = threading.Thread(target=talk)
-        thread.start()
-        yield listener.getsockname()[1]
-        thread.join()
+        with meanwhile(talk):
+            yield listener.getsockname()[1]
 
 
 def test_the_time_is_bounded_as_a_whole_not_per_step() -> None:

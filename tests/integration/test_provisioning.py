@@ -1,6 +1,5 @@
 """The provisioning gives every service what it needs and nothing more."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from pika.exceptions import ChannelClosedByBroker
 from pymongo.errors import OperationFailure
 
 from deploy import broker, provision
+from tests.at_once import at_once
 from tools import blueprint, programs, secret_store, throwaway
 from tools.blueprint import Blueprint, Options
 from tools.rabbitmq import RabbitServer
@@ -119,11 +119,7 @@ def test_the_dashboards_user_looks_at_recent_events_and_changes_nothing(
 
 
 def test_running_it_again_or_twice_at_once_is_harmless(environment: dict[str, str]) -> None:
-    threads = [threading.Thread(target=provision.provision, args=(environment,)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(2, lambda _number: provision.provision(environment))
     assert find_one(environment["ORDER_SERVICE_MONGO_URL"], "order_service") is None
     assert not refused(environment["ORDER_SERVICE_RABBITMQ_URL"], publish("shop.events", "order_created"))
 

@@ -1,7 +1,6 @@
 """The publisher against a real RabbitMQ: confirms, a missing queue, a broker that stops, starts again or freezes."""
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -91,8 +90,7 @@ def pids(server: RabbitServer) -> list[int]:
 
 
 def send(server: RabbitServer, number: signal.Signals) -> None:
-    for pid in pids(server):
-        os.kill(pid, number)
+    processes.send(pids(server), number)
 
 
 def stop(server: RabbitServer) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from order_service import products, worker
 from order_service.products import BUDGET
-from tests.at_once import at_once
+from tests.at_once import at_once, meanwhile
 from tests.integration import order_processes
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tests.signing import token
@@ -112,9 +112,6 @@ def test_workers_need_not_know_of_each_other(stack: Stack, monkeypatch: pytest.M
 def test_orders_and_workers_at_once_keep_every_promise(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "RECONCILE_AGE", 0.0)
     stop = threading.Event()
-    workers = [threading.Thread(target=stack.worker().run, args=(stop,)) for _ in range(2)]
-    for thread in workers:
-        thread.start()
 
     def shop(number: int) -> None:
         for turn in range(4):
@@ -122,10 +119,8 @@ def test_orders_and_workers_at_once_keep_every_promise(stack: Stack, monkeypatch
             if answer.status_code == 201 and turn % 2:
                 assert stack.act(answer.json["id"], "cancel").status_code == 200
 
-    at_once(4, shop)
-    stop.set()
-    for thread in workers:
-        thread.join(20)
+    with meanwhile(lambda: stack.worker().run(stop), threads=2, stop=stop):
+        at_once(4, shop)
     stack.recover()
     created = {document["_id"] for document in stack.orders.find({"status": {"$in": ["confirmed", "cancelled"]}})}
     assert {event.partition(".")[0] for event in stack.events.ids} == created

@@ -1,6 +1,5 @@
 """What a transaction leaves behind at a server that froze, or that never heard of its end."""
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -28,8 +27,7 @@ def own_server() -> Iterator[MongoServer]:
 
 
 def signal_all(server: MongoServer, number: signal.Signals) -> None:
-    for pid in processes.find(server.home.parent):
-        os.kill(pid, number)
+    processes.send(processes.find(server.home.parent), number)
 
 
 def take_one(products: Any, session: Any) -> int:

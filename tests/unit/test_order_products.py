@@ -2,7 +2,6 @@
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from chassis.errors import Unavailable
 from chassis.logs import bound_to
 from order_service.model import Item, Line, ReservationRefused, Reserved
 from order_service.products import ProductClient, ProductsUnavailable
+from tests.at_once import at_once, meanwhile
 from tests.local_server import Asked, serving
 from tests.unit.order_app import SETTINGS, Shop, make_shop
 from tests.waiting import until
@@ -224,13 +224,14 @@ def test_while_product_service_answers_slowly_and_in_vain_threads_without_a_slot
         time.sleep(0.3)
         return 503, PROBLEM
 
-    with serving(answer) as server, closing(server.url, slots=1) as client:
-        waiting = threading.Thread(target=lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS))
-        waiting.start()
+    with (
+        serving(answer) as server,
+        closing(server.url, slots=1) as client,
+        meanwhile(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS)),
+    ):
         until(lambda: client._hanging, "the first answer has come")
         with pytest.raises(ProductsUnavailable, match="Too many"):
             assert seconds_of(lambda: client.reserve("o2", ITEMS)) < 0.2
-        waiting.join()
 
 
 def test_a_token_that_is_refused_is_replaced_and_the_request_repeated() -> None:
@@ -256,13 +257,8 @@ def test_a_burst_of_orders_waits_for_the_slots_of_a_product_service_that_answers
         time.sleep(0.05)
         return 200, HELD
 
-    outcomes = []
     with serving(answer) as server, closing(server.url, slots=2) as client:
-        threads = [threading.Thread(target=lambda: outcomes.append(client.reserve("o1", ITEMS))) for _ in range(12)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(10)
+        outcomes = at_once(12, lambda _number: client.reserve("o1", ITEMS))
     assert outcomes == [RESERVED] * 12
 
 
@@ -270,34 +266,21 @@ def test_while_product_service_hangs_half_of_the_threads_wait_and_the_others_are
     with frozen() as url, closing(url, slots=4) as client:
         with pytest.raises(ProductsUnavailable):
             client.release("o0")  # the hang is known from here on
-        waiting = [
-            threading.Thread(target=lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS))
-            for _ in range(4)
-        ]
-        for thread in waiting:
-            thread.start()
-        until(lambda: client._slots._value == 0, "the four slots are taken")
-        reserving = [
-            seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o2", ITEMS)) for _ in range(10)
-        ]
-        releasing = [seconds_of(lambda: pytest.raises(ProductsUnavailable, client.release, "o2")) for _ in range(10)]
-        assert max(reserving + releasing) < 0.2
-        for thread in waiting:
-            thread.join(10)
+        with meanwhile(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS), threads=4):
+            until(lambda: client._slots._value == 0, "the four slots are taken")
+            for _ in range(10):
+                assert seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o2", ITEMS)) < 0.2
+                assert seconds_of(lambda: pytest.raises(ProductsUnavailable, client.release, "o2")) < 0.2
         assert client._slots._value == 4
 
 
 def test_people_list_their_orders_while_product_service_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     with frozen() as url, closing(url, slots=4) as client:
         shop = with_client(monkeypatch, client)
-        threads = [threading.Thread(target=shop.order) for _ in range(8)]  # as many as a process has
         started = time.monotonic()
-        for thread in threads:
-            thread.start()
-        until(lambda: sum(thread.is_alive() for thread in threads) <= 4, "the others were refused", seconds=2.0)
-        assert seconds_of(lambda: shop.get("/orders")) < 0.5
-        for thread in threads:
-            thread.join(10)
+        with meanwhile(shop.order, threads=8) as threads:  # as many as a process has
+            until(lambda: sum(thread.is_alive() for thread in threads) <= 4, "the others were refused", seconds=2.0)
+            assert seconds_of(lambda: shop.get("/orders")) < 0.5
         assert time.monotonic() - started < 5.0
     assert {document["status"] for document in shop.documents()} == {"failed"}
 

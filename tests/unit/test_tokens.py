@@ -11,6 +11,7 @@ import pytest
 from chassis import tokens
 from chassis.errors import Unavailable
 from chassis.tokens import RemoteKeys, ServiceToken
+from tests.at_once import at_once, meanwhile
 from tests.local_server import Asked, LocalServer, serving
 from tests.signing import jwks, private_key
 from tests.waiting import until
@@ -147,12 +148,7 @@ def test_without_any_key_it_is_an_outage_that_ends_soon_after_user_service_is_ba
 
 def test_many_threads_that_miss_a_key_fetch_it_once(users: LocalServer) -> None:
     keys = RemoteKeys(users.url)
-    found: list[Any] = []
-    threads = [threading.Thread(target=lambda: found.append(keys.public_key("k1"))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = at_once(8, lambda _number: keys.public_key("k1"))
     assert [key.public_numbers() for key in found] == [public("k1")] * 8
     assert len(users.requests) == 1
 
@@ -168,15 +164,8 @@ def test_threads_that_wait_for_keys_together_fail_together(users: LocalServer) -
             keys.public_key("k1")
         failed.append(refused.value)
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    try:
-        for thread in threads:
-            thread.start()
+    with meanwhile(ask, threads=8, stop=hanging):
         until(lambda: len(failed) == 8, "all are told", seconds=1.5)
-    finally:
-        hanging.set()
-        for thread in threads:
-            thread.join()
     assert len(users.requests) == 1
 
 
@@ -303,13 +292,6 @@ def test_threads_that_wait_for_a_token_together_fail_together(users: LocalServer
             token()
         failed.append(refused.value)
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    try:
-        for thread in threads:
-            thread.start()
+    with meanwhile(ask, threads=8, stop=hanging):
         until(lambda: len(failed) == 8, "all are told", seconds=1.5)
-    finally:
-        hanging.set()
-        for thread in threads:
-            thread.join()
     assert len(users.requests) == 1
