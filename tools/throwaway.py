@@ -1,6 +1,7 @@
 """Single servers for tests: on free ports, with a data directory that goes away with them."""
 
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +46,17 @@ def rabbitmq() -> Iterator[RabbitServer]:
         server.write_configuration()
         with _running("rabbitmq", (str(server.program),), server.environment(), home):
             yield server
+
+
+@contextmanager
+def frozen(server: MongoServer | RabbitServer) -> Iterator[None]:
+    """Keep a server from doing anything, refusing included, until the end of the block."""
+    pids = processes.find(server.home.parent)
+    processes.send(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        processes.send(pids, signal.SIGCONT)
 
 
 @contextmanager

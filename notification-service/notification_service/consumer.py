@@ -11,13 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 from pika.exceptions import ConnectionWrongStateError
 
 from chassis import logs, mongo
+from chassis.heartbeat import HANGS_AFTER, Heartbeat
 from chassis.stopping import stop_on_signals
 from notification_service import config, topology
 from notification_service.channels import channels
@@ -159,10 +159,12 @@ class Consumer:
         self._handle = handle
         self._topology = topology
 
-    def run(self, stop: threading.Event, *, prefetch: int = 16, heartbeat: Callable[[], None] = lambda: None) -> None:
-        """Consume until `stop` is set, calling `heartbeat` meanwhile; no outage ends this."""
+    def run(self, stop: threading.Event, *, prefetch: int = 16, heartbeat: Heartbeat | None = None) -> None:
+        """Consume until `stop` is set; no outage ends this. The heart beats while there is a connection."""
+        heartbeat = heartbeat or Heartbeat()
         outage = Outage()
         while not stop.is_set():
+            heartbeat.sign_of_life()
             started = time.monotonic()
             try:
                 self._consume(stop, prefetch, heartbeat)
@@ -171,30 +173,16 @@ class Consumer:
                     outage = Outage()
                 stop.wait(outage.pause(exc))
 
-    def _consume(self, stop: threading.Event, prefetch: int, heartbeat: Callable[[], None]) -> None:
+    def _consume(self, stop: threading.Event, prefetch: int, heartbeat: Heartbeat) -> None:
         session = Session(connect(self._url), self._pool, self._handle, self._topology)
         try:
             session.start(prefetch)
             while not stop.is_set():
                 session.work()
-                heartbeat()
+                heartbeat.beat()
             session.finish()
         finally:
             session.close()
-
-
-class Heartbeat:
-    """Touches a file about every second, for a health check to look at."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._next = 0.0
-
-    def __call__(self) -> None:
-        """Touch the file, if there is one and it is time."""
-        if self._path and time.monotonic() >= self._next:
-            Path(self._path).touch()
-            self._next = time.monotonic() + 1
 
 
 def main() -> None:
@@ -209,7 +197,8 @@ def main() -> None:
     notifier = Notifier(store, channels(settings.smtp, settings.mail_from), Patience(stop))
     with ThreadPoolExecutor(settings.threads, thread_name_prefix="handler") as pool:
         consumer = Consumer(settings.rabbitmq_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))
-        consumer.run(stop, prefetch=settings.prefetch, heartbeat=Heartbeat(settings.heartbeat_file))
+        heartbeat = Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER)
+        consumer.run(stop, prefetch=settings.prefetch, heartbeat=heartbeat)
     log.info("stopped")
 
 

@@ -9,10 +9,10 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 from chassis import logs, mongo
 from chassis.errors import Unavailable
+from chassis.heartbeat import HANGS_AFTER, Heartbeat
 from chassis.stopping import stop_on_signals
 from chassis.tokens import ServiceToken
 from order_service import config
@@ -37,13 +37,19 @@ class Worker:
     """Does what is due, until it is told to stop."""
 
     def __init__(
-        self, store: OrderStore, products: ProductClient, publisher: Lanes, *, poll: float, heartbeat_file: str = ""
+        self,
+        store: OrderStore,
+        products: ProductClient,
+        publisher: Lanes,
+        *,
+        poll: float,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self._store = store
         self._products = products
         self._publisher = publisher
         self._poll = poll
-        self._heartbeat_file = heartbeat_file
+        self._heartbeat = heartbeat or Heartbeat()
         self._reconcile_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -56,7 +62,7 @@ class Worker:
                 busy = False
                 stop.wait(1)
             self._publisher.keep_alive()
-            self._beat()
+            self._heartbeat.beat()
             if not busy:
                 stop.wait(self._poll)
         self._publisher.close()
@@ -137,10 +143,6 @@ class Worker:
             log.warning("reconciliation waits: %s", exc.detail)
         self._reconcile_at = time.monotonic() + RECONCILE_EVERY
 
-    def _beat(self) -> None:
-        if self._heartbeat_file:
-            Path(self._heartbeat_file).touch()
-
 
 def main() -> None:
     """Run a worker until SIGTERM or SIGINT."""
@@ -153,7 +155,7 @@ def main() -> None:
         ProductClient(settings.product_service_url, token, slots=1),
         Lanes(Publisher(settings.rabbitmq_url) for _ in range(LANES)),
         poll=settings.poll_seconds,
-        heartbeat_file=settings.heartbeat_file,
+        heartbeat=Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER),
     )
     stop = threading.Event()
     stop_on_signals(stop, within=EXIT_WITHIN)

@@ -89,13 +89,9 @@ def pids(server: RabbitServer) -> list[int]:
     return processes.find(server.home.parent)
 
 
-def send(server: RabbitServer, number: signal.Signals) -> None:
-    processes.send(pids(server), number)
-
-
 def stop(server: RabbitServer) -> None:
     """Kill the broker, as a power failure does."""
-    send(server, signal.SIGKILL)
+    processes.send(pids(server), signal.SIGKILL)
     until(lambda: not pids(server), "the broker is gone")
 
 
@@ -208,15 +204,12 @@ def test_a_frozen_broker_is_given_up_and_used_again_when_it_thaws(
 ) -> None:
     one, late = make_publisher(breakable.url), make_publisher(breakable.url)
     one.publish([event(1)])
-    send(breakable, signal.SIGSTOP)
-    try:
+    with throwaway.frozen(breakable):
         for publishing, limit in ((one, 24), (late, 8)):  # with a connection, and still without one
             started = time.monotonic()
             with pytest.raises(BrokerUnavailable):
                 publishing.publish([event(2)])
             assert time.monotonic() - started < limit
-    finally:
-        send(breakable, signal.SIGCONT)
     until(lambda: publishes(one, 3), "events are published again", seconds=20)
     published = ids(breakable.url)
     assert published[0] == "o1.order_created"

@@ -1,7 +1,5 @@
 """The life of an order through the real services: races, delays, outages, clocks that are wrong."""
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from tests.integration import order_processes
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tests.signing import token
 from tests.waiting import until
-from tools import processes, throwaway
+from tools import throwaway
 from tools.mongodb import MongoServer
 
 
@@ -219,15 +217,11 @@ def test_a_stray_reservation_is_released_once_and_the_cursor_is_kept(stack: Stac
 def test_without_its_database_order_service_answers_503_and_is_back_with_it() -> None:
     with throwaway.mongodb() as server, order_stack(server) as stack:
         assert stack.order(1).status_code == 201
-        pids = processes.find(server.home.parent)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)  # so it does not even refuse
-        answer = stack.order(1)
-        assert (answer.status_code, answer.json["type"], answer.headers["Retry-After"]) == (503, "unavailable", "2")
-        assert stack.app.test_client().get("/health").status_code == 200
-        assert stack.app.test_client().get("/ready").status_code == 503
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        with throwaway.frozen(server):
+            answer = stack.order(1)
+            assert (answer.status_code, answer.json["type"], answer.headers["Retry-After"]) == (503, "unavailable", "2")
+            assert stack.app.test_client().get("/health").status_code == 200
+            assert stack.app.test_client().get("/ready").status_code == 503
         until(lambda: stack.order(1, key="k").status_code == 201, "orders succeed again", seconds=20)
         past = datetime.now(UTC) - timedelta(hours=1)
         stack.orders.update_many({"status": "pending"}, {"$set": {"created_at": past, "due": past}})

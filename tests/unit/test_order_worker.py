@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from chassis.errors import Unavailable
+from chassis.heartbeat import Heartbeat
 from order_service.model import Buyer, Item
 from order_service.products import ProductsUnavailable
 from order_service.worker import Worker
+from tests.at_once import meanwhile
 from tests.unit.order_app import ANA, Shop, make_shop
 from tests.waiting import until
 
@@ -270,7 +272,7 @@ def test_a_stray_reservation_that_cannot_be_released_now_is_compared_again(
 
 def test_no_outage_ends_the_worker(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     heartbeat = tmp_path / "heartbeat"
-    worker = Worker(shop.store, shop.products, shop.publisher, poll=0.01, heartbeat_file=str(heartbeat))  # type: ignore[arg-type]
+    worker = Worker(shop.store, shop.products, shop.publisher, poll=0.01, heartbeat=Heartbeat(str(heartbeat)))  # type: ignore[arg-type]
     outages = 1
     real = type(shop.store).due
 
@@ -284,10 +286,6 @@ def test_no_outage_ends_the_worker(shop: Shop, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(type(shop.store), "due", due)
     shop.ordered()
     stop = threading.Event()
-    thread = threading.Thread(target=worker.run, args=(stop,))
-    thread.start()
-    until(lambda: shop.publisher.published, "the event is published after the outage")
-    stop.set()
-    thread.join(5)
-    assert not thread.is_alive()
+    with meanwhile(lambda: worker.run(stop), stop=stop, seconds=5):
+        until(lambda: shop.publisher.published, "the event is published after the outage")
     assert heartbeat.exists()

@@ -1,0 +1,35 @@
+"""The heartbeat of a program that is no web service: shows that it works, and ends it when it hangs."""
+
+import faulthandler
+import time
+from pathlib import Path
+
+INTERVAL = 1.0
+HANGS_AFTER = 90.0  # longer than any sum of time limits within one round
+
+
+class Heartbeat:
+    """Beats about every second, however often it is called.
+
+    A program that is silent for `end_after` seconds waits for something that no time limit covers, as for a confirm
+    that a broker owes while it answers otherwise. It then writes to stderr where each of its threads is and exits with
+    status 1, for whatever started it to start it again.
+    """
+
+    def __init__(self, path: str = "", *, end_after: float | None = None) -> None:
+        self._path = path
+        self._end_after = end_after
+        self._next_sign = self._next_beat = 0.0
+
+    def sign_of_life(self) -> None:
+        """Tell that the program does not hang, though what it needs may be away."""
+        if self._end_after and time.monotonic() >= self._next_sign:
+            faulthandler.dump_traceback_later(self._end_after, exit=True)
+            self._next_sign = time.monotonic() + INTERVAL
+
+    def beat(self) -> None:
+        """Tell that the program works: touch the file at `path`, if there is one, for a health check to look at."""
+        self.sign_of_life()
+        if self._path and time.monotonic() >= self._next_beat:
+            Path(self._path).touch()
+            self._next_beat = time.monotonic() + INTERVAL
