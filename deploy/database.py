@@ -15,20 +15,23 @@ ALREADY_INITIALIZED, NOT_YET_INITIALIZED, USER_EXISTS = 23, 94, 51003
 def provision(url: str, accounts: tuple[Account, ...], deadline: float) -> None:
     """Prepare the server, waiting up to `deadline` seconds for it, and make or update the services' users."""
     require_primary(url, deadline)
-    with _connect(url) as client:
+    with connect(url) as client:
         for account in accounts:
             _set_user(client, account)
 
 
 def require_primary(url: str, deadline: float) -> None:
     """Wait until the server can be written to, initiating its replica set where that is still to be done."""
-    with _connect(url) as client:
+    with connect(url) as client:
         retry(lambda: _initiate(client, url), (ConnectionFailure,), deadline=deadline, what=_unreachable(url))
         retry(lambda: _check_primary(client), (ConnectionFailure,), deadline=deadline, what="MongoDB has no primary")
 
 
-def _connect(url: str) -> MongoClient[dict[str, Any]]:
-    return MongoClient(url, directConnection=True, serverSelectionTimeoutMS=2000)
+def connect(url: str) -> MongoClient[dict[str, Any]]:
+    """Return a client of just this server, who waits 2 s for the server and 10 s for an answer."""
+    return MongoClient(
+        url, directConnection=True, serverSelectionTimeoutMS=2000, connectTimeoutMS=2000, socketTimeoutMS=10_000
+    )
 
 
 def _unreachable(url: str) -> str:

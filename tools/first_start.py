@@ -7,15 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from deploy import database
 from tools.mongodb import ADMINISTRATOR, MongoServer
 
 SECONDS_TO_START = 30.0
+SECONDS_TO_STOP = 10.0
 
 
 def main() -> None:
@@ -29,15 +28,24 @@ def prepare(server: MongoServer, password: str) -> None:
     try:
         create_administrator(server, password)
     finally:
-        process.terminate()
-        process.wait()
+        end(process)
     server.prepared.touch()
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Stop the server; one that takes too long is killed, which loses nothing that it has acknowledged."""
+    process.terminate()
+    try:
+        process.wait(SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def create_administrator(server: MongoServer, password: str) -> None:
     """Make the administrator, or set the password again where an earlier try was interrupted."""
     database.require_primary(server.url(), SECONDS_TO_START)
-    with MongoClient[dict[str, Any]](server.url()) as client:
+    with database.connect(server.url()) as client:
         try:
             client.admin.command("createUser", ADMINISTRATOR, pwd=password, roles=["root"])
         except OperationFailure as exc:

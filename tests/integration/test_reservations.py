@@ -1,6 +1,8 @@
 """Stock is taken for all lines of an order or for none, given back exactly once, and never sold twice."""
 
 import random
+import subprocess
+import sys
 import time
 import uuid
 from collections import Counter
@@ -11,7 +13,6 @@ from typing import Any
 
 import pymongo
 import pytest
-from secantus import SecantusDBServer
 
 from chassis.settings import ConfigurationError
 from product_service.store import reservations
@@ -20,6 +21,7 @@ from tests.at_once import at_once
 from tests.integration.product_app import ADMIN, ORDERS, Shop, running
 from tests.signing import bearer
 from tools.mongodb import MongoServer
+from tools.ports import free_ports
 
 
 @pytest.fixture
@@ -451,15 +453,22 @@ def test_a_reservation_whose_product_is_locked_is_503_in_time(shop: Shop, mongo_
 # Its database
 
 
-def test_without_transactions_the_service_does_not_start_and_says_why(tmp_path: Path) -> None:
-    standalone = SecantusDBServer(storage_path=str(tmp_path), replica_set_name=None)
-    standalone.start()
-    url = f"mongodb://127.0.0.1:{standalone.port}/products?directConnection=true"
-    try:
-        with pytest.raises(ConfigurationError, match="MONGO_URL: the server has no transactions"), running(url):
-            pass
-    finally:
-        standalone.stop()
+@pytest.fixture
+def standalone_url(tmp_path: Path) -> Iterator[str]:
+    """The URL of a server that is no member of a replica set."""
+    port = free_ports(1)[0]
+    place = ("--host", "127.0.0.1", "--port", str(port), "--storage-path", str(tmp_path))
+    server = subprocess.Popen([Path(sys.executable).parent / "secantusd-py", "--standalone", *place])
+    yield f"mongodb://127.0.0.1:{port}/products?directConnection=true&serverSelectionTimeoutMS=20000"
+    server.kill()
+    server.wait()
+
+
+def test_without_transactions_the_service_does_not_start_and_says_why(standalone_url: str) -> None:
+    with pymongo.MongoClient[dict[str, Any]](standalone_url) as client:
+        client.admin.command("ping")
+    with pytest.raises(ConfigurationError, match="MONGO_URL: the server has no transactions"), running(standalone_url):
+        pass
 
 
 def test_while_the_database_is_away_the_service_answers_503_and_lives() -> None:
