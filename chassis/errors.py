@@ -5,7 +5,21 @@ The core raises them; `chassis.problems` turns them into `application/problem+js
 """
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, ClassVar
+
+_RENAMED = {  # by RFC 9110; Python has the older names before 3.13
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+
+
+def named(status: int) -> tuple[str, str]:
+    """Return the title of an HTTP status by RFC 9110, and a problem's type made of it. Raises ValueError."""
+    title = _RENAMED.get(status) or HTTPStatus(status).phrase
+    return title, title.lower().replace(" ", "-")
 
 
 class Problem(Exception):

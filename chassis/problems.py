@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-from http import HTTPStatus
 
 from flask import Flask, Response, current_app, request
 from pydantic import BaseModel, ValidationError
@@ -12,7 +11,7 @@ from werkzeug.routing import RequestRedirect
 
 from chassis import logs
 from chassis.bodies import MAX_BODY
-from chassis.errors import ContentTooLarge, Invalid, Problem
+from chassis.errors import ContentTooLarge, Invalid, Problem, named
 
 _UNUSUAL_SEGMENT = re.compile(r"[^/]*[^/0-9A-Za-z_.-][^/]*|[^/]{65,}")
 
@@ -82,13 +81,10 @@ def _http_problem(error: HTTPException) -> Response:
         return error.get_response()  # type: ignore[return-value]
     if error.response is not None:
         return error.response  # type: ignore[return-value]
-    status = HTTPStatus(error.code or 500)
-    problem = Problem(error.description or status.phrase)
-    problem.status, problem.title, problem.code = (  # type: ignore[misc]
-        status.value,
-        status.phrase,
-        status.phrase.lower().replace(" ", "-"),
-    )
+    status = error.code or 500
+    title, code = named(status)
+    problem = Problem(error.description or title)
+    problem.status, problem.title, problem.code = status, title, code  # type: ignore[misc]
     response = problem_response(problem)
     response.headers.update([h for h in error.get_headers() if h[0] in ("Allow", "Retry-After", "Location")])
     return response

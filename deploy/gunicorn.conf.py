@@ -7,7 +7,6 @@ import os
 import socket
 import sys
 import uuid
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
+from chassis.errors import named
 from chassis.web import SAFETY_HEADERS
 
 
@@ -43,10 +43,11 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
 
 def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) -> None:
     """Answer what is not valid HTTP with a problem document (RFC 9457), as the services do all else."""
-    request_id, reason = uuid.uuid4().hex, HTTPStatus(status).phrase
+    request_id = uuid.uuid4().hex
+    title, code = named(status)
     problem = {
-        "type": reason.lower().replace(" ", "-"),
-        "title": reason,
+        "type": code,
+        "title": title,
         "status": status,
         "detail": "This is not an HTTP request that can be answered.",
         "instance": "/",
@@ -61,7 +62,7 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) 
         **dict(SAFETY_HEADERS),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    util.write_nonblock(sock, f"HTTP/1.1 {status} {reason}\r\n{head}\r\n{body}".encode("latin-1"))
+    util.write_nonblock(sock, f"HTTP/1.1 {status} {title}\r\n{head}\r\n{body}".encode("latin-1"))
 
 
 util.write_error = write_problem  # gunicorn itself would answer with HTML

@@ -3,7 +3,7 @@
 import pytest
 
 from chassis import errors
-from chassis.errors import Invalid, Problem, TooManyRequests, Unauthorized, Unavailable
+from chassis.errors import Invalid, Problem, TooManyRequests, Unauthorized, Unavailable, named
 
 
 def kinds(base: type[Problem] = Problem) -> list[type[Problem]]:
@@ -64,3 +64,17 @@ def test_limits_and_outages_tell_when_to_come_back() -> None:
 def test_headers_of_one_problem_do_not_leak_into_another() -> None:
     Unavailable().headers["X-Mine"] = "1"
     assert Unavailable().headers == {"Retry-After": "2"}
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "code"),
+    [
+        (405, "Method Not Allowed", "method-not-allowed"),
+        (413, "Content Too Large", "content-too-large"),
+        (414, "URI Too Long", "uri-too-long"),
+        (416, "Range Not Satisfiable", "range-not-satisfiable"),
+        (422, "Unprocessable Content", "unprocessable-content"),
+    ],
+)
+def test_statuses_have_the_names_of_rfc_9110_under_every_python(status: int, title: str, code: str) -> None:
+    assert named(status) == (title, code)
