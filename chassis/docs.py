@@ -10,7 +10,7 @@ from flask import Response, jsonify, send_from_directory
 from flask_openapi3 import OpenAPI
 
 from chassis.auth import allowed_roles, public
-from chassis.errors import named
+from chassis.errors import title_of
 
 
 def add_docs(app: OpenAPI) -> None:
@@ -56,7 +56,7 @@ def _describe_common_responses(app: OpenAPI) -> None:
                 operation["security"] = [{"bearer": []}]
             for status in _common_statuses(view, path):
                 known = operation["responses"].setdefault(str(status), {})
-                known.setdefault("description", named(status)[0])
+                known.setdefault("description", title_of(status))
                 known["content"] = document
             operation["responses"] = {
                 code: _with_problem(answer, document) if int(code) >= 400 else answer

@@ -16,10 +16,14 @@ _RENAMED = {  # by RFC 9110; Python has the older names before 3.13
 }
 
 
-def named(status: int) -> tuple[str, str]:
-    """Return the title of an HTTP status by RFC 9110, and a problem's type made of it. Raises ValueError."""
-    title = _RENAMED.get(status) or HTTPStatus(status).phrase
-    return title, title.lower().replace(" ", "-")
+def title_of(status: int) -> str:
+    """Return the name of an HTTP status by RFC 9110. Raises ValueError if there is no such status."""
+    return _RENAMED.get(status) or HTTPStatus(status).phrase
+
+
+def code_of(title: str) -> str:
+    """Return a problem's type, made of its title."""
+    return title.lower().replace(" ", "-")
 
 
 class Problem(Exception):

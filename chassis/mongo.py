@@ -17,6 +17,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.uri_parser import parse_uri
 
 from chassis.errors import Unavailable
 from chassis.paging import Page, SortValue, decode_cursor, encode_cursor
@@ -45,6 +46,14 @@ def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Documen
         socketTimeoutMS=int(timeout * 1000),
     )
     return client.get_default_database()
+
+
+def names_a_database(url: str) -> bool:
+    """Tell whether a `mongodb://` URL can be used and has a database in its path."""
+    try:
+        return bool(parse_uri(url)["database"])
+    except PyMongoError:
+        return False
 
 
 def has_transactions(database: Database[Document]) -> bool:

@@ -11,7 +11,7 @@ from werkzeug.routing import RequestRedirect
 
 from chassis import logs
 from chassis.bodies import MAX_BODY
-from chassis.errors import ContentTooLarge, Invalid, Problem, named
+from chassis.errors import ContentTooLarge, Invalid, Problem, code_of, title_of
 
 _UNUSUAL_SEGMENT = re.compile(r"[^/]*[^/0-9A-Za-z_.-][^/]*|[^/]{65,}")
 
@@ -82,9 +82,9 @@ def _http_problem(error: HTTPException) -> Response:
     if error.response is not None:
         return error.response  # type: ignore[return-value]
     status = error.code or 500
-    title, code = named(status)
+    title = title_of(status)
     problem = Problem(error.description or title)
-    problem.status, problem.title, problem.code = status, title, code  # type: ignore[misc]
+    problem.status, problem.title, problem.code = status, title, code_of(title)  # type: ignore[misc]
     response = problem_response(problem)
     response.headers.update([h for h in error.get_headers() if h[0] in ("Allow", "Retry-After", "Location")])
     return response

@@ -7,11 +7,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from chassis import mongo
 
 T = TypeVar("T")
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
-DEMO_SECRETS = ("demo-", "admin-password", "guest")
+DEMO_SECRETS = ("demo-", "admin@example.com", "admin-password", "guest")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -51,6 +54,26 @@ class Environment:
         if self.production and any(demo in value for demo in DEMO_SECRETS):
             self._complaints.append(f"{name} has a demo value, which ENVIRONMENT=production does not accept")
         return value
+
+    def mongo_url(self, name: str = "MONGO_URL") -> str:
+        """Return the URL of a database, with the database in its path."""
+        form = "mongodb://user:password@host:27017/database?replicaSet=rs0"
+        return self._server_url(name, ("mongodb", "mongodb+srv"), form, _is_mongo_url)
+
+    def rabbitmq_url(self, name: str = "RABBITMQ_URL") -> str:
+        """Return the URL of a RabbitMQ server."""
+        return self._server_url(name, ("amqp", "amqps"), "amqp://user:password@host:5672/%2F", _has_port_if_any)
+
+    def http_url(self, name: str) -> str:
+        """Return the URL of a service."""
+        value = self.text(name)
+        if value and not _is_url(value, ("http", "https"), _has_port_if_any):
+            self._complaints.append(f"{name} must look like http://host:5000/path")
+        return value
+
+    def currency(self, name: str, default: str) -> str:
+        """Return a currency by its code (ISO 4217)."""
+        return self._parse(name, default, str, re.compile("[A-Z]{3}").fullmatch, "three capital letters (ISO 4217)")
 
     def number(self, name: str, default: int, *, at_least: int = 0) -> int:
         """Return a whole number of at least `at_least`."""
@@ -99,7 +122,20 @@ class Environment:
         if self._complaints:
             raise ConfigurationError("configuration: " + "; ".join(self._complaints))
 
-    def _parse(self, name: str, default: T, parse: Callable[[str], T], accepts: Callable[[T], bool], meaning: str) -> T:
+    def _server_url(
+        self, name: str, schemes: tuple[str, ...], form: str, is_sound: Callable[[SplitResult], bool]
+    ) -> str:
+        """Return the URL of a server. In production it must name an account: clients may have one by default."""
+        value = self.secret(name)
+        if value and not _is_url(value, schemes, is_sound):
+            self._complaints.append(f"{name} must look like {form}")
+        elif value and self.production and not _has_account(value):
+            self._complaints.append(f"{name} has no user and password, which ENVIRONMENT=production asks for")
+        return value
+
+    def _parse(
+        self, name: str, default: T, parse: Callable[[str], T], accepts: Callable[[T], object], meaning: str
+    ) -> T:
         raw = self._variables.get(name)
         if not raw:
             return default
@@ -113,9 +149,32 @@ class Environment:
         return value
 
 
-def one_secret(variables: Mapping[str, str], name: str) -> str:
-    """Return a single secret, for commands that need nothing else. Raises ConfigurationError."""
+def only_mongo_url(variables: Mapping[str, str]) -> str:
+    """Return `MONGO_URL`, for commands that need nothing else. Raises ConfigurationError."""
     environment = Environment(variables)
-    value = environment.secret(name)
+    value = environment.mongo_url()
     environment.check()
     return value
+
+
+def _is_url(value: str, schemes: tuple[str, ...], is_sound: Callable[[SplitResult], bool]) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in schemes and bool(parts.hostname) and is_sound(parts)
+    except ValueError:
+        return False
+
+
+def _has_port_if_any(parts: SplitResult) -> bool:
+    return parts.port is None or parts.port > 0  # reading it raises ValueError if it is no port
+
+
+def _is_mongo_url(parts: SplitResult) -> bool:
+    if parts.scheme == "mongodb+srv":  # parsing it would ask DNS
+        return len(parts.path) > 1
+    return mongo.names_a_database(parts.geturl())
+
+
+def _has_account(url: str) -> bool:
+    parts = urlsplit(url)
+    return bool(parts.username and parts.password) or "authMechanism=" in parts.query

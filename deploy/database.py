@@ -1,5 +1,6 @@
 """Prepare MongoDB: a replica set of one member, and one user per service, who has their own database and no other."""
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ def provision(url: str, accounts: tuple[Account, ...], deadline: float) -> None:
     require_primary(url, deadline)
     with connect(url) as client:
         for account in accounts:
-            _set_user(client, account)
+            make = partial(_set_user, client, account)
+            retry(make, (ConnectionFailure,), deadline=deadline, what=f"MongoDB did not make the user {account.name}")
 
 
 def require_primary(url: str, deadline: float) -> None:
@@ -28,7 +30,7 @@ def require_primary(url: str, deadline: float) -> None:
 
 
 def connect(url: str) -> MongoClient[dict[str, Any]]:
-    """Return a client of just this server, who waits 2 s for the server and 10 s for an answer."""
+    """Return a client of just this server, which waits 2 s for the server and 10 s for an answer."""
     return MongoClient(
         url, directConnection=True, serverSelectionTimeoutMS=2000, connectTimeoutMS=2000, socketTimeoutMS=10_000
     )

@@ -15,7 +15,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
-from chassis.errors import named
+from chassis.errors import code_of, title_of
+from chassis.settings import Environment
 from chassis.web import SAFETY_HEADERS
 
 
@@ -43,10 +44,9 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
 
 def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) -> None:
     """Answer what is not valid HTTP with a problem document (RFC 9457), as the services do all else."""
-    request_id = uuid.uuid4().hex
-    title, code = named(status)
+    request_id, title = uuid.uuid4().hex, title_of(status)
     problem = {
-        "type": code,
+        "type": code_of(title),
         "title": title,
         "status": status,
         "detail": "This is not an HTTP request that can be answered.",
@@ -68,8 +68,10 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) 
 util.write_error = write_problem  # gunicorn itself would answer with HTML
 
 worker_class = DrainingWorker
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-threads = int(os.environ.get("WEB_THREADS", "8"))
+environment = Environment(os.environ)
+workers = environment.number("WEB_CONCURRENCY", 2, at_least=1)
+threads = environment.number("WEB_THREADS", 8, at_least=1)
+environment.check()
 
 timeout = 15  # a worker that shows no sign of life for so long is frozen, and replaced
 graceful_timeout = 20

@@ -11,7 +11,11 @@ MONGO_URLS = (
     "NOTIFICATION_SERVICE_MONGO_URL",
 )
 BROKER_URLS = ("ORDER_SERVICE_RABBITMQ_URL", "NOTIFICATION_SERVICE_RABBITMQ_URL")
-DEMO_SECRETS = ("demo-", "guest")  # those of chassis.settings that may stand here; its code is in no image of deploy
+DEMO_SECRETS = (
+    "demo-",
+    "admin-password",
+    "guest",
+)  # as in chassis.settings, which is in no image of deploy
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Settings:
             order_service=orders,
             notification_service=notifications,
             dashboard=_dashboard(variables),
-            deadline=float(variables.get("PROVISION_DEADLINE") or 120),
+            deadline=_deadline(variables.get("PROVISION_DEADLINE") or "120"),
         )
 
 
@@ -81,8 +85,19 @@ def _dashboard(variables: Mapping[str, str]) -> Account | None:
     return Account(name, password) if name and password else None
 
 
+def _deadline(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SystemExit(f"PROVISION_DEADLINE must be a number of seconds, not {text!r}") from None
+
+
 def _refuse_demo_values(variables: Mapping[str, str]) -> None:
     secrets = ("MONGO_URL", "RABBITMQ_URL", *MONGO_URLS, *BROKER_URLS, "DASHBOARD_PASSWORD")
     refused = [name for name in secrets if any(demo in variables.get(name, "") for demo in DEMO_SECRETS)]
-    if refused and variables.get("ENVIRONMENT") != "development":
+    if variables.get("ENVIRONMENT") == "development":
+        return
+    if refused:
         raise SystemExit(f"demo values, which ENVIRONMENT=production does not accept: {', '.join(refused)}")
+    for name in ("MONGO_URL", "RABBITMQ_URL"):
+        Account.of_url(name, variables[name])

@@ -18,7 +18,12 @@ from tools.stack import Stack
 
 Read = Callable[[str], list[Fact]]
 
-SERVICES = ("product-service", "order-service", "notification-service", "user-service")
+PACKAGES = {  # the program in whose environment a service's facts are to be had
+    "user-service": "user_service",
+    "notification-consumer": "notification_service",
+    "order-service": "order_service",
+    "product-service": "product_service",
+}
 
 
 class AuditError(Exception):
@@ -27,7 +32,7 @@ class AuditError(Exception):
 
 def collect(read: Read) -> list[Fact]:
     """Return the facts of all services; those of product-service last, since what they record comes first."""
-    return [fact for service in reversed(SERVICES) for fact in read(service)]
+    return [fact for program in PACKAGES for fact in read(program)]
 
 
 def audit(read: Read, *, grace: float) -> list[Check]:
@@ -36,7 +41,7 @@ def audit(read: Read, *, grace: float) -> list[Check]:
     if any(check.violations for check in checks):
         time.sleep(1)
         for check, again in zip(checks, look(read, grace), strict=True):
-            check.violations = [violation for violation in check.violations if violation in again.violations]
+            check.violations = {what: detail for what, detail in again.violations.items() if what in check.violations}
     return checks
 
 
@@ -50,31 +55,31 @@ def report(checks: Iterable[Check]) -> str:
     """Return the table of promises, with every violation named below."""
     checks = list(checks)
     rows = [f"{c.promise:<24}{c.compares:<66}{c.compared:>9}{len(c.violations):>12}" for c in checks]
-    named = [f"VIOLATION of {check.promise}: {violation}" for check in checks for violation in check.violations]
+    named = [
+        f"VIOLATION of {c.promise}: {what} {detail}".rstrip() for c in checks for what, detail in c.violations.items()
+    ]
     title = f"{'promise':<24}{'what was compared':<66}{'compared':>9}{'violations':>12}"
     return "\n".join([title, *rows, *named])
 
 
 def passed(checks: Iterable[Check]) -> bool:
     """Tell whether something was compared for every promise, and no violation was found."""
-    return all(check.compared and not check.violations for check in checks)
+    return all(check.passed for check in checks)
 
 
 def facts_of(stack: Stack) -> Read:
     """Return how to ask the services of a stack on this machine."""
 
-    def read(service: str) -> list[Fact]:
-        module = f"{service.replace('-', '_')}.audit"
-        environment = {**stack.environment(service), "LOG_LEVEL": "ERROR"}
-        return run([sys.executable, "-m", module], environment)
+    def read(program: str) -> list[Fact]:
+        environment = {**stack.environment(program), "LOG_LEVEL": "ERROR"}
+        return run([sys.executable, "-m", f"{PACKAGES[program]}.audit"], environment)
 
     return read
 
 
-def facts_in_compose(service: str) -> list[Fact]:
+def facts_in_compose(program: str) -> list[Fact]:
     """Ask a service that runs under docker compose."""
-    module = f"{service.replace('-', '_')}.audit"
-    return run(["docker", "compose", "exec", "-T", service, "python", "-m", module], None)
+    return run(["docker", "compose", "exec", "-T", program, "python", "-m", f"{PACKAGES[program]}.audit"], None)
 
 
 def run(command: list[str], environment: Mapping[str, str] | None) -> list[Fact]:

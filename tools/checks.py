@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO
 
-from tools import compose
+from tools import compose, packages
 from tools.paths import ROOT
 
 SHIPPED = ("chassis", "deploy", "user-service", "product-service", "order-service", "notification-service")
@@ -48,14 +49,16 @@ def test_side_by_side() -> int:
     The end-to-end tests take longest and print as they go, the others when they have ended.
     """
     *others, longest = TESTS
+    packages.rabbitmq_server()  # which may take long where it is to be installed; no test should wait for that
+    deadline = time.monotonic() + SECONDS_TO_END
     print(f"\n$ pytest {' '.join(longest)}", flush=True)
     with ExitStack() as files:
         first = start_pytest(longest)
         outputs = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in others]
         processes = [start_pytest(folders, output) for folders, output in zip(others, outputs, strict=True)]
-        code = end_of(first)
+        code = end_of(first, deadline)
         for folders, output, process in zip(others, outputs, processes, strict=True):
-            code = end_of(process) or code
+            code = end_of(process, deadline) or code
             output.seek(0)
             print(f"\n$ pytest {' '.join(folders)}\n{output.read()}", flush=True)
     return code
@@ -67,10 +70,10 @@ def start_pytest(folders: Sequence[str], output: IO[str] | None = None) -> subpr
     return subprocess.Popen(command("pytest", *folders), cwd=ROOT, stdout=output, stderr=output, env=environment)
 
 
-def end_of(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a process and return its exit code; one that does not end is aborted."""
+def end_of(process: subprocess.Popen[bytes], deadline: float) -> int:
+    """Wait for a process and return its exit code; one that has not ended by then is aborted."""
     try:
-        return process.wait(SECONDS_TO_END)
+        return process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
         return process.wait()

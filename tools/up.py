@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from chassis.settings import Environment
 from tools import programs, supervision
 from tools.blueprint import Options
 from tools.paths import STATE
@@ -90,8 +91,11 @@ def _complain(text: str) -> int:
 
 
 def _options() -> Options:
+    environment = Environment(os.environ)
+    workers = environment.number("WEB_CONCURRENCY", 2, at_least=1)
+    environment.check()
     return Options(
-        workers=int(os.environ.get("WEB_CONCURRENCY", "2")),
+        workers=workers,
         settings={name: os.environ[name] for name in PASSED_ON if name in os.environ},
         mongo_url=os.environ.get("MONGO_URL", ""),
         rabbitmq_url=os.environ.get("RABBITMQ_URL", ""),

@@ -1,14 +1,27 @@
-"""What notification-service knows of its history: `python -m notification_service.audit`, see `chassis.facts`."""
+"""What notification-service knows of its history: `python -m notification_service.audit`, see `chassis.facts`.
+
+It needs what the consumer is told, because the dead letters are counted as well.
+"""
+
+import sys
+from contextlib import closing
 
 from chassis import facts, mongo
-from notification_service import config
+from notification_service import config, dead_letters
+from notification_service.publisher import FAILURES, connect
 from notification_service.store import NotificationStore
 
 
 def main() -> None:
-    """Print each notification's event, channel, state and whose it is; never an address or a text."""
-    database = mongo.connect(config.load_mongo_url(), "notification-audit", timeout=60)
+    """Print each notification's event, channel, state, age and whose it is, never an address or a text."""
+    settings = config.load_consumer()
+    database = mongo.connect(settings.mongo_url, "notification-audit", timeout=60)
     facts.write(NotificationStore(database, mongo.DatabaseClock(database)).facts())
+    try:
+        with closing(connect(settings.rabbitmq_url)) as connection:
+            facts.write([{"kind": "dead_letters", "count": dead_letters.count(connection.channel())}])
+    except FAILURES as exc:
+        sys.exit(f"RabbitMQ: {type(exc).__name__} {exc}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import chassis
-from chassis.settings import Environment, WebSettings, one_secret
+from chassis.settings import Environment, WebSettings
 from notification_service.smtp import SmtpServer
 
 TOPOLOGY_FILE = Path(chassis.__file__).resolve().parent.parent / "contracts" / "topology.json"
@@ -45,25 +45,20 @@ def load() -> Settings:
     """Read the settings of the web service; stops the process and names what is missing or wrong."""
     environment = Environment(os.environ)
     settings = Settings(
-        mongo_url=environment.secret("MONGO_URL"),
-        jwks_url=environment.text("JWKS_URL"),
+        mongo_url=environment.mongo_url(),
+        jwks_url=environment.http_url("JWKS_URL"),
         **environment.web(),
     )
     environment.check()
     return settings
 
 
-def load_mongo_url() -> str:
-    """Read only the URL of the database, for commands that need nothing else."""
-    return one_secret(os.environ, "MONGO_URL")
-
-
 def load_consumer() -> ConsumerSettings:
-    """Read the settings of the consumer; stops the process and names what is missing or wrong."""
+    """Read the settings of the consumer and of the audit; stops the process and names what is missing or wrong."""
     environment = Environment(os.environ)
     settings = ConsumerSettings(
-        mongo_url=environment.secret("MONGO_URL"),
-        rabbitmq_url=environment.secret("RABBITMQ_URL"),
+        mongo_url=environment.mongo_url(),
+        rabbitmq_url=environment.rabbitmq_url(),
         smtp=_smtp(environment),
         mail_from=environment.text("MAIL_FROM", ConsumerSettings.mail_from),
         log_level=environment.log_level(),
@@ -79,7 +74,7 @@ def load_consumer() -> ConsumerSettings:
 def load_dead_letters() -> DeadLetterSettings:
     """Read the settings of the dead-letter command; stops the process and names what is missing or wrong."""
     environment = Environment(os.environ)
-    settings = DeadLetterSettings(rabbitmq_url=environment.secret("RABBITMQ_URL"))
+    settings = DeadLetterSettings(rabbitmq_url=environment.rabbitmq_url())
     environment.check()
     return settings
 

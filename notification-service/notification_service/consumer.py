@@ -80,9 +80,9 @@ class Session:
         while self._handling and time.monotonic() < deadline:
             self._connection.process_data_events(0.1)
 
-    def close(self) -> None:
+    def close(self, heartbeat: Heartbeat) -> None:
         """Close the connection, then wait for what is still being handled: it will be delivered once more, and must
-        not be handled by two threads at once.
+        not be handled by two threads at once. That may take as long as the database is away.
         """
         try:
             if self._connection.is_open:
@@ -90,7 +90,8 @@ class Session:
         finally:
             for future in self._handling:
                 future.cancel()
-            wait(self._handling)
+            while wait(self._handling, timeout=1).not_done:
+                heartbeat.sign_of_life()
 
     def _take(
         self, channel: BlockingChannel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
@@ -182,7 +183,7 @@ class Consumer:
                 heartbeat.beat()
             session.finish()
         finally:
-            session.close()
+            session.close(heartbeat)
 
 
 def main() -> None:

@@ -17,12 +17,16 @@ from notification_service.topology import DEAD
 
 def dead_letters(channel: BlockingChannel) -> Iterator[Message]:
     """Take each message that is in the queue now; what is not settled goes back when the channel closes."""
-    count = channel.queue_declare(DEAD, passive=True).method.message_count
-    for _ in range(count):
+    for _ in range(count(channel)):
         method, properties, body = channel.basic_get(DEAD)
         if method is None:
             return
         yield Message(channel, method.delivery_tag, properties, body)
+
+
+def count(channel: BlockingChannel) -> int:
+    """Return how many there are."""
+    return int(channel.queue_declare(DEAD, passive=True).method.message_count)
 
 
 def show(channel: BlockingChannel, limit: int | None) -> int:

@@ -47,10 +47,14 @@ class NotificationStore:
         return Page([_recorded(document) for document in page.items], page.next_cursor)
 
     def facts(self) -> list[Document]:
-        """Return what an audit compares: every notification's event, channel, state and whose it is."""
+        """Return what an audit compares: every notification's event, channel, state and age (s), and whose it is."""
         names = ("event_id", "channel", "status", "order_id", "user_id")
-        found = self._notifications.find({}, dict.fromkeys(names, True))
-        return [{"kind": "notification", "id": d["_id"], **{name: d[name] for name in names}} for d in found]
+        now = self._clock()
+        return [
+            {"kind": "notification", "id": document["_id"], **{name: document[name] for name in names}}
+            | {"age": (now - document["created_at"]).total_seconds()}
+            for document in self._notifications.find({}, dict.fromkeys((*names, "created_at"), True))
+        ]
 
     def add(self, notifications: Sequence[Notification], claim: str) -> bool:
         """Insert notifications, those that are there already stay as they are; tell whether the first is claimed now.

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
-from chassis.settings import Environment, WebSettings, one_secret
+from chassis.settings import Environment, WebSettings, only_mongo_url
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ def load() -> Settings:
     """Read the settings of the web service; stops the process and names what is missing or wrong."""
     environment = Environment(os.environ)
     settings = Settings(
-        mongo_url=environment.secret("MONGO_URL"),
-        jwks_url=environment.text("JWKS_URL"),
-        product_service_url=environment.text("PRODUCT_SERVICE_URL"),
-        token_url=environment.text("TOKEN_URL"),
+        mongo_url=environment.mongo_url(),
+        jwks_url=environment.http_url("JWKS_URL"),
+        product_service_url=environment.http_url("PRODUCT_SERVICE_URL"),
+        token_url=environment.http_url("TOKEN_URL"),
         client_id=environment.text("CLIENT_ID", "order-service"),
         client_secret=environment.secret("CLIENT_SECRET"),
         **environment.web(),
@@ -55,10 +55,10 @@ def load_worker() -> WorkerSettings:
     """Read the settings of the worker; stops the process and names what is missing or wrong."""
     environment = Environment(os.environ)
     settings = WorkerSettings(
-        mongo_url=environment.secret("MONGO_URL"),
-        rabbitmq_url=environment.secret("RABBITMQ_URL"),
-        product_service_url=environment.text("PRODUCT_SERVICE_URL"),
-        token_url=environment.text("TOKEN_URL"),
+        mongo_url=environment.mongo_url(),
+        rabbitmq_url=environment.rabbitmq_url(),
+        product_service_url=environment.http_url("PRODUCT_SERVICE_URL"),
+        token_url=environment.http_url("TOKEN_URL"),
         client_id=environment.text("CLIENT_ID", "order-service"),
         client_secret=environment.secret("CLIENT_SECRET"),
         log_level=environment.log_level(),
@@ -71,4 +71,4 @@ def load_worker() -> WorkerSettings:
 
 def load_mongo_url() -> str:
     """Read only the URL of the database, for commands that need nothing else."""
-    return one_secret(os.environ, "MONGO_URL")
+    return only_mongo_url(os.environ)

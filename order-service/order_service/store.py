@@ -228,6 +228,10 @@ def _order(document: Document) -> Order:
     )
 
 
+def _seconds_since(time: str, now: datetime) -> float:
+    return (now - datetime.fromisoformat(time)).total_seconds()
+
+
 def _fact(document: Document, now: datetime) -> Document:
     order, key = _order(document), document.get("idempotency_key")
     return {
@@ -238,7 +242,7 @@ def _fact(document: Document, now: datetime) -> Document:
         "status": order.status,
         "key": hashlib.sha256(key.encode()).hexdigest() if key else None,
         "lines": sorted([line.product_id, line.quantity] for line in order.lines),
-        "outbox": [event["id"] for event in order.outbox],
+        "outbox": {event["id"]: _seconds_since(event["time"], now) for event in order.outbox},
         "release": order.release,
         "age": (now - order.updated_at).total_seconds(),
     }

@@ -53,8 +53,9 @@ class Worker:
         self._reconcile_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; no outage ends this, each is logged and waited for."""
+        """Work until `stop` is set; no outage ends this, each is logged and waited for. The heart beats each round."""
         while not stop.is_set():
+            self._heartbeat.sign_of_life()
             try:
                 busy = self.work()
             except Unavailable as exc:

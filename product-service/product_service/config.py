@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
-from chassis.settings import Environment, WebSettings, one_secret
+from chassis.settings import Environment, WebSettings, only_mongo_url
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ def load() -> Settings:
     """Read the settings; stops the process and names what is missing or wrong."""
     environment = Environment(os.environ)
     settings = Settings(
-        mongo_url=environment.secret("MONGO_URL"),
-        jwks_url=environment.text("JWKS_URL"),
-        currency=environment.text("CURRENCY", Settings.currency),
+        mongo_url=environment.mongo_url(),
+        jwks_url=environment.http_url("JWKS_URL"),
+        currency=environment.currency("CURRENCY", Settings.currency),
         demo_products=environment.flag("DEMO_PRODUCTS"),
         **environment.web(),
     )
@@ -32,4 +32,4 @@ def load() -> Settings:
 
 def load_mongo_url() -> str:
     """Read only the URL of the database, for commands that need nothing else."""
-    return one_secret(os.environ, "MONGO_URL")
+    return only_mongo_url(os.environ)

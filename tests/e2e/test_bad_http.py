@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from chassis import web
-from chassis.errors import named
 from tests.e2e.shop import Shop
 
 HOST, JSON = b"Host: shop\r\n", b"Content-Type: application/json\r\n"
@@ -32,6 +31,14 @@ BAD = {
 }
 
 
+TITLES = {
+    400: "Bad Request",
+    414: "URI Too Long",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+}
+
+
 @pytest.mark.parametrize("bad", BAD)
 def test_what_is_no_valid_http_is_answered_with_a_problem_document(shop: Shop, bad: str) -> None:
     request, expected = BAD[bad]
@@ -43,7 +50,7 @@ def test_what_is_no_valid_http_is_answered_with_a_problem_document(shop: Shop, b
         problem = json.loads(answer.read())
     assert answer.status in expected
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert (problem["status"], problem["title"]) == (answer.status, named(answer.status)[0])
+    assert (problem["status"], problem["title"]) == (answer.status, TITLES[answer.status])
     assert {name: answer.headers[name] for name, _ in web.SAFETY_HEADERS} == dict(web.SAFETY_HEADERS)
     assert problem["request_id"] == answer.headers["X-Request-ID"]
     assert {"type", "title", "detail", "instance"} < set(problem)

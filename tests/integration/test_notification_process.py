@@ -51,6 +51,7 @@ def start(broker_url: str, mongo_url: str, mail: MailServer, tmp_path: Path) -> 
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{ROOT}:{ROOT / 'notification-service'}",
+            "ENVIRONMENT": "development",
             "MONGO_URL": mongo_url,
             "RABBITMQ_URL": broker_url,
             "SMTP_URL": f"smtp://127.0.0.1:{port}",

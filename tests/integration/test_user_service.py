@@ -75,6 +75,7 @@ def test_processes_that_start_at_once_on_an_empty_database_agree_on_one_key_and_
 ) -> None:
     variables = {
         "PYTHONPATH": os.pathsep.join(sys.path),
+        "ENVIRONMENT": "development",
         "MONGO_URL": mongo_url,
         "SERVICE_CLIENTS": "order-service:a secret",
         "ADMIN_EMAIL": "admin@example.com",

@@ -32,10 +32,10 @@ def test_each_process_names_what_it_lacks_and_asks_for_nothing_else(load: object
 
 
 def test_the_consumer_has_defaults_for_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MONGO_URL", "mongodb://x/n")
-    monkeypatch.setenv("RABBITMQ_URL", "amqp://x")
+    monkeypatch.setenv("MONGO_URL", "mongodb://u:pw@x/n")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://u:pw@x")
     settings = config.load_consumer()
-    assert settings == config.ConsumerSettings("mongodb://x/n", "amqp://x")
+    assert settings == config.ConsumerSettings("mongodb://u:pw@x/n", "amqp://u:pw@x")
     assert config.TOPOLOGY_FILE.is_file()
 
 

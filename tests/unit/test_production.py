@@ -15,7 +15,7 @@ from tools.paths import ROOT
 
 COMPOSE, PRODUCTION = ROOT / "docker-compose.yml", ROOT / "compose.production.yml"
 SECRETS = {
-    "user-service": {"MONGO_URL", "SERVICE_CLIENTS", "ADMIN_PASSWORD"},
+    "user-service": {"MONGO_URL", "SERVICE_CLIENTS", "ADMIN_EMAIL", "ADMIN_PASSWORD"},
     "product-service": {"MONGO_URL"},
     "order-service": {"MONGO_URL", "CLIENT_SECRET"},
     "order-worker": {"MONGO_URL", "RABBITMQ_URL", "CLIENT_SECRET"},
@@ -27,7 +27,7 @@ SECRETS = {
         *("ORDER_SERVICE_RABBITMQ_URL", "NOTIFICATION_SERVICE_RABBITMQ_URL", "DASHBOARD_PASSWORD"),
     },
 }
-DEMO = re.compile(r"demo-[\w-]+|admin-password|\bguest\b")
+DEMO = re.compile(r"demo-[\w-]+|admin@example\.com|admin-password|\bguest\b")
 
 
 def demo_environment(name: str) -> dict[str, str]:
@@ -62,6 +62,18 @@ def test_demo_secrets_are_refused_by_name(number: int, name: str) -> None:
     named = {key for key in environment if re.search(rf"\b{key}\b", done.stderr)}
     assert named - {"ENVIRONMENT"} == SECRETS[name]
     assert not DEMO.search(done.stderr)
+
+
+def test_the_provisioning_asks_for_administrators_in_production_and_for_a_number_of_seconds() -> None:
+    sound = {key: re.sub(DEMO, "s3cret", value) for key, value in demo_environment("provisioning").items()}
+    sound |= {"ENVIRONMENT": "production", "PROVISION_DEADLINE": "0.1"}
+    for wrong, complaint in (
+        ({"MONGO_URL": "mongodb://mongodb/"}, "MONGO_URL names no user and password"),
+        ({"RABBITMQ_URL": "amqp://rabbitmq/"}, "RABBITMQ_URL names no user and password"),
+        ({"PROVISION_DEADLINE": "soon"}, "PROVISION_DEADLINE must be a number of seconds, not 'soon'"),
+    ):
+        done = start("provisioning", {**sound, **wrong})
+        assert (done.returncode, done.stderr.strip()) == (1, complaint)
 
 
 @pytest.mark.parametrize("name", SECRETS)

@@ -1,10 +1,12 @@
 """Settings are read strictly, and all that is wrong is said at once."""
 
 import importlib
+import runpy
 
 import pytest
 
 from chassis.settings import ConfigurationError, Environment
+from tools.paths import ROOT
 
 
 def complaints(environment: Environment) -> str:
@@ -94,6 +96,71 @@ def test_the_settings_of_a_web_service_tell_no_secret(service: str, monkeypatch:
     settings = importlib.import_module(f"{service}_service.config").load()
     assert "secret" not in repr(settings)
     assert settings.jwt_audience == "shop"
+
+
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [
+        ("mongo_url", "mongodb://u:pw@h1:27017,h2:27017/shop?replicaSet=rs0"),
+        ("mongo_url", "mongodb+srv://u:pw@cluster.example.com/shop"),
+        ("mongo_url", "mongodb://h/shop?authMechanism=MONGODB-X509&tls=true"),
+        ("rabbitmq_url", "amqps://u:pw@[::1]:5671/%2F?heartbeat=5"),
+        ("http_url", "https://users.example.com/jwks.json"),
+    ],
+)
+def test_a_url_that_can_be_used_is_taken_as_it_is(read: str, value: str) -> None:
+    environment = Environment({"URL": value})
+    assert getattr(environment, read)("URL") == value
+    environment.check()
+
+
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [
+        *(
+            ("mongo_url", value)
+            for value in ("localhost", "http://h/shop", "mongodb://u:pw@h:27017", "mongodb:///shop")
+        ),
+        *(("mongo_url", f"mongodb://u:pw@h{rest}") for rest in (":x/shop", "/shop?w=-1", "/", "/a b?c")),
+        ("mongo_url", "mongodb+srv://u:pw@h/"),
+        *(
+            ("rabbitmq_url", value)
+            for value in ("rabbit", "http://h", "amqp:///", "amqp://u:pw@h:x", "amqp://u:pw@h:0")
+        ),
+        *(("http_url", value) for value in ("users:5002", "ftp://users", "http:///", "http://users:99999")),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_named_and_not_repeated(read: str, value: str) -> None:
+    environment = Environment({"URL": value})
+    getattr(environment, read)("URL")
+    message = complaints(environment)
+    assert message.startswith("configuration: URL must look like ")
+    assert value not in message
+
+
+@pytest.mark.parametrize(("read", "value"), [("mongo_url", "mongodb://db/shop"), ("rabbitmq_url", "amqp://rabbitmq/")])
+def test_production_asks_for_an_account(read: str, value: str) -> None:
+    environment = Environment({"URL": value})
+    getattr(environment, read)("URL")
+    expected = "configuration: URL has no user and password, which ENVIRONMENT=production asks for"
+    assert complaints(environment) == expected
+    development = Environment({"URL": value, "ENVIRONMENT": "development"})
+    assert getattr(development, read)("URL") == value
+    development.check()
+
+
+@pytest.mark.parametrize("value", ["eur", "EURO", "€", "E1R", "EUR "])
+def test_a_currency_is_three_capital_letters(value: str) -> None:
+    environment = Environment({"CURRENCY": value})
+    assert environment.currency("CURRENCY", "EUR") == "EUR"
+    assert complaints(environment).startswith("configuration: CURRENCY must be three capital letters (ISO 4217)")
+
+
+@pytest.mark.parametrize("name", ["WEB_CONCURRENCY", "WEB_THREADS"])
+def test_gunicorn_names_a_number_that_is_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "many")
+    with pytest.raises(ConfigurationError, match=f"configuration: {name} must be a whole number of at least 1"):
+        runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
 
 
 @pytest.mark.parametrize("value", ["demo-secret", "admin-password", "mongodb://guest:guest@host/"])

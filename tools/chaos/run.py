@@ -118,7 +118,7 @@ class Run:
             try:
                 checks = audit.look(audit.facts_of(self._stack), 0.0)
             except audit.AuditError as exc:
-                checks = [Check("audit", "facts", 0, [str(exc)[-500:]])]
+                checks = [Check("audit", "facts", 0, {str(exc)[-500:]: ""})]
             seconds = time.monotonic() - ended
             if audit.passed(checks) or seconds > SECONDS_TO_REST:
                 return checks, seconds

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
-from chassis.settings import Environment, WebSettings, one_secret
+from chassis.settings import Environment, WebSettings, only_mongo_url
 from user_service.passwords import LONGEST, SHORTEST, is_common
 
 SHORTEST_CLIENT_SECRET = 8
@@ -28,12 +28,12 @@ def load() -> Settings:
     """Read the settings; stops the process and names what is missing or wrong."""
     environment = Environment(os.environ)
     settings = Settings(
-        mongo_url=environment.secret("MONGO_URL"),
+        mongo_url=environment.mongo_url(),
         service_clients=_service_clients(environment),
         access_token_seconds=_positive(environment, "ACCESS_TOKEN_SECONDS", Settings.access_token_seconds),
         service_token_seconds=_positive(environment, "SERVICE_TOKEN_SECONDS", Settings.service_token_seconds),
         refresh_token_days=_positive(environment, "REFRESH_TOKEN_DAYS", Settings.refresh_token_days),
-        admin_email=environment.text("ADMIN_EMAIL", ""),
+        admin_email=environment.secret("ADMIN_EMAIL", ""),
         admin_password=environment.secret("ADMIN_PASSWORD", ""),
         registrations_per_minute=_positive(environment, "REGISTRATIONS_PER_MINUTE", Settings.registrations_per_minute),
         refreshes_per_minute=_positive(environment, "REFRESHES_PER_MINUTE", Settings.refreshes_per_minute),
@@ -47,7 +47,7 @@ def load() -> Settings:
 
 def load_mongo_url() -> str:
     """Read only the URL of the database, for commands that need nothing else."""
-    return one_secret(os.environ, "MONGO_URL")
+    return only_mongo_url(os.environ)
 
 
 def _check_admin(environment: Environment, settings: Settings) -> None:

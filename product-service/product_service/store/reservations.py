@@ -1,5 +1,6 @@
 """Reservations in MongoDB, and the stock they move."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -14,18 +15,18 @@ from chassis.errors import Unavailable
 from chassis.mongo import ASCENDING, DatabaseClock, Document, find_page, guarded
 from chassis.paging import Page
 from product_service.reservations import HELD, REFUSED, RELEASED, Line, PricedLine, Reservation, Shortage
-from product_service.store.transactions import TRANSACTION_SECONDS, Transactions
+from product_service.store.transactions import TRANSACTION_SECONDS, TURN_SECONDS, Transactions
 
 TOMBSTONE_LIFE = timedelta(days=7)
 
-TERMS = ("name", "price", "currency")
 OFFERS_KEPT = 10_000
 
-_OFFERED = dict.fromkeys((*TERMS, "stock", "hidden"), True)
+_TERMS = ("name", "price", "currency")
+_OFFERED = dict.fromkeys((*_TERMS, "stock", "hidden"), True)
 
 
 class _NotAvailable(Exception):
-    """Ends a transaction that finds too little stock."""
+    """Ends a transaction that does not find all lines for sale, on these terms."""
 
 
 class Offers:
@@ -46,7 +47,7 @@ class Offers:
         """Remember the terms of products, and return them."""
         if len(self._known) >= OFFERS_KEPT:
             self._known = {}
-        terms = {key: {name: product[name] for name in TERMS} for key, product in products.items()}
+        terms = {key: {name: product[name] for name in _TERMS} for key, product in products.items()}
         self._known |= terms
         return terms
 
@@ -72,7 +73,8 @@ class ReservationStore:
         """Take the stock of all lines and record it, or record why not; return what is recorded for the order."""
         product_ids = [line.product_id for line in asked]
         with pymongo.timeout(TRANSACTION_SECONDS):
-            for _ in range(2):  # what is not available may be too little stock, or a price that has changed
+            give_up_at = time.monotonic() + TURN_SECONDS
+            while True:  # what is not available may be too little stock, or a price that has changed
                 try:
                     return self._transactions.run(
                         lambda session: self._take(order_id, asked, session), touching=product_ids
@@ -83,7 +85,8 @@ class ReservationStore:
                     self._offers.forget(product_ids)
                     if shortages := self._shortages(asked):
                         return self._refuse(order_id, asked, shortages)
-        raise Unavailable("The stock has changed just now.")
+                if time.monotonic() > give_up_at:
+                    raise Unavailable("The stock has changed just now.")
 
     def give_back(self, order_id: str) -> None:
         """Release a reservation and return its stock; without one, leave a tombstone that refuses a later one."""
@@ -121,9 +124,9 @@ class ReservationStore:
         known = self._offers.of(line.product_id for line in asked)
         if not self._move_stock([(line.product_id, -line.quantity) for line in asked], session, known):
             raise _NotAvailable
-        offers = known or self._offers.learn(self._for_sale(asked, session))
-        document = self._document(order_id, HELD, asked, [_priced(line, offers[line.product_id]) for line in asked])
-        document["currency"] = offers[asked[0].product_id]["currency"]
+        terms = known or self._offers.learn(self._for_sale(asked, session))
+        document = self._document(order_id, HELD, asked, [_priced(line, terms[line.product_id]) for line in asked])
+        document["currency"] = terms[asked[0].product_id]["currency"]
         self._reservations.insert_one(document, session=session)
         return _reservation(document)
 
@@ -138,15 +141,15 @@ class ReservationStore:
         return [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]
 
     def _move_stock(
-        self, moves: Iterable[tuple[str, int]], session: ClientSession, offers: Mapping[str, Document] | None = None
+        self, moves: Iterable[tuple[str, int]], session: ClientSession, terms: Mapping[str, Document] | None = None
     ) -> bool:
         """Add units to products; taking some asks for enough of one for sale, and on these terms if there are any.
 
         Tell whether all were moved.
         """
-        terms = offers or {}
+        demanded = terms or {}
         updates = [
-            UpdateOne({"_id": key, **_enough(units), **terms.get(key, {})}, {"$inc": {"stock": units, "version": 1}})
+            UpdateOne({"_id": key, **_enough(units), **demanded.get(key, {})}, {"$inc": {"stock": units, "version": 1}})
             for key, units in moves
         ]
         return self._products.bulk_write(updates, session=session).matched_count == len(updates)
@@ -220,8 +223,8 @@ def _shortage(line: Line, product: Document | None) -> Shortage | None:
     return None if enough else Shortage(line.product_id, line.quantity, available)
 
 
-def _priced(line: Line, product: Document) -> PricedLine:
-    return PricedLine(line.product_id, product["name"], product["price"], line.quantity)
+def _priced(line: Line, terms: Document) -> PricedLine:
+    return PricedLine(line.product_id, terms["name"], terms["price"], line.quantity)
 
 
 def _reservation(document: Document) -> Reservation:
