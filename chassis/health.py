@@ -8,6 +8,8 @@ from flask import Flask, Response, current_app, jsonify, request
 from chassis.auth import public
 from chassis.errors import Problem, Unavailable
 
+NEIGHBOURS = "neighbours"
+
 
 def add_health(
     app: Flask, prepare: Callable[[], None], ping: Callable[[], None], neighbours: Mapping[str, Callable[[], None]]
@@ -40,6 +42,7 @@ def add_health(
         if view and request.blueprint:
             ensure_prepared()
 
+    app.extensions[NEIGHBOURS] = neighbours
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
     app.before_request(prepare_first)
@@ -47,6 +50,15 @@ def add_health(
         ensure_prepared()
     except Unavailable as exc:
         logging.getLogger(app.name).warning("starting without the database: %s Each request tries again.", exc.detail)
+
+
+def name_missing_neighbours(app: Flask) -> None:
+    """Log each neighbour that does not answer, with where it was sought: its variable may be wrong."""
+    for name, check in app.extensions[NEIGHBOURS].items():
+        try:
+            check()
+        except Problem as exc:
+            logging.getLogger(app.name).warning("%s is missed: %s", name, exc.detail)
 
 
 def _fails(check: Callable[[], None]) -> bool:

@@ -47,7 +47,7 @@ class RemoteKeys:
         try:
             requests.get(urljoin(self._url, "/health"), timeout=self._timeout).raise_for_status()
         except requests.RequestException as exc:
-            raise Unavailable(f"user-service does not answer: {type(exc).__name__}.") from exc
+            raise Unavailable(f"{self._url} does not answer: {type(exc).__name__}.") from exc
 
     def _fetch_now(self, kid: str) -> None:
         with self._fetching:

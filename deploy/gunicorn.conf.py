@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
 from chassis.errors import code_of, title_of
+from chassis.health import name_missing_neighbours
 from chassis.settings import Environment
 from chassis.web import SAFETY_HEADERS
+
+NEIGHBOURS_START_WITHIN = 10.0
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
@@ -92,6 +96,14 @@ def on_starting(server: Any) -> None:
     importlib.import_module(server.app.app_uri.partition(":")[0])
     gc.collect()
     gc.freeze()
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let the first worker name the neighbours that are missing, when those that start with it have had their time."""
+    if worker.age == 1:
+        looking = threading.Timer(NEIGHBOURS_START_WITHIN, name_missing_neighbours, [worker.wsgi])
+        looking.daemon = True
+        looking.start()
 
 
 def post_fork(_server: Any, worker: Any) -> None:

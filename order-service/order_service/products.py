@@ -73,7 +73,7 @@ class ProductClient:
         try:
             _expect(self._pool.request("GET", f"{self._url}/health", timeout=0.5), 200)
         except urllib3.exceptions.HTTPError as exc:
-            raise ProductsUnavailable(f"product-service does not answer: {type(exc).__name__}.") from exc
+            raise ProductsUnavailable(f"{self._url} does not answer: {type(exc).__name__}.") from exc
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

@@ -104,6 +104,10 @@ class Lanes:
         self._publishers = list(publishers)
         self._pool = ThreadPoolExecutor(len(self._publishers), thread_name_prefix="lane")
 
+    def check(self) -> None:
+        """Return if events can be published. Raises BrokerUnavailable."""
+        self._publishers[0].publish([])
+
     def publish(self, events: Iterable[dict[str, Any]]) -> None:
         """Publish events, persistent, and wait for the confirm of each. Raises BrokerUnavailable."""
         lanes: dict[Publisher, list[dict[str, Any]]] = {}

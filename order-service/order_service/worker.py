@@ -151,16 +151,21 @@ def main() -> None:
     logs.configure("order-worker", settings.log_level)
     database = mongo.connect(settings.mongo_url, "order-worker")
     token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
+    lanes = Lanes(Publisher(settings.rabbitmq_url) for _ in range(LANES))
     worker = Worker(
         OrderStore(database, mongo.DatabaseClock(database)),
         ProductClient(settings.product_service_url, token, slots=1),
-        Lanes(Publisher(settings.rabbitmq_url) for _ in range(LANES)),
+        lanes,
         poll=settings.poll_seconds,
         heartbeat=Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER),
     )
     stop = threading.Event()
     stop_on_signals(stop, within=EXIT_WITHIN)
     log.info("worker started")
+    try:
+        lanes.check()
+    except BrokerUnavailable as exc:
+        log.warning("events will wait in the outbox: %s", exc)
     worker.run(stop)
     log.info("worker stopped")
 

@@ -75,6 +75,38 @@ def test_orders_do_not_notice_an_outage_of(
     )
 
 
+def test_while_the_broker_is_away_for_a_minute_orders_succeed_and_their_notifications_come_afterwards(
+    stack: Stack, customer: Client, product: Callable[[int], str]
+) -> None:
+    pot, orders = product(1000), 0
+    with down(stack, "rabbitmq"):
+        over = time.monotonic() + 60
+        while time.monotonic() < over:
+            assert customer.post("/orders", {"product_id": pot, "quantity": 1}).status_code == 201
+            orders += 1
+            time.sleep(2)
+    assert len(notifications_of(customer, 2 * orders)) == 2 * orders
+    assert stock_of(customer, pot) == 1000 - orders
+
+
+@pytest.mark.parametrize(
+    ("missing", "program", "told"),
+    [
+        ("user-service", "product-service", "user-service is missed: "),
+        ("rabbitmq", "order-worker", "events will wait in the outbox: "),
+        ("rabbitmq", "notification-consumer", "not consuming, and trying again: "),
+    ],
+)
+def test_a_program_that_misses_a_neighbour_at_its_start_says_so(
+    stack: Stack, missing: str, program: str, told: str
+) -> None:
+    log = stack.state / "logs" / f"{program}.log"
+    with down(stack, missing):
+        known = log.stat().st_size
+        stack.kill(program)
+        until(lambda: told in log.read_text()[known:], "it names what is missing", seconds=30)
+
+
 @pytest.mark.parametrize("outage", [down, frozen])
 def test_without_product_service_orders_are_refused_promptly_and_nothing_leaks(
     stack: Stack, customer: Client, product: Callable[[int], str], outage: Callable[..., Iterator[None]]

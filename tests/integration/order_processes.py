@@ -1,22 +1,15 @@
-"""Processes of order-service that really die, by SIGKILL, right before or after a given call of their own.
+"""What order-service does in a process of its own, which may die at any point of it: see `dying`.
 
-The code under test knows nothing of it: the process wraps the method before it starts. A point is written
-`before order_service.store:OrderStore.confirm`, or `after ...`; `SENT` is where a request to product-service has gone
-out and its answer is not read.
+`SENT` is the point where a request to product-service has gone out and its answer is not read.
 """
 
-import importlib
-import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
-from multiprocessing import forkserver
 from typing import Any
 
-import pytest
 from urllib3.connection import HTTPConnection
 
 from chassis import mongo
@@ -26,37 +19,22 @@ from order_service.config import Settings
 from order_service.products import ProductClient
 from order_service.publisher import Publisher
 from order_service.worker import Worker
+from tests.integration import dying
+from tests.integration.dying import NOWHERE
 from tests.integration.order_stack import RecordedEvents
 
 PENDING_LIFE = timedelta(seconds=0.2)
-NOWHERE, SENT = "", "sent"
-
-_context = multiprocessing.get_context("forkserver")
-
-
-def start_server() -> None:
-    """Start the process that all others are forked from: it has imported everything and opened nothing."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        _context.set_forkserver_preload(["pytest", __name__])
-        forkserver.ensure_running()
+SENT = "sent"
 
 
 def run(
     work: Callable[..., None], settings: Settings, *arguments: Any, point: str = NOWHERE, ahead: float = 0.0
 ) -> None:
-    """Run a function of this module in a process of its own, which is to die at `point`, or to end well without one.
+    """Run a function of this module as `dying.run` does.
 
     `ahead` is by how many seconds that process's own clocks are wrong.
     """
-    process = _context.Process(target=_run, args=(work, settings, arguments, point, ahead))
-    process.start()
-    process.join(30)
-    exitcode = process.exitcode
-    if exitcode is None:
-        process.kill()
-    process.close()
-    assert exitcode == (-signal.SIGKILL if point else 0), f"the process did not die {point}: {exitcode}"
+    dying.start(_run, work, settings, arguments, point, ahead, dies=bool(point))
 
 
 def place(settings: Settings, headers: dict[str, str], body: dict[str, Any]) -> None:
@@ -102,7 +80,7 @@ def _run(work: Callable[..., None], settings: Settings, arguments: tuple[Any, ..
     if point == SENT:
         _die_when_sent_to(settings.product_service_url)
     elif point:
-        _die_at(point)
+        dying.die_at(point)
     work(settings, *arguments)
 
 
@@ -115,23 +93,6 @@ def _die_when_sent_to(url: str) -> None:
         return read_answer(connection)
 
     HTTPConnection.getresponse = dying  # type: ignore[method-assign]
-
-
-def _die_at(point: str) -> None:
-    when, _, place_of = point.partition(" ")
-    module, _, path = place_of.partition(":")
-    owner: Any = importlib.import_module(module)
-    *parents, name = path.split(".")
-    for parent in parents:
-        owner = getattr(owner, parent)
-    real = getattr(owner, name)
-
-    def dying(*args: Any, **kwargs: Any) -> None:
-        if when == "after":
-            real(*args, **kwargs)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(owner, name, dying)
 
 
 def _set_clocks(ahead: float) -> None:

@@ -60,12 +60,12 @@ class Shop:
         extra = {} if key is None else {"Idempotency-Key": key}
         return self.call("POST", f"/products/{product_id}/stock", {**headers, **extra}, json={"change": change})
 
-    def reserve(self, order_id: str, *lines: tuple[str, int]) -> TestResponse:
+    def reserve(self, order_id: str, *lines: tuple[str, int], headers: Any = ORDERS) -> TestResponse:
         body = {"lines": [{"product_id": product_id, "quantity": quantity} for product_id, quantity in lines]}
-        return self.call("PUT", f"/reservations/{order_id}", ORDERS, json=body)
+        return self.call("PUT", f"/reservations/{order_id}", headers, json=body)
 
-    def release(self, order_id: str) -> TestResponse:
-        return self.call("DELETE", f"/reservations/{order_id}", ORDERS)
+    def release(self, order_id: str, headers: Any = ORDERS) -> TestResponse:
+        return self.call("DELETE", f"/reservations/{order_id}", headers)
 
     def products(self, **query: Any) -> list[dict[str, Any]]:
         return [product for page in self.pages("/products", **query) for product in page]

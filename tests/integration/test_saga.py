@@ -10,7 +10,7 @@ import pytest
 from order_service import products, worker
 from order_service.products import BUDGET
 from tests.at_once import at_once, meanwhile
-from tests.integration import order_processes
+from tests.integration import dying, order_processes
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tests.signing import token
 from tests.waiting import until
@@ -235,7 +235,7 @@ def test_a_worker_whose_clocks_are_a_minute_wrong_leaves_a_healthy_order_alone(
 ) -> None:
     for limit in ("BUDGET", "ATTEMPT"):
         monkeypatch.setattr(products, limit, 60.0)  # a process is started meanwhile
-    order_processes.start_server()
+    dying.start_server()
     stack.gate.before = lambda method, _path: (
         order_processes.run(order_processes.work, stack.settings, ahead=ahead) if method == "PUT" else None
     )
@@ -247,7 +247,7 @@ def test_a_worker_whose_clocks_are_a_minute_wrong_leaves_a_healthy_order_alone(
 
 @pytest.mark.parametrize("ahead", [60.0, -60.0])
 def test_an_order_placed_by_a_process_whose_clocks_are_wrong_has_the_databases_time(stack: Stack, ahead: float) -> None:
-    order_processes.start_server()
+    dying.start_server()
     started = datetime.now(UTC)
     body = {"product_id": "mug", "quantity": 4}
     order_processes.run(order_processes.place, stack.settings, ANA, body, ahead=ahead)

@@ -13,7 +13,7 @@ import pytest
 
 from order_service import store, worker
 from order_service.publisher import QUEUE, Publisher
-from tests.integration import order_processes
+from tests.integration import dying
 from tests.integration.order_processes import PENDING_LIFE, SENT, act, place, reconcile, run, settle, work
 from tests.integration.order_stack import ADMIN, ANA, STOCK, Stack, order_stack, without_product_service
 from tests.signing import token
@@ -26,7 +26,7 @@ ANA_WITH_KEY = ANA | {"Idempotency-Key": "k"}
 
 @pytest.fixture(scope="module", autouse=True)
 def _forkserver() -> None:
-    order_processes.start_server()
+    dying.start_server()
 
 
 @pytest.fixture

@@ -86,3 +86,14 @@ def test_all_connections_are_kept_alive_and_closed(publishers: list[FakePublishe
     lanes.keep_alive()
     lanes.close()
     assert all(one.kept_alive and one.is_closed for one in publishers)
+
+
+def test_the_check_asks_one_connection(publishers: list[FakePublisher], lanes: Lanes) -> None:
+    lanes.check()
+
+    def fail() -> None:
+        raise BrokerUnavailable("gone")
+
+    publishers[0].before = fail
+    with pytest.raises(BrokerUnavailable, match="gone"):
+        lanes.check()

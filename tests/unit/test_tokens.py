@@ -183,7 +183,7 @@ def test_the_check_tells_whether_user_service_answers(users: LocalServer) -> Non
     keys = RemoteKeys(users.url)
     keys.check()
     users.answer = lambda _asked: (500, {})
-    with pytest.raises(Unavailable, match=r"user-service does not answer: HTTPError\."):
+    with pytest.raises(Unavailable, match=rf"^{users.url} does not answer: HTTPError\.$"):
         keys.check()
 
 

@@ -384,3 +384,16 @@ def test_a_neighbour_that_is_away_is_named_and_the_service_stays_ready(app: Open
     client = with_health(app, Database(away=False), users=away, products=lambda: None)
     answer = client.get("/ready")
     assert (answer.status_code, answer.json) == (200, {"status": "ready", "degraded": ["users"]})
+
+
+def test_a_neighbour_that_is_missed_is_named_in_the_log_with_where_it_was_sought(
+    app: OpenAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away() -> None:
+        raise Unavailable("http://users:5002 does not answer: ConnectionError.")
+
+    with_health(app, Database(away=False), users=away, products=lambda: None)
+    health.name_missing_neighbours(app)
+    assert [record.getMessage() for record in caplog.records] == [
+        "users is missed: http://users:5002 does not answer: ConnectionError."
+    ]
