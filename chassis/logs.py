@@ -1,15 +1,18 @@
 """One line of JSON per log record, on standard output, with the id of the request or event it belongs to.
 
-Nothing that identifies a person or grants access may be logged: no e-mail address, token, password or body.
+Nothing that identifies a person or grants access may be logged: no e-mail address, token, password or body, and so no
+text of an exception.
 """
 
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -39,6 +42,16 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _ENCODER.encode(line)
+
+    def formatException(self, ei: Any) -> str:
+        """Return the types of an exception and its causes and where they came from; not their texts, which may tell
+        whatever a program works with.
+        """
+        told, exc = [], ei[1]
+        while exc is not None:
+            told.append("".join([*traceback.format_tb(exc.__traceback__), type(exc).__qualname__]))
+            exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+        return "\ncaused by\n".join(told)
 
 
 def configure(service: str, level: str = "INFO") -> None:

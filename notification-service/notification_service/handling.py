@@ -8,7 +8,7 @@ from chassis import logs
 from chassis.errors import Unavailable
 from notification_service.events import Unreadable, read_event
 from notification_service.model import Event
-from notification_service.notifications import Notifier, Undelivered, anonymous
+from notification_service.notifications import Notifier, Undelivered
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Handler:
         except Unavailable as exc:
             return Outcome(Verdict.LEAVE, exc.detail)
         except Exception as exc:
-            log.error("unexpected error", exc_info=anonymous(exc), extra={"event_id": event.id})
+            log.error("unexpected error", exc_info=exc, extra={"event_id": event.id})
             return Outcome(Verdict.RETRY, f"unexpected {type(exc).__name__}")
         return Outcome(Verdict.DONE)
 

@@ -125,13 +125,8 @@ class Notifier:
         except NotSent as exc:
             log.warning("not sent: %s", exc, extra=extra)
             return type(exc)(f"{notification.channel}: {exc}")
-        except Exception as exc:  # whatever it is, the other channel is still to be tried; it may name the recipient
-            log.error("unexpected error in a channel", exc_info=anonymous(exc), extra=extra)
+        except Exception as exc:  # whatever it is, the other channel is still to be tried
+            log.error("unexpected error in a channel", exc_info=exc, extra=extra)
             return NotSent(f"{notification.channel}: unexpected {type(exc).__name__}")
         log.info("sent", extra=extra)
         return None
-
-
-def anonymous(exc: Exception) -> BaseException:
-    """Return what to log of an exception whose text may name a person: its type, and where it came from."""
-    return RuntimeError(type(exc).__name__).with_traceback(exc.__traceback__)

@@ -57,13 +57,24 @@ def test_line_breaks_in_a_message_cannot_forge_a_line() -> None:
     assert line_of('one\n{"level": "info"}')["message"] == 'one\n{"level": "info"}'
 
 
-def test_an_exception_is_a_field_of_the_line() -> None:
+def test_an_exception_tells_its_causes_and_where_they_came_from_but_not_their_texts() -> None:
+    def look_up(address: str) -> None:
+        raise KeyError(address)
+
+    address = "@".join(["ana", "example.com"])
     try:
-        raise ValueError("broken")
+        try:
+            look_up(address)
+        except KeyError as exc:
+            raise ValueError(address) from exc
     except ValueError:
         record = logging.getLogger("s").makeRecord("s", logging.ERROR, __file__, 1, "failed", (), sys.exc_info())
-    line = json.loads(logs.JsonFormatter("s").format(record))
-    assert line["exception"].endswith("ValueError: broken")
+    told = json.loads(logs.JsonFormatter("s").format(record))["exception"]
+    last, cause = told.split("\ncaused by\n")
+    assert last.endswith("\nValueError")
+    assert cause.endswith("\nKeyError")
+    assert (__file__ in cause, "look_up" in cause) == (True, True)
+    assert address not in told
 
 
 def test_values_that_json_does_not_know_are_written_as_text() -> None:
