@@ -7,6 +7,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from tests.unit.user_app import PASSWORD, Shop, make_shop
+from tools.paths import ROOT
+from user_service.passwords import is_common
 
 
 @pytest.fixture
@@ -239,3 +241,11 @@ def test_routes_of_administrators_are_closed_to_customers(shop: Shop, method_and
     method, path = method_and_path.split()
     assert shop.client.open(path, method=method).status_code == 401
     assert shop.client.open(path, method=method, headers=shop.signed_in()).status_code == 403
+
+
+def test_thousands_of_common_passwords_are_refused_whatever_their_case() -> None:
+    common = (ROOT / "user-service" / "user_service" / "common_passwords.txt").read_text("utf-8").splitlines()
+    assert len(common) > 8000
+    assert min(map(len, common)) == 8
+    assert all(is_common(password.upper()) for password in common)
+    assert not is_common("analytical engine")

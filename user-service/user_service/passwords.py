@@ -41,7 +41,8 @@ def is_common(password: str) -> bool:
 
 @cache
 def _common() -> frozenset[str]:
-    return frozenset(files("user_service").joinpath("common_passwords.txt").read_text().split())
+    """Return the commonest passwords of at least 8 characters: Royce Williams' list, as Django ships it, and more."""
+    return frozenset(files("user_service").joinpath("common_passwords.txt").read_text("utf-8").splitlines())
 
 
 def _normalised(password: str) -> str:
