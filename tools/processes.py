@@ -50,6 +50,11 @@ def identity(pid: int) -> str:
     return f"{pid}:{fields[19]}" if fields else ""
 
 
+def start_time(pid: int) -> int:
+    """Return when a process started, in ticks since the machine did; 0 for one that is gone."""
+    return int(identity(pid).partition(":")[2] or 0)
+
+
 def lives(process: str) -> bool:
     """Tell whether the process with this identity is still there, zombies not counted."""
     pid = int(process.partition(":")[0])

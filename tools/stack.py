@@ -79,7 +79,7 @@ class Stack:
 
     def pids(self, name: str) -> list[int]:
         """Return the pids of a program's processes, oldest (a web service's master) first."""
-        return sorted(processes.find(self.state, name), key=lambda pid: int(processes.identity(pid).split(":")[1] or 0))
+        return sorted(processes.find(self.state, name), key=processes.start_time)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to all processes of a program; supervisord starts again what ends."""

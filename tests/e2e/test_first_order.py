@@ -1,5 +1,9 @@
 """What a newcomer does first: the walk that README.md describes, on whatever runs the shop."""
 
+import re
+import shutil
+import subprocess
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +11,23 @@ import pytest
 from tests.e2e.clients import Client, notifications_of, stock_of
 from tests.e2e.shop import Shop
 from tests.waiting import until
+from tools.paths import ROOT
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="README's commands need curl")
+def test_the_commands_of_the_readme_work_as_they_stand_there(shop: Shop) -> None:
+    readme = (ROOT / "README.md").read_text()
+    walk = readme[readme.index("## Your first order") : readme.index("## Break it")]
+    commands = "\nsleep 1.5\n".join(re.findall(r"```bash\n(.*?)```", walk, re.DOTALL))
+    urls = {5001: shop.product_url, 5002: shop.user_url, 5003: shop.order_url, 5004: shop.notification_url}
+    for port, url in urls.items():
+        commands = commands.replace(f"localhost:{port}", url)
+    commands = commands.replace("ada@", f"ada-{uuid.uuid4().hex}@")
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    for told in ("Coffee Grinder", '"status":"confirmed"', ".order_created:email", "Moka Pot", '"status":"shipped"'):
+        assert told in done.stdout
+    assert '"detail":' not in done.stdout, "a problem document"
 
 
 def test_demo_products_can_be_found_by_the_beginning_of_a_word(shop: Shop) -> None:
@@ -81,9 +102,15 @@ def test_somebody_elses_order_does_not_exist(customer: Client, shop: Shop, produ
     other.close()
 
 
-def test_a_request_id_goes_through_to_the_answer_and_the_event(customer: Client, product: Callable[[int], str]) -> None:
-    answer = customer.post("/orders", {"product_id": product(1), "quantity": 1}, X_Request_ID="trace-me-1")
-    assert answer.headers["X-Request-ID"] == "trace-me-1"
+def test_a_request_id_goes_through_to_the_answer_the_neighbour_and_the_event(
+    shop: Shop, customer: Client, product: Callable[[int], str]
+) -> None:
+    request_id = f"trace-{uuid.uuid4().hex}"
+    answer = customer.post("/orders", {"product_id": product(1), "quantity": 1}, X_Request_ID=request_id)
+    assert answer.headers["X-Request-ID"] == request_id
+    for name in ("order-service", "product-service", "notification-consumer") if shop.stack else ():
+        log = shop.stack.state / "logs" / f"{name}.log"
+        until(lambda log=log: f'"request_id": "{request_id}"' in log.read_text(), f"{name} logs it")
 
 
 @pytest.mark.parametrize("path", ["/orders", "/products", "/notifications", "/users/me"])

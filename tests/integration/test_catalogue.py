@@ -274,9 +274,11 @@ def test_a_stock_take_books_the_difference(shop: Shop) -> None:
 @pytest.mark.parametrize(("change", "stock"), [(5, 15), (-10, 0), (10**9 - 10, 10**9)])
 def test_stock_is_changed_by_units(quiet_shop: Shop, change: int, stock: int) -> None:
     cup = quiet_shop.add(10)["id"]
+    before = quiet_shop.product(cup)["updated_at"]
     answer = quiet_shop.change_stock(cup, change)
     assert (answer.status_code, answer.json["stock"], quiet_shop.stock(cup)) == (200, stock, stock)
     assert answer.headers["ETag"] == quiet_shop.etag(cup)
+    assert answer.json["updated_at"] > before
     quiet_shop.assert_books_balance(cup)
 
 

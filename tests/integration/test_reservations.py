@@ -149,6 +149,17 @@ def test_stock_that_comes_back_while_an_order_is_refused_is_sold(shop: Shop, mon
     shop.assert_books_balance(cup)
 
 
+def test_stock_that_is_there_and_away_again_all_the_time_is_503_in_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cup = shop.add(1)["id"]
+    monkeypatch.setattr(ReservationStore, "_shortages", lambda *_asked: [])
+    started = time.monotonic()
+    assert shop.reserve("o1", (cup, 2)).status_code == 503
+    assert time.monotonic() - started < 1.5
+    assert (shop.stock(cup), shop.database.reservations.count_documents({})) == (1, 0)
+
+
 def test_no_more_offers_are_remembered_than_memory_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reservations, "OFFERS_KEPT", 3)
     offers = Offers()
@@ -391,14 +402,21 @@ def test_the_books_balance_after_everything_at_once(shop: Shop) -> None:
     """Reserve, release, stock-take, deliver and take out, all on two products, by six customers and two others."""
     hot, other = shop.add(30)["id"], shop.add(30)["id"]
 
+    offers = set()
+
     def customer(chance: random.Random, order: str) -> Iterator[tuple[str, int]]:
-        yield "reserve", shop.reserve(order, (hot, chance.randint(1, 3)), (other, 1)).status_code
+        reserved = shop.reserve(order, (hot, chance.randint(1, 3)), (other, 1))
+        if reserved.status_code == 200:
+            offers.update((line["name"], line["unit_price"]) for line in reserved.json["lines"])
+        yield "reserve", reserved.status_code
         if chance.random() < 0.5:
             yield "release", shop.release(order).status_code
 
     def administrator(chance: random.Random) -> Iterator[tuple[str, int]]:
         yield "change", shop.change_stock(hot, chance.choice([-3, -1, 2, 5])).status_code
         yield "stock-take", shop.patch(hot, stock=chance.randint(0, 20)).status_code
+        price = f"{chance.randint(1, 99)}.00"
+        yield "price", shop.patch(hot, price=price, name=f"Cup for {price}").status_code
 
     def work(number: int) -> list[tuple[str, int]]:
         chance = random.Random(number)  # noqa: S311
@@ -407,7 +425,10 @@ def test_the_books_balance_after_everything_at_once(shop: Shop) -> None:
 
     outcomes = {outcome for each in at_once(8, work) for outcome in each}
     allowed = {"reserve": {200, 409, 503}, "release": {204, 503}, "change": {200, 409, 503}, "stock-take": {200, 503}}
+    allowed["price"] = {200, 503}
     assert {(what, status) for what, status in outcomes if status not in allowed[what]} == set()
+    assert {name for name, price in offers if name not in (f"Cup for {price}", "Cup")} == set()
+    assert len(offers) > 2
     for product in (hot, other):
         shop.assert_books_balance(product)
 

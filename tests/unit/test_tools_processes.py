@@ -67,3 +67,9 @@ def test_free_ports_are_all_different_and_below_those_of_outgoing_connections() 
     found = ports.free_ports(20)
     assert len(set(found)) == 20
     assert max(found) < 32768
+
+
+def test_a_process_that_is_gone_has_no_start_time() -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert (processes.start_time(child.pid), processes.start_time(os.getpid()) > 0) == (0, True)

@@ -34,7 +34,7 @@ class Limit:
 
 # Together these make a delay that grows: first a minute, then ten, then an hour.
 HERE = (Limit(10, 60), Limit(20, 600), Limit(50, 3600))  # failures for one account from one address
-EVERYWHERE = (Limit(100, 3600),)  # for one account, but not from where its owner has signed in before
+EVERYWHERE = (Limit(30, 60), Limit(60, 600), Limit(100, 3600))  # for one account, but not from where its owner signs in
 ADDRESS = (Limit(100, 60),)  # from one address, whatever the account: many people may share it
 
 

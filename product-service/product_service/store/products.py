@@ -115,8 +115,9 @@ class ProductStore:
                 return StockChange(recorded["product_id"], recorded["change"], repeated=True)
             bounds = {"$gte": max(0, -change), "$lte": MAX_STOCK - max(0, change)}
             wanted = {"_id": product_id, "hidden": False, "stock": bounds}
-            increments = {"$inc": {"stock": change, "received": change, "version": 1}}
-            if not self._products.update_one(wanted, increments, session=session).matched_count:
+            increments = {"stock": change, "received": change, "version": 1}
+            booked = {"$inc": increments, "$set": {"updated_at": self._clock()}}
+            if not self._products.update_one(wanted, booked, session=session).matched_count:
                 return None
             record = {"_id": key, "product_id": product_id, "change": change, "created_at": self._clock()}
             self._changes.insert_one(record, session=session)

@@ -1,0 +1,54 @@
+"""A stack of its own, as `./dev up` runs it: its memory, and what becomes of it when its own supervisors are killed."""
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.shop import Shop
+from tests.waiting import until
+from tools import processes, supervision
+from tools.bench.meter import pss_megabytes
+from tools.blueprint import free_ports
+from tools.stack import Stack
+
+MEGABYTES = 500
+
+
+@pytest.fixture(scope="module")
+def idle() -> Iterator[Stack]:
+    """A stack that nobody has used."""
+    if Shop.from_environment():
+        pytest.skip("needs a stack of its own")
+    stack = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports())
+    try:
+        stack.up(owned=True)
+        yield stack
+    finally:
+        stack.destroy()
+
+
+def test_all_python_processes_of_an_idle_stack_fit_into_500_megabytes(idle: Stack) -> None:
+    names = [*idle.services(), supervision.SUPERVISORD, supervision.KEEPER]
+    pids = {name: processes.find(idle.state, name) for name in names}
+    assert all(pids.values()), pids
+    assert pss_megabytes(pid for found in pids.values() for pid in found) < MEGABYTES
+
+
+@pytest.mark.parametrize("victim", [supervision.SUPERVISORD, supervision.KEEPER])
+def test_a_supervisor_that_is_killed_is_started_again_and_stops_everything_in_the_end(idle: Stack, victim: str) -> None:
+    killed = processes.find(idle.state, victim)
+    processes.send(killed, signal.SIGKILL)
+    until(lambda: set(processes.find(idle.state, victim)) - set(killed), f"{victim} is back", seconds=30)
+    idle.wait_until_ready()
+    idle.kill("order-worker")
+    until(lambda: idle.pids("order-worker"), "what dies is started again", seconds=30)
+
+
+def test_nothing_is_left_after_the_end_whatever_is_frozen_then(idle: Stack) -> None:
+    idle.kill("product-service", signal.SIGSTOP)
+    assert idle.down()
+    assert processes.find(idle.state) == []
+    assert not idle.down()
