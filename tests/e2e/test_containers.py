@@ -2,10 +2,13 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
+from tests.e2e.clients import Client, stock_of
 from tests.e2e.shop import Shop
+from tests.waiting import until
 from tools.paths import ROOT
 
 PYTHON = ("product-service", "user-service", "order-service", "order-worker", "notification-service")
@@ -82,3 +85,31 @@ def test_nobody_else_is(service: str, other: str) -> None:
     done = inside(service, "python", "-c", CONNECT, other, PORTS[other])
     assert done.returncode == 1
     assert "gaierror" in done.stderr, done.stderr
+
+
+def test_three_containers_of_order_service_share_the_orders(customer: Client, product: Callable[[int], str]) -> None:
+    """A customer notices neither that there are more of them nor that there are fewer again."""
+    pot, orders = product(100), 0
+    for number in (3, 1):
+        scale = ["docker", "compose", "up", "--detach", "--no-build", "--no-recreate", "--wait"]
+        subprocess.run([*scale, "--scale", f"order-service={number}"], cwd=ROOT, check=True, timeout=180)
+        busy: set[str] = set()
+        until(lambda number=number: len(answering_containers()) == number, "so many are known to the gateway's DNS")
+        for _ in range(12):
+            answer = customer.post("/orders", {"product_id": pot, "quantity": 1})
+            assert answer.status_code == 201, answer.text
+            orders += 1
+            busy |= containers_that_logged(answer.headers["X-Request-ID"])
+        assert len(busy) == number
+    assert stock_of(customer, pot) == 100 - orders
+
+
+def answering_containers() -> set[str]:
+    """Return the addresses under which the gateway finds order-service."""
+    return set(inside("gateway", "getent", "ahostsv4", "order-service").stdout.split()[::3])
+
+
+def containers_that_logged(request_id: str) -> set[str]:
+    logs = ["docker", "compose", "logs", "--no-color", "--tail", "50", "order-service"]
+    lines = subprocess.run(logs, cwd=ROOT, capture_output=True, text=True, timeout=60).stdout.splitlines()
+    return {line.split("|")[0].strip() for line in lines if request_id in line}

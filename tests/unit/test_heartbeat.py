@@ -3,9 +3,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import mongomock
 import pytest
 
+from chassis import logs, mongo
+from chassis.heartbeat import HANGS_AFTER, Heartbeat
+from notification_service import consumer
+from order_service import worker
 from tools.paths import ROOT
 
 PROGRAM = """
@@ -26,9 +32,77 @@ if sys.argv[3] == "0.1":
 """
 
 
-def run(path: Path, signal: str, seconds: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", PROGRAM, str(path), signal, seconds]
+BEGINNING = """
+import threading, time
+from concurrent.futures import Future
+from chassis.heartbeat import Heartbeat
+heartbeat = Heartbeat(end_after=3)
+"""
+HANGING = {
+    "the worker, in its first round": """
+from order_service.worker import Worker
+class Store:
+    def due(self, limit):
+        time.sleep(60)
+Worker(Store(), None, None, poll=1, heartbeat=heartbeat).run(threading.Event())
+""",
+    "the consumer, before it is connected": """
+from notification_service import consumer
+consumer.connect = lambda url: time.sleep(60)
+consumer.Consumer("", None, None, None).run(threading.Event(), heartbeat=heartbeat)
+""",
+}
+PATIENT = """
+from notification_service.consumer import Session
+class Connection:
+    is_open = False
+handling = Future()
+handling.set_running_or_notify_cancel()
+session = object.__new__(Session)
+session._connection, session._handling = Connection(), {handling}
+heartbeat.sign_of_life()
+threading.Timer(5, handling.set_result, [None]).start()
+session.close(heartbeat)
+"""
+
+
+def execute(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20)
+
+
+def run(path: Path, signal: str, seconds: str) -> "subprocess.CompletedProcess[str]":
+    return execute(PROGRAM, str(path), signal, seconds)
+
+
+@pytest.mark.parametrize("program", HANGING)
+def test_what_hangs_at_once_ends_too(program: str) -> None:
+    ended = execute(BEGINNING + HANGING[program])
+    assert (ended.returncode, "Timeout" in ended.stderr) == (1, True)
+
+
+def test_a_consumer_that_waits_for_what_it_has_begun_does_not_hang() -> None:
+    ended = execute(BEGINNING + PATIENT)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("module", "runs"), [(worker, worker.Worker), (consumer, consumer.Consumer)])
+def test_the_programs_have_a_heartbeat_that_ends_them(
+    module: ModuleType, runs: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for name in ("MONGO_URL", "RABBITMQ_URL"):
+        monkeypatch.setenv(name, f"{'mongodb' if name == 'MONGO_URL' else 'amqp'}://u:pw@127.0.0.1:1/x")
+    for name in ("PRODUCT_SERVICE_URL", "TOKEN_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("CLIENT_SECRET", "s3cret-s3cret")
+    monkeypatch.setattr(module, "Heartbeat", lambda _path, *, end_after: made.append(end_after) or Heartbeat())
+    monkeypatch.setattr(module, "stop_on_signals", lambda *_args, **_options: None)
+    monkeypatch.setattr(mongo, "connect", lambda *_args: mongomock.MongoClient().shop)
+    monkeypatch.setattr(logs, "configure", lambda *_args: None)
+    monkeypatch.setattr(runs, "run", lambda *_args, **_options: None)
+    module.main()
+    assert made == [HANGS_AFTER]
 
 
 def test_a_program_that_hangs_ends_and_shows_where(tmp_path: Path) -> None:
