@@ -36,12 +36,12 @@ def run(options: argparse.Namespace) -> None:
         found = {name: _measure(arena, work, options.seconds) for name, work in parts.items()}
         found["confirmed publish, delivery"] = _publishing(arena, options.seconds)
         found["two empty hops"] = _hops(arena, options.seconds)
-        rows = [[name, *(tables.number(part[key]) for key in _COLUMNS)] for name, part in found.items()]
-        print(tables.table(["part", *_COLUMNS.values()], rows))
+        rows = [[name, *(tables.number(part[key]) for key in COLUMNS)] for name, part in found.items()]
+        print(tables.table(["part", *COLUMNS.values()], rows))
         print(f"-> {results.save('floor', arena.database, {'parts': found})}")
 
 
-_COLUMNS = {"throughput": "per second", "cpu": "CPU ms", "cpu_database": "database", "cpu_broker": "broker"}
+COLUMNS = {"throughput": "per second", "cpu": "CPU ms", "cpu_database": "database", "cpu_broker": "broker"}
 
 
 def _order(client: "pymongo.MongoClient[dict[str, Any]]") -> Callable[[], None]:
@@ -148,4 +148,4 @@ def _publishing(arena: Arena, seconds: float) -> dict[str, float]:
 
 def _hops(arena: Arena, seconds: float) -> dict[str, float]:
     point = measuring.measure(arena, arena.targets[FLOOR], WORKLOADS["orders-spread"], clients=THREADS, seconds=seconds)
-    return {key: getattr(point, key) or 0.0 for key in _COLUMNS}
+    return {key: getattr(point, key) or 0.0 for key in COLUMNS}

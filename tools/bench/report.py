@@ -3,11 +3,10 @@
 import argparse
 from typing import Any
 
-from tools.bench import plots, results, tables
+from tools.bench import floor, plots, results, tables
 from tools.paths import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
-HEADINGS = {"throughput": "per second", "cpu": "CPU ms", "cpu_database": "database", "cpu_broker": "broker"}
 BEGIN, END = "<!-- results: written by ./dev bench report -->", "<!-- end of results -->"
 
 
@@ -44,4 +43,4 @@ def _plain(result: dict[str, Any]) -> str:
         return tables.table(["median ms, products / orders", *stages, "growth"], rows)
     columns = [key for key, value in next(iter(result["parts"].values())).items() if isinstance(value, float)]
     rows = [[name, *(tables.number(part[key]) for key in columns)] for name, part in result["parts"].items()]
-    return tables.table(["part", *(HEADINGS.get(column, column) for column in columns)], rows)
+    return tables.table(["part", *(floor.COLUMNS.get(column, column) for column in columns)], rows)
