@@ -128,13 +128,13 @@ class DatabaseClock:
         try:
             server_time: datetime = self._admin.command("hello")["localTime"]
         except PyMongoError as exc:
-            if self._offset is None:
+            offset = self._offset
+            if offset is None:
                 raise Unavailable("The database does not answer.") from exc
         else:
-            self._offset = server_time.timestamp() - (started + time.monotonic()) / 2
-        self._measured_at = time.monotonic()
-        assert self._offset is not None  # noqa: S101
-        return self._offset
+            offset = server_time.timestamp() - (started + time.monotonic()) / 2
+        self._offset, self._measured_at = offset, time.monotonic()
+        return offset
 
 
 def find_page(

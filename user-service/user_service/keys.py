@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
@@ -45,9 +45,7 @@ class SigningKey:
     @cached_property
     def private_key(self) -> RSAPrivateKey:
         """Return the key that signs."""
-        key = serialization.load_pem_private_key(self.pem.encode(), password=None)
-        assert isinstance(key, RSAPrivateKey)  # noqa: S101
-        return key
+        return cast(RSAPrivateKey, serialization.load_pem_private_key(self.pem.encode(), password=None))
 
     @cached_property
     def public_key(self) -> RSAPublicKey:
