@@ -14,7 +14,7 @@ from chassis import mongo
 T = TypeVar("T")
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
-DEMO_SECRETS = ("demo-", "admin@example.com", "admin-password", "guest")
+DEMO_SECRETS = ("demo-", "admin-password", "guest")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -51,9 +51,14 @@ class Environment:
     def secret(self, name: str, default: str | None = None) -> str:
         """Return a secret, or a URL that holds one; in production the values of the demo are refused."""
         value = self.text(name, default)
-        if self.production and any(demo in value for demo in DEMO_SECRETS):
-            self._complaints.append(f"{name} has a demo value, which ENVIRONMENT=production does not accept")
+        if any(demo in value for demo in DEMO_SECRETS):
+            self.refuse_demo_value(name)
         return value
+
+    def refuse_demo_value(self, name: str) -> None:
+        """Complain in production that a variable has a value of the demo."""
+        if self.production:
+            self._complaints.append(f"{name} has a demo value, which ENVIRONMENT=production does not accept")
 
     def mongo_url(self, name: str = "MONGO_URL") -> str:
         """Return the URL of a database, with the database in its path."""

@@ -7,6 +7,7 @@ from chassis.settings import Environment, WebSettings, only_mongo_url
 from user_service.passwords import LONGEST, SHORTEST, is_common
 
 SHORTEST_CLIENT_SECRET = 8
+DEMO_ADMIN = "admin@example.com"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def load() -> Settings:
         access_token_seconds=_positive(environment, "ACCESS_TOKEN_SECONDS", Settings.access_token_seconds),
         service_token_seconds=_positive(environment, "SERVICE_TOKEN_SECONDS", Settings.service_token_seconds),
         refresh_token_days=_positive(environment, "REFRESH_TOKEN_DAYS", Settings.refresh_token_days),
-        admin_email=environment.secret("ADMIN_EMAIL", ""),
+        admin_email=environment.text("ADMIN_EMAIL", ""),
         admin_password=environment.secret("ADMIN_PASSWORD", ""),
         registrations_per_minute=_positive(environment, "REGISTRATIONS_PER_MINUTE", Settings.registrations_per_minute),
         refreshes_per_minute=_positive(environment, "REFRESHES_PER_MINUTE", Settings.refreshes_per_minute),
@@ -53,6 +54,8 @@ def load_mongo_url() -> str:
 def _check_admin(environment: Environment, settings: Settings) -> None:
     if "@" not in settings.admin_email:
         environment.refuse("ADMIN_EMAIL must be an e-mail address")
+    if settings.admin_email == DEMO_ADMIN:
+        environment.refuse_demo_value("ADMIN_EMAIL")
     if not SHORTEST <= len(settings.admin_password) <= LONGEST:
         environment.refuse(f"ADMIN_PASSWORD must have {SHORTEST} to {LONGEST} characters")
     if is_common(settings.admin_password):
