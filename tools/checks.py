@@ -24,7 +24,12 @@ CHECKS = (
     ("tools.supply_chain",),
 )
 SECONDS_TO_END = 900
-TESTS = (("tests/unit", "tests/contract"), ("tests/integration",), ("tests/e2e",))
+LONGEST_WAITS = ("tests/e2e/test_outages.py", "tests/e2e/test_running.py")
+TESTS = (
+    ("tests/unit", "tests/contract", *LONGEST_WAITS),
+    ("tests/integration",),
+    ("tests/e2e", *(f"--ignore={path}" for path in LONGEST_WAITS)),
+)
 
 
 def define_test(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
@@ -45,19 +50,19 @@ def test(pytest_arguments: Sequence[str], *, in_compose: bool) -> int:
 
 
 def test_side_by_side() -> int:
-    """Run all tests, each kind in a process of its own: what they do most is wait.
+    """Run all tests in three processes that take about the same time: what they do most is wait.
 
-    The end-to-end tests take longest and print as they go, the others when they have ended.
+    The last one prints as it goes, the others when they have ended.
     """
-    *others, longest = TESTS
+    *others, last = TESTS
     packages.rabbitmq_server()  # which may take long where it is to be installed; no test should wait for that
     deadline = time.monotonic() + SECONDS_TO_END
-    print(f"\n$ pytest {' '.join(longest)}", flush=True)
+    print(f"\n$ pytest {' '.join(last)}", flush=True)
     with ExitStack() as files:
-        first = start_pytest(longest)
+        shown = start_pytest(last)
         outputs = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in others]
         processes = [start_pytest(folders, output) for folders, output in zip(others, outputs, strict=True)]
-        code = end_of(first, deadline)
+        code = end_of(shown, deadline)
         for folders, output, process in zip(others, outputs, processes, strict=True):
             code = end_of(process, deadline) or code
             output.seek(0)
