@@ -106,7 +106,8 @@ def test_three_containers_of_order_service_share_the_orders(customer: Client, pr
 
 def answering_containers() -> set[str]:
     """Return the addresses under which the gateway finds order-service."""
-    return set(inside("gateway", "getent", "ahostsv4", "order-service").stdout.split()[::3])
+    found = inside("gateway", "getent", "ahostsv4", "order-service").stdout.splitlines()
+    return {line.split()[0] for line in found}
 
 
 def containers_that_logged(request_id: str) -> set[str]:
