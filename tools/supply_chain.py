@@ -1,5 +1,8 @@
 """What the images consist of: bills of materials with licences (CycloneDX), and known vulnerabilities.
 
+The Python packages of our images are known without building them; what the base images and those of the servers bring
+along is asked of the images themselves (`--images`).
+
 A package with a licence that `LICENCES` does not have stops `./dev sbom`, and with it `./dev test`: look whether its
 terms can be kept, then add it.
 """
@@ -10,11 +13,12 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from packaging.requirements import Requirement
@@ -35,21 +39,30 @@ KNOWN_TO_BE_VULNERABLE = "https://pypi.org/pypi/jinja2/2.4.1/json"
 
 Bill = dict[str, Any]
 
+NO_PYTHON: Bill = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": []}
+
 
 def define_sbom(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
     """Write a CycloneDX bill of materials for each image, and list the licences."""
     parser.add_argument("--output", type=Path, default=BILLS, help="folder (default: .dev/sbom)")
-    return lambda options: write_bills(options.output)
+    parser.add_argument("--images", action="store_true", help="all images of docker compose, with Debian's packages")
+    return lambda options: write_bills(options.output, images=options.images)
 
 
-def write_bills(folder: Path) -> int:
-    """Write `IMAGE.cdx.json` for each image and print each package with its licences; 1 if one is not accepted."""
+def write_bills(folder: Path, *, images: bool = False) -> int:
+    """Write `IMAGE.cdx.json` for each image and print the Python packages with their licences.
+
+    Return 1 if a licence is not accepted.
+    """
     whole = _environment()
     bills = {image: _part(whole, image) for image in IMAGES}
+    if images:
+        bills = _in_compose(bills)
     folder.mkdir(parents=True, exist_ok=True)
     for image, bill in bills.items():
         (folder / f"{image}.cdx.json").write_text(json.dumps(bill, indent=2) + "\n")
-    found = {(c["name"], c["version"]): licences(c) for bill in bills.values() for c in bill["components"]}
+    components = [c for bill in bills.values() for c in bill["components"] if c["purl"].startswith("pkg:pypi/")]
+    found = {(c["name"], c["version"]): licences(c) for c in components}
     for (name, version), names in sorted(found.items(), key=str):
         print(f"{name:28}{version:12}{', '.join(sorted(names)) or 'UNKNOWN'}")
     refused = [name for (name, _), names in found.items() if not names or not names <= LICENCES]
@@ -104,6 +117,38 @@ def _part(whole: Bill, image: str) -> Bill:
     application = {"type": "container", "name": image, "bom-ref": image}
     metadata = {**whole["metadata"], "component": application}
     return {**whole, "metadata": metadata, "components": components, "dependencies": edges}
+
+
+def _in_compose(parts: Mapping[str, Bill]) -> dict[str, Bill]:
+    """Return the bill of each image that docker compose uses, by the name of the container; it must have been built."""
+    config = json.loads(_output("docker", "compose", "config", "--format", "json"))
+    bills = {}
+    for name, container in config["services"].items():
+        service = container.get("build", {}).get("args", {}).get("SERVICE")
+        image = container.get("image") or f"{config['name']}-{name}"
+        bill = parts[service] if service else NO_PYTHON
+        metadata = {"component": {"type": "container", "name": image, "bom-ref": image}}
+        bills[name] = {**bill, "metadata": metadata, "components": [*bill["components"], *_system_packages(image)]}
+    return bills
+
+
+def _system_packages(image: str) -> list[dict[str, Any]]:
+    """Return the packages of Debian, or of what is made of it, in an image."""
+    script = '. /etc/os-release; dpkg-query --show --showformat "$ID \\${Package} \\${Version} \\${Architecture}\\n"'
+    sandbox = ("--rm", "--pull", "never", "--network", "none")
+    lines = _output("docker", "run", *sandbox, "--entrypoint", "sh", image, "-c", script)
+    found = []
+    for system, name, version, architecture in (line.split() for line in lines.splitlines()):
+        purl = f"pkg:deb/{system}/{name}@{quote(version)}?arch={architecture}"
+        found.append({"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl})
+    return found
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[:3])} failed; the images are made by: docker compose build\n{done.stderr}")
+    return done.stdout
 
 
 def _needed(requirements: Path) -> Iterator[str]:
