@@ -54,7 +54,7 @@ def add_health(
 
 def name_missing_neighbours(app: Flask) -> None:
     """Log each neighbour that does not answer, with where it was sought: its variable may be wrong."""
-    for name, check in app.extensions[NEIGHBOURS].items():
+    for name, check in app.extensions.get(NEIGHBOURS, {}).items():
         try:
             check()
         except Problem as exc:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 INTERVAL = 1.0
-HANGS_AFTER = 300.0  # longer than a round takes that gets on, however slowly
+HANGS_AFTER = 300.0  # far longer than a round takes; who is ended in one that is this slow goes on where it was
 
 
 class Heartbeat:

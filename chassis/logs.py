@@ -1,12 +1,13 @@
 """One line of JSON per log record, on standard output, with the id of the request or event it belongs to.
 
 Nothing that identifies a person or grants access may be logged: no e-mail address, token, password or body, and so no
-text of an exception.
+text of an unexpected exception.
 """
 
 import json
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,8 +48,9 @@ class JsonFormatter(logging.Formatter):
         """Return the types of an exception and its causes and where they came from; not their texts, which may tell
         whatever a program works with.
         """
-        told, exc = [], ei[1]
-        while exc is not None:
+        told, seen, exc = [], set(), ei[1]
+        while exc is not None and id(exc) not in seen:  # causes may form a circle
+            seen.add(id(exc))
             told.append("".join([*traceback.format_tb(exc.__traceback__), type(exc).__qualname__]))
             exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
         return "\ncaused by\n".join(told)
@@ -64,6 +66,8 @@ def configure(service: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    sys.excepthook = lambda *exc: root.critical("unexpected error", exc_info=exc)
+    threading.excepthook = lambda end: root.error("unexpected error in a thread", exc_info=end.exc_value)
     for noisy in ("pika", "urllib3", "pymongo"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "pika" else logging.WARNING)
 

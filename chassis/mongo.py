@@ -8,9 +8,11 @@ import functools
 import inspect
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pymongo
 from pymongo import MongoClient
@@ -48,12 +50,19 @@ def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Documen
     return client.get_default_database()
 
 
-def names_a_database(url: str) -> bool:
-    """Tell whether a `mongodb://` URL can be used and has a database in its path."""
+def names_in(url: str) -> tuple[bool, bool]:
+    """Tell whether a URL names a database, and an account or another way to sign in. Raises ValueError."""
+    if url.startswith("mongodb+srv://"):  # pymongo would ask DNS
+        parts = urlsplit(url)
+        return len(parts.path) > 1, bool(parts.username) or "authmechanism=" in parts.query.lower()
     try:
-        return bool(parse_uri(url)["database"])
-    except PyMongoError:
-        return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of options that it passes over; the client warns of them
+            parsed = parse_uri(url, warn=True)
+    except (PyMongoError, OSError) as exc:
+        raise ValueError(f"not a URL of MongoDB: {type(exc).__name__}") from exc
+    options = {name.lower() for name in parsed["options"]}
+    return bool(parsed["database"]), bool(parsed["username"]) or "authmechanism" in options
 
 
 def has_transactions(database: Database[Document]) -> bool:

@@ -62,17 +62,32 @@ class Environment:
 
     def mongo_url(self, name: str = "MONGO_URL") -> str:
         """Return the URL of a database, with the database in its path."""
-        form = "mongodb://user:password@host:27017/database?replicaSet=rs0"
-        return self._server_url(name, ("mongodb", "mongodb+srv"), form, _is_mongo_url)
+        value = self.secret(name)
+        try:
+            database, account = mongo.names_in(value) if value else (True, True)
+        except ValueError:
+            database = account = False
+        if not database:
+            self._complaints.append(f"{name} must look like mongodb://user:password@host:27017/database?replicaSet=rs0")
+        elif not account:
+            self._miss_account(name)
+        return value
 
     def rabbitmq_url(self, name: str = "RABBITMQ_URL") -> str:
         """Return the URL of a RabbitMQ server."""
-        return self._server_url(name, ("amqp", "amqps"), "amqp://user:password@host:5672/%2F", _has_port_if_any)
+        value = self.secret(name)
+        parts = _url(value, "amqp", "amqps")
+        if value and not parts:
+            self._complaints.append(f"{name} must look like amqp://user:password@host:5672/%2F")
+        elif parts and not (parts.username and parts.password):
+            self._miss_account(name)
+        return value
 
     def http_url(self, name: str) -> str:
         """Return the URL of a service."""
         value = self.text(name)
-        if value and not _is_url(value, ("http", "https"), _has_port_if_any):
+        parts = _url(value, "http", "https")
+        if value and (not parts or parts.username):
             self._complaints.append(f"{name} must look like http://host:5000/path")
         return value
 
@@ -127,16 +142,10 @@ class Environment:
         if self._complaints:
             raise ConfigurationError("configuration: " + "; ".join(self._complaints))
 
-    def _server_url(
-        self, name: str, schemes: tuple[str, ...], form: str, is_sound: Callable[[SplitResult], bool]
-    ) -> str:
-        """Return the URL of a server. In production it must name an account: clients may have one by default."""
-        value = self.secret(name)
-        if value and not _is_url(value, schemes, is_sound):
-            self._complaints.append(f"{name} must look like {form}")
-        elif value and self.production and not _has_account(value):
+    def _miss_account(self, name: str) -> None:
+        """Complain in production that a URL names no account: the client may have one by default."""
+        if self.production:
             self._complaints.append(f"{name} has no user and password, which ENVIRONMENT=production asks for")
-        return value
 
     def _parse(
         self, name: str, default: T, parse: Callable[[str], T], accepts: Callable[[T], object], meaning: str
@@ -162,24 +171,10 @@ def only_mongo_url(variables: Mapping[str, str]) -> str:
     return value
 
 
-def _is_url(value: str, schemes: tuple[str, ...], is_sound: Callable[[SplitResult], bool]) -> bool:
+def _url(value: str, *schemes: str) -> SplitResult | None:
+    """Return the parts of a URL with one of these schemes, a host and a sound port; None of anything else."""
     try:
         parts = urlsplit(value)
-        return parts.scheme in schemes and bool(parts.hostname) and is_sound(parts)
+        return parts if parts.scheme in schemes and parts.hostname and parts.port != 0 else None
     except ValueError:
-        return False
-
-
-def _has_port_if_any(parts: SplitResult) -> bool:
-    return parts.port is None or parts.port > 0  # reading it raises ValueError if it is no port
-
-
-def _is_mongo_url(parts: SplitResult) -> bool:
-    if parts.scheme == "mongodb+srv":  # parsing it would ask DNS
-        return len(parts.path) > 1
-    return mongo.names_a_database(parts.geturl())
-
-
-def _has_account(url: str) -> bool:
-    parts = urlsplit(url)
-    return bool(parts.username and parts.password) or "authMechanism=" in parts.query
+        return None

@@ -55,7 +55,9 @@ class Settings:
         missing = [name for name in required if not variables.get(name)]
         if missing:
             raise SystemExit(f"not set: {', '.join(missing)}")
-        _refuse_demo_values(variables)
+        if variables.get("ENVIRONMENT") != "development":
+            _refuse_demo_values(variables)
+            _require_accounts(variables)
         orders, notifications = (Account.of_url(name, variables[name]) for name in BROKER_URLS)
         return cls(
             mongo_url=variables["MONGO_URL"],
@@ -95,9 +97,11 @@ def _deadline(text: str) -> float:
 def _refuse_demo_values(variables: Mapping[str, str]) -> None:
     secrets = ("MONGO_URL", "RABBITMQ_URL", *MONGO_URLS, *BROKER_URLS, "DASHBOARD_PASSWORD")
     refused = [name for name in secrets if any(demo in variables.get(name, "") for demo in DEMO_SECRETS)]
-    if variables.get("ENVIRONMENT") == "development":
-        return
     if refused:
         raise SystemExit(f"demo values, which ENVIRONMENT=production does not accept: {', '.join(refused)}")
+
+
+def _require_accounts(variables: Mapping[str, str]) -> None:
     for name in ("MONGO_URL", "RABBITMQ_URL"):
-        Account.of_url(name, variables[name])
+        if "authmechanism=" not in variables[name].lower():
+            Account.of_url(name, variables[name])

@@ -23,7 +23,7 @@ CHECKS = (
     ("bandit", "--quiet", "-ll", "--recursive", "tools"),
     ("tools.supply_chain",),
 )
-SECONDS_TO_END = 900
+SECONDS_TO_END = 1500
 LONGEST_WAITS = ("tests/e2e/test_outages.py", "tests/e2e/test_running.py")
 TESTS = (
     ("tests/unit", "tests/contract", *LONGEST_WAITS),

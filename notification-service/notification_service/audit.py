@@ -21,7 +21,7 @@ def main() -> None:
         with closing(connect(settings.rabbitmq_url)) as connection:
             facts.write([{"kind": "dead_letters", "count": dead_letters.count(connection.channel())}])
     except FAILURES as exc:
-        sys.exit(f"RabbitMQ: {type(exc).__name__} {exc}")
+        sys.stderr.write(f"dead letters are not counted: RabbitMQ: {type(exc).__name__}\n")
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Session:
         while self._handling and time.monotonic() < deadline:
             self._connection.process_data_events(0.1)
 
-    def close(self, heartbeat: Heartbeat) -> None:
+    def close(self) -> None:
         """Close the connection, then wait for what is still being handled: it will be delivered once more, and must
         not be handled by two threads at once. That may take as long as the database is away.
         """
@@ -90,8 +90,7 @@ class Session:
         finally:
             for future in self._handling:
                 future.cancel()
-            while wait(self._handling, timeout=1).not_done:
-                heartbeat.sign_of_life()
+            wait(self._handling)
 
     def _take(
         self, channel: BlockingChannel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
@@ -183,7 +182,7 @@ class Consumer:
                 heartbeat.beat()
             session.finish()
         finally:
-            session.close(heartbeat)
+            session.close()
 
 
 def main() -> None:
@@ -195,10 +194,11 @@ def main() -> None:
 
     database = mongo.connect(settings.mongo_url, "notification-consumer")
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=settings.lease)
-    notifier = Notifier(store, channels(settings.smtp, settings.mail_from), Patience(stop))
+    heartbeat = Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER)
+    patience = Patience(stop, sign_of_life=heartbeat.sign_of_life)
+    notifier = Notifier(store, channels(settings.smtp, settings.mail_from), patience)
     with ThreadPoolExecutor(settings.threads, thread_name_prefix="handler") as pool:
         consumer = Consumer(settings.rabbitmq_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))
-        heartbeat = Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER)
         consumer.run(stop, prefetch=settings.prefetch, heartbeat=heartbeat)
     log.info("stopped")
 

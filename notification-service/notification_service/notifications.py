@@ -67,11 +67,17 @@ class History:
 
 
 class Patience:
-    """Repeats a step while the database is away, with pauses up to 5 s, until it succeeds or `stop` is set."""
+    """Repeats a step while the database is away, with pauses up to 5 s, until it succeeds or `stop` is set.
 
-    def __init__(self, stop: threading.Event, *, longest: float = 5.0) -> None:
+    `sign_of_life` is called before each pause: this is waiting, not hanging.
+    """
+
+    def __init__(
+        self, stop: threading.Event, *, longest: float = 5.0, sign_of_life: Callable[[], None] = lambda: None
+    ) -> None:
         self._stop = stop
         self._longest = longest
+        self._sign_of_life = sign_of_life
 
     def __call__(self, step: Callable[[], T]) -> T:
         """Return what the step returns. Raises Unavailable when told to stop."""
@@ -81,6 +87,7 @@ class Patience:
                 return step()
             except Unavailable as exc:
                 log.warning("waiting for the database: %s", exc.detail)
+                self._sign_of_life()
                 if self._stop.wait(pause):
                     raise
                 pause = min(2 * pause, self._longest)

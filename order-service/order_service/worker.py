@@ -151,17 +151,19 @@ def main() -> None:
     logs.configure("order-worker", settings.log_level)
     database = mongo.connect(settings.mongo_url, "order-worker")
     token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
+    heartbeat = Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER)
     lanes = Lanes(Publisher(settings.rabbitmq_url) for _ in range(LANES))
     worker = Worker(
         OrderStore(database, mongo.DatabaseClock(database)),
         ProductClient(settings.product_service_url, token, slots=1),
         lanes,
         poll=settings.poll_seconds,
-        heartbeat=Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER),
+        heartbeat=heartbeat,
     )
     stop = threading.Event()
     stop_on_signals(stop, within=EXIT_WITHIN)
     log.info("worker started")
+    heartbeat.sign_of_life()
     try:
         lanes.check()
     except BrokerUnavailable as exc:

@@ -92,19 +92,29 @@ def test_nobody_else_is(service: str, other: str) -> None:
 
 def test_three_containers_of_order_service_share_the_orders(customer: Client, product: Callable[[int], str]) -> None:
     """A customer notices neither that there are more of them nor that there are fewer again."""
-    pot, orders = product(100), 0
-    for number in (3, 1):
-        scale = ["docker", "compose", "up", "--detach", "--no-build", "--no-recreate", "--wait"]
-        subprocess.run([*scale, "--scale", f"order-service={number}"], cwd=ROOT, check=True, timeout=180)
-        busy: set[str] = set()
-        until(lambda number=number: len(answering_containers()) == number, "so many are known to the gateway's DNS")
-        for _ in range(12):
-            answer = customer.post("/orders", {"product_id": pot, "quantity": 1})
-            assert answer.status_code == 201, answer.text
-            orders += 1
-            busy |= containers_that_logged(answer.headers["X-Request-ID"])
-        assert len(busy) == number
-    assert stock_of(customer, pot) == 100 - orders
+    pot, orders, busy = product(1000), 0, set[str]()
+
+    def order() -> int:
+        nonlocal orders
+        answer = customer.post("/orders", {"product_id": pot, "quantity": 1})
+        assert answer.status_code == 201, answer.text
+        orders += 1
+        busy.update(containers_that_logged(answer.headers["X-Request-ID"]))
+        return len(busy)
+
+    try:
+        scale(3)
+        until(lambda: order() == 3, "each of the three has placed an order", seconds=60)
+    finally:
+        scale(1)
+    assert [order() for _ in range(5)] == [3] * 5
+    assert stock_of(customer, pot) == 1000 - orders
+
+
+def scale(number: int) -> None:
+    command = ["docker", "compose", "up", "--detach", "--no-build", "--no-recreate", "--wait"]
+    subprocess.run([*command, "--scale", f"order-service={number}"], cwd=ROOT, check=True, timeout=180)
+    until(lambda: len(answering_containers()) == number, "so many are known to the gateway's DNS")
 
 
 def answering_containers() -> set[str]:

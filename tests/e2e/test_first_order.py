@@ -18,7 +18,10 @@ from tools.paths import ROOT
 def test_the_commands_of_the_readme_work_as_they_stand_there(shop: Shop) -> None:
     readme = (ROOT / "README.md").read_text()
     walk = readme[readme.index("## Your first order") : readme.index("## Break it")]
-    commands = "\nsleep 1.5\n".join(re.findall(r"```bash\n(.*?)```", walk, re.DOTALL))
+    blocks = re.findall(r"```bash\n(.*?)```", walk, re.DOTALL)
+    (moment,) = (number for number, block in enumerate(blocks) if "/notifications" in block)
+    blocks.insert(moment, f"until {blocks[moment].strip()} | grep -q order_created:email; do sleep 0.2; done\n")
+    commands = "".join(blocks)
     urls = {5001: shop.product_url, 5002: shop.user_url, 5003: shop.order_url, 5004: shop.notification_url}
     for port, url in urls.items():
         commands = commands.replace(f"localhost:{port}", url)

@@ -149,6 +149,7 @@ def test_death_while_burying_a_message(
     with consuming(environment["RABBITMQ_URL"], database, smtp_port, lease=LEASE):
         until(lambda: broker.depth("notifications.dead") == copies, "it is a dead letter")
         until(lambda: broker.depth("notifications") == 0, "all messages are taken")
+    assert broker.depth("notifications.dead") == copies
 
 
 @pytest.mark.parametrize("point", [f"before {MESSAGE}.replay", f"before {MESSAGE}.acknowledge"])

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,6 +76,38 @@ def test_an_exception_tells_its_causes_and_where_they_came_from_but_not_their_te
     assert cause.endswith("\nKeyError")
     assert (__file__ in cause, "look_up" in cause) == (True, True)
     assert address not in told
+
+
+def test_causes_that_form_a_circle_come_to_an_end() -> None:
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__cause__ = second, first
+    record = logging.makeLogRecord({"exc_info": (ValueError, first, None)})
+    told = json.loads(logs.JsonFormatter("s").format(record))["exception"]
+    assert told == "ValueError\ncaused by\nKeyError"
+
+
+@pytest.mark.usefixtures("untouched_root")
+def test_what_nobody_catches_is_logged_without_its_text_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", output)
+    logs.configure("order-worker")
+
+    def fail() -> None:
+        raise ValueError("@".join(["ana", "example.com"]))
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    try:
+        fail()
+    except ValueError:
+        sys.excepthook(*sys.exc_info())
+    told = [json.loads(line) for line in output.getvalue().splitlines()]
+    assert [line["message"] for line in told] == ["unexpected error in a thread", "unexpected error"]
+    assert all(line["exception"].endswith("ValueError") for line in told)
+    assert "ana@" not in output.getvalue() + capsys.readouterr().err
 
 
 def test_values_that_json_does_not_know_are_written_as_text() -> None:

@@ -54,7 +54,7 @@ def load_mongo_url() -> str:
 def _check_admin(environment: Environment, settings: Settings) -> None:
     if "@" not in settings.admin_email:
         environment.refuse("ADMIN_EMAIL must be an e-mail address")
-    if settings.admin_email == DEMO_ADMIN:
+    if settings.admin_email.lower() == DEMO_ADMIN:
         environment.refuse_demo_value("ADMIN_EMAIL")
     if not SHORTEST <= len(settings.admin_password) <= LONGEST:
         environment.refuse(f"ADMIN_PASSWORD must have {SHORTEST} to {LONGEST} characters")
