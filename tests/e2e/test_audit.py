@@ -28,14 +28,22 @@ def databases(stack: Stack) -> Iterator[Databases]:
 
 @pytest.fixture(scope="module")
 def order(shop: Shop, stack: Stack) -> Iterator[Order]:
-    """An order in a shop at rest; each test mends what it breaks."""
+    """An order in a shop at rest; each test mends what it breaks.
+
+    The worker is down meanwhile: it would release the stock of an order that is gone, if the audit let it.
+    """
     with closing(Client(shop).login(shop.admin_email, shop.admin_password)) as admin:
         pot = admin.post("/products", {"name": "Moka Pot", "price": "34.90", "stock": 5}).json()["id"]
     with closing(Client(shop).register(phone="+442079460000", name="Ada")) as customer:
         placed: Order = customer.post("/orders", {"product_id": pot, "quantity": 2}, Idempotency_Key="audit").json()
         notifications_of(customer, 2)
     until(lambda: not violations(stack), "the shop is at rest", seconds=60)
-    yield placed
+    stack.hold("order-worker")
+    try:
+        yield placed
+    finally:
+        stack.release("order-worker")
+        stack.wait_until_ready()
     assert not violations(stack)
 
 
