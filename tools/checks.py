@@ -52,7 +52,8 @@ def test(pytest_arguments: Sequence[str], *, in_compose: bool) -> int:
 def test_side_by_side() -> int:
     """Run all tests in three processes that take about the same time: what they do most is wait.
 
-    The last one prints as it goes, the others when they have ended.
+    The last one prints as it goes; of the others, when they have ended, one that failed prints all, one that passed
+    its last line.
     """
     *others, last = TESTS
     packages.rabbitmq_server()  # which may take long where it is to be installed; no test should wait for that
@@ -64,9 +65,11 @@ def test_side_by_side() -> int:
         processes = [start_pytest(folders, output) for folders, output in zip(others, outputs, strict=True)]
         code = end_of(shown, deadline)
         for folders, output, process in zip(others, outputs, processes, strict=True):
-            code = end_of(process, deadline) or code
+            failed = end_of(process, deadline)
+            code = failed or code
             output.seek(0)
-            print(f"\n$ pytest {' '.join(folders)}\n{output.read()}", flush=True)
+            printed = output.read()
+            print(f"\n$ pytest {' '.join(folders)}\n{printed if failed else printed.splitlines()[-1]}", flush=True)
     return code
 
 

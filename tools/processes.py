@@ -13,6 +13,8 @@ from pathlib import Path
 
 PROC = Path("/proc")
 STACK, PROGRAM = "SHOP_STACK", "SHOP_PROGRAM"
+SECONDS_TO_FREEZE = 30.0
+STOPPED = "TtZXx"  # states of a thread that does nothing more until SIGCONT, or ever; see proc_pid_stat(5)
 
 
 def marks(state: Path, program: str) -> dict[str, str]:
@@ -38,8 +40,12 @@ def belongs(pid: int, state: Path, program: str | None = None) -> bool:
 
 def status(pid: int) -> list[str]:
     """Return the fields of /proc/PID/stat from the state letter on, or nothing for a process that is gone."""
+    return _fields(PROC / str(pid))
+
+
+def _fields(entry: Path) -> list[str]:
     try:
-        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        return (entry / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
 
@@ -74,6 +80,23 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
+
+
+def freeze(pids: Iterable[int]) -> None:
+    """Stop processes until SIGCONT, and return when each of their threads has stopped: a busy machine takes a while."""
+    pids = list(pids)
+    send(pids, signal.SIGSTOP)
+    deadline = time.monotonic() + SECONDS_TO_FREEZE
+    while any(_runs(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not frozen within {SECONDS_TO_FREEZE:g} s: {pids}")
+        time.sleep(0.001)
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a thread of a process may go on; what has ended, or never was, does not."""
+    threads = (PROC / str(pid) / "task").glob("*")
+    return any(fields[0] not in STOPPED for thread in threads if (fields := _fields(thread)))
 
 
 def end(search: Callable[[], list[int]], grace: float) -> None:

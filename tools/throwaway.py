@@ -52,8 +52,8 @@ def rabbitmq() -> Iterator[RabbitServer]:
 def frozen(server: MongoServer | RabbitServer) -> Iterator[None]:
     """Keep a server from doing anything, refusing included, until the end of the block."""
     pids = processes.find(server.home.parent)
-    processes.send(pids, signal.SIGSTOP)
     try:
+        processes.freeze(pids)
         yield
     finally:
         processes.send(pids, signal.SIGCONT)

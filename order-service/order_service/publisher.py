@@ -21,6 +21,8 @@ from pika.exceptions import AMQPError
 EXCHANGE = "shop.events"
 QUEUE = "notifications"
 HEARTBEAT = 6
+SOCKET_SECONDS = 3
+CONNECT_SECONDS = 5
 PAUSE = 1.0
 
 _FAILURES = (AMQPError, AMQPConnectorException, OSError)  # the second is how pika reports a broker that hangs at first
@@ -39,8 +41,8 @@ class Publisher:
         self._parameters = pika.URLParameters(url)
         self._parameters.heartbeat = HEARTBEAT
         self._parameters.blocked_connection_timeout = 5
-        self._parameters.socket_timeout = 3
-        self._parameters.stack_timeout = 5
+        self._parameters.socket_timeout = SOCKET_SECONDS
+        self._parameters.stack_timeout = CONNECT_SECONDS
         self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
         self._retry_at = 0.0

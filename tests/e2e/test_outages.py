@@ -11,6 +11,7 @@ import requests
 
 from tests.e2e.clients import Client, notifications_of, stock_of
 from tests.waiting import until
+from tools import processes
 from tools.stack import Stack
 
 ORDERS = 10
@@ -30,9 +31,9 @@ def down(stack: Stack, *names: str) -> Iterator[None]:
 
 @contextmanager
 def frozen(stack: Stack, *names: str) -> Iterator[None]:
-    for name in names:
-        stack.kill(name, signal.SIGSTOP)
     try:
+        for name in names:
+            processes.freeze(stack.pids(name))
         yield
     finally:
         for name in names:

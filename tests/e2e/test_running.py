@@ -49,7 +49,7 @@ def test_a_supervisor_that_is_killed_is_started_again_and_looks_after_the_others
 
 
 def test_nothing_is_left_after_the_end_whatever_is_frozen_then(idle: Stack) -> None:
-    idle.kill("product-service", signal.SIGSTOP)
+    processes.freeze(idle.pids("product-service"))
     assert idle.down()
     assert processes.find(idle.state) == []
     assert not idle.down()

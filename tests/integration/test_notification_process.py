@@ -18,6 +18,7 @@ from chassis.mongo import Document
 from tests.integration import mailroom
 from tests.integration.mailroom import Broker, MailServer, event
 from tests.waiting import until
+from tools import processes
 from tools.paths import ROOT
 from tools.ports import free_ports
 
@@ -47,7 +48,7 @@ def mail() -> MailServer:
 def start(broker_url: str, mongo_url: str, mail: MailServer, tmp_path: Path) -> Iterator[Start]:
     """Start consumers; `output` of a test is what they log."""
     with mailroom.listening(mail) as port, (tmp_path / "log").open("w") as log:
-        processes: list[Running] = []
+        started: list[Running] = []
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{ROOT}:{ROOT / 'notification-service'}",
@@ -60,13 +61,11 @@ def start(broker_url: str, mongo_url: str, mail: MailServer, tmp_path: Path) -> 
 
         def run(**changed: str) -> Running:
             command = [sys.executable, "-m", "notification_service.consumer"]
-            processes.append(
-                subprocess.Popen(command, env={**environment, **changed}, stdout=log, stderr=log, text=True)
-            )
-            return processes[-1]
+            started.append(subprocess.Popen(command, env={**environment, **changed}, stdout=log, stderr=log, text=True))
+            return started[-1]
 
         yield run
-        for process in processes:
+        for process in started:
             process.kill()
             process.wait()
 
@@ -138,7 +137,7 @@ def test_it_shows_by_its_heartbeat_that_it_consumes(start: Start, tmp_path: Path
     until(heartbeat.exists, "the first beat", seconds=15)
     first = heartbeat.stat().st_mtime
     until(lambda: heartbeat.stat().st_mtime > first, "another beat")
-    process.send_signal(signal.SIGSTOP)
+    processes.freeze([process.pid])
     last = heartbeat.stat().st_mtime
     time.sleep(1.5)  # nothing is to happen
     assert heartbeat.stat().st_mtime == last

@@ -26,10 +26,6 @@ def own_server() -> Iterator[MongoServer]:
         yield server
 
 
-def signal_all(server: MongoServer, number: signal.Signals) -> None:
-    processes.send(processes.find(server.home.parent), number)
-
-
 def take_one(products: Any, session: Any) -> int:
     change = {"$inc": {"stock": -1}}
     return int(products.update_one({"_id": "cup", "stock": {"$gte": 1}}, change, session=session).modified_count)
@@ -64,13 +60,14 @@ def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
 ) -> None:
     products.insert_one({"_id": "cup", "stock": 10})
     transactions = Transactions(products.database)
+    pids = processes.find(own_server.home.parent)
 
     def interrupted(session: Any) -> None:
         products.find_one({"_id": "other"}, session=session)
         if freeze == "before the first write":
-            signal_all(own_server, signal.SIGSTOP)
+            processes.freeze(pids)
         take_one(products, session)
-        signal_all(own_server, signal.SIGSTOP)
+        processes.freeze(pids)
         if freeze == "before its end":
             raise Refused
         take_one(products, session)
@@ -78,7 +75,7 @@ def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
     with pytest.raises((PyMongoError, Refused)):
         transactions.run(interrupted, touching=["cup"])
     time.sleep(1)  # the freeze lasts on
-    signal_all(own_server, signal.SIGCONT)
+    processes.send(pids, signal.SIGCONT)
     thawed = time.monotonic()
     sell_one(transactions, products)
     assert time.monotonic() < thawed + 5

@@ -43,6 +43,29 @@ def test_kills_a_frozen_process_without_waiting_for_it(tmp_path: Path, child: su
     assert child.wait(timeout=5) == -signal.SIGKILL
 
 
+def test_a_frozen_process_does_nothing_more(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    counts = "for n in range(10**9): os.pwrite(file, n.to_bytes(8), 0)"
+    code = f"""
+import os, sys, threading
+file = os.open(sys.argv[1], os.O_WRONLY)
+for _ in range(8): threading.Thread(target=lambda: exec({counts!r})).start()
+"""
+    count.touch()
+    with subprocess.Popen([sys.executable, "-c", code, count]) as process:
+        try:
+            for _ in range(50):
+                time.sleep(0.01)  # for it to run, not for it to stop
+                processes.freeze([process.pid])
+                frozen = count.read_bytes()
+                time.sleep(0.005)
+                assert count.read_bytes() == frozen
+                process.send_signal(signal.SIGCONT)
+            assert frozen
+        finally:
+            process.kill()
+
+
 def test_an_identity_outlives_no_process(child: subprocess.Popen[bytes]) -> None:
     identity = processes.identity(child.pid)
     assert processes.lives(identity)
