@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 class RemoteKeys:
     """The public keys of user-service (JWKS, RFC 7517), cached, and used on while it is away.
 
-    After `lifetime` seconds they are fetched again in the background; an unknown `kid` fetches at once, but at most
-    every `pause` seconds.
+    They are fetched again in the background towards the end of their `lifetime` (s). A request that finds them older
+    waits for them, unless user-service was asked in vain just before; one with an unknown `kid` does so at most every
+    `pause` seconds.
     """
 
     def __init__(self, url: str, *, lifetime: float = 300, pause: float = 10, timeout: float = 1) -> None:
@@ -33,9 +34,9 @@ class RemoteKeys:
 
     def public_key(self, kid: str) -> Any:
         """Return the key of that id, None if it is not published. Raises Unavailable if none was ever fetched."""
-        if kid not in self._keys:
+        if kid not in self._keys or self._is_outlived():
             self._fetch_now(kid)
-        elif self._is_due(self._fetched_at, self._lifetime) and self._is_due(self._tried_at, self._pause):
+        elif self._is_due(self._fetched_at, 0.8 * self._lifetime) and self._is_due(self._tried_at, self._pause):
             self._tried_at = time.monotonic()
             threading.Thread(target=self._fetch, daemon=True).start()
         if not self._keys:
@@ -51,9 +52,14 @@ class RemoteKeys:
 
     def _fetch_now(self, kid: str) -> None:
         with self._fetching:
-            if kid not in self._keys and self._is_due(self._tried_at, self._pause if self._keys else 1):
+            unknown = kid not in self._keys and self._is_due(self._tried_at, self._pause if self._keys else 1)
+            if unknown or self._is_outlived():
                 self._fetch()
                 self._tried_at = time.monotonic()  # after it: who waited for this attempt shares its failure
+
+    def _is_outlived(self) -> bool:
+        """Tell whether the keys are too old, and not because user-service is away."""
+        return self._is_due(self._fetched_at, self._lifetime) and self._is_due(self._tried_at, 3 * self._pause)
 
     def _fetch(self) -> None:
         try:

@@ -9,12 +9,14 @@ from urllib.parse import quote, unquote, urlsplit
 import pika
 import requests
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
 
 from deploy.settings import Account
 from deploy.waiting import retry
 
 TOPOLOGY = Path(__file__).resolve().parent.parent / "contracts" / "topology.json"
+NOT_CONNECTED = (AMQPConnectionError, AMQPConnectorException, OSError)  # the second: a broker that hangs at first
 NOT_YET = (requests.ConnectionError, requests.Timeout, requests.HTTPError)
 
 
@@ -40,17 +42,17 @@ def declare_topology(url: str, deadline: float, milliseconds: int | None = None)
 
     `milliseconds` replaces every retry delay, which is for tests.
     """
-    connection = retry(
-        lambda: pika.BlockingConnection(pika.URLParameters(url)),
-        (AMQPConnectionError,),
-        deadline=deadline,
-        what=f"RabbitMQ is not reachable at {urlsplit(url).hostname}:{urlsplit(url).port or 5672}",
-    )
-    with connection:
-        try:
-            _declare(connection.channel(), json.loads(TOPOLOGY.read_text()), milliseconds)
-        except ChannelClosedByBroker as exc:
-            raise SystemExit(f"RabbitMQ refuses contracts/topology.json: {exc.reply_text}") from exc
+    topology = json.loads(TOPOLOGY.read_text())
+
+    def declare() -> None:
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            _declare(connection.channel(), topology, milliseconds)
+
+    what = f"RabbitMQ is not reachable at {urlsplit(url).hostname}:{urlsplit(url).port or 5672}"
+    try:
+        retry(declare, NOT_CONNECTED, deadline=deadline, what=what)
+    except ChannelClosedByBroker as exc:
+        raise SystemExit(f"RabbitMQ refuses contracts/topology.json: {exc.reply_text}") from exc
 
 
 def _declare(channel: BlockingChannel, topology: dict[str, Any], milliseconds: int | None) -> None:

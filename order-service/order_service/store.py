@@ -1,11 +1,13 @@
 """MongoDB of order-service: one document per order, holding its state, its outbox and what is still due.
 
-Every change is a compare-and-set in one write and safe to run twice. `due` is a time, and is there only while a worker
-has something to do: to undo a pending order, to publish its outbox, to release its stock.
+Every change is a compare-and-set in one write and safe to run twice. `due` and `release` are times, and are there only
+while a worker has something to do: `due` to undo a pending order or to publish its outbox, `release` to release its
+stock. They are apart, so that events never wait for releases, which need product-service.
 """
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -34,8 +36,6 @@ from order_service.model import (
 PENDING_LIFE = timedelta(seconds=15)
 """How long an order may be pending before a worker undoes it; far longer than placing one may take."""
 
-_ABSENT = {"$exists": False}
-
 
 @guarded
 class OrderStore:
@@ -52,7 +52,7 @@ class OrderStore:
         prefixes: list[tuple[str, ...]] = [(), ("status",), ("user.id",), ("user.id", "status")]
         lists = [IndexModel([*((field, ASCENDING) for field in prefix), *newest]) for prefix in prefixes]
         key = IndexModel("idempotency_key", unique=True, sparse=True)
-        self._orders.create_indexes([*lists, key, IndexModel("due", sparse=True)])
+        self._orders.create_indexes([*lists, key, IndexModel("due", sparse=True), IndexModel("release", sparse=True)])
 
     def ping(self) -> None:
         """Return if the database answers."""
@@ -121,9 +121,7 @@ class OrderStore:
 
     def _undo(self, wanted: Document, state: Document, freed: Document) -> Order | None:
         now = self._clock()
-        change: Document = {"$set": {**state, "release": True, "due": now, "updated_at": now}}
-        if freed:
-            change["$unset"] = freed
+        change: Document = {"$set": {**state, "release": now, "updated_at": now}, "$unset": {"due": "", **freed}}
         if not self._orders.update_one({**wanted, "status": PENDING}, change).matched_count:
             return None
         return self.find(wanted["_id"])
@@ -135,7 +133,7 @@ class OrderStore:
         """
         now = self._clock()
         state = {"status": end, "updated_at": now, "due": now, "write_id": write_id}
-        state |= {"release": True} if release else {}
+        state |= {"release": now} if release else {}
         change = {"$set": state, "$push": {"outbox": events.order_event(kind, order, now)}}
         if not self._orders.update_one({"_id": order.id, "status": start}, change).matched_count:
             ours = self._orders.find_one({"_id": order.id, "write_id": write_id})
@@ -148,13 +146,18 @@ class OrderStore:
         return [_fact(document, now) for document in self._orders.find({})]
 
     def due(self, limit: int) -> list[Order]:
-        """Return orders for which something is due now."""
+        """Return orders that are to be undone, or whose outbox is to be published, now."""
         return [_order(document) for document in self._orders.find({"due": {"$lte": self._clock()}}).limit(limit)]
+
+    def releasable(self, limit: int) -> list[str]:
+        """Return the ids of orders whose stock is to be released now."""
+        wanted = {"release": {"$lte": self._clock()}}
+        return [document["_id"] for document in self._orders.find(wanted, {"_id": True}).limit(limit)]
 
     def published(self, orders: Iterable[tuple[str, list[str]]]) -> None:
         """Take events out of the outboxes of orders: (order id, event ids) of what the broker has confirmed.
 
-        Most orders have one event and nothing else to do: one write does for all of these.
+        Most orders have one event: one write does for all of these.
         """
         done = list(orders)
         event_ids = [event_id for _, ids in done for event_id in ids]
@@ -163,7 +166,6 @@ class OrderStore:
             "_id": {"$in": single},
             "outbox": {"$size": 1},
             "outbox.id": {"$in": event_ids},
-            "release": _ABSENT,
         }
         change = {"$set": {"outbox": []}, "$unset": {"due": ""}}
         if self._orders.update_many(at_rest, change).matched_count < len(done):
@@ -172,24 +174,24 @@ class OrderStore:
 
     def released(self, order_id: str) -> None:
         """Note that product-service has released the stock of an order."""
-        at_rest = {"_id": order_id, "outbox.0": _ABSENT}
-        if not self._orders.update_one(at_rest, {"$unset": {"release": "", "due": ""}}).matched_count:
-            self._orders.update_one({"_id": order_id}, {"$unset": {"release": ""}})
+        self._orders.update_one({"_id": order_id}, {"$unset": {"release": ""}})
 
     def rest(self, order_id: str) -> None:
         """Note that nothing is due for an order, if that is so."""
-        at_rest = {
-            "_id": order_id,
-            "status": {"$ne": PENDING},
-            "outbox.0": _ABSENT,
-            "release": _ABSENT,
-        }
+        at_rest = {"_id": order_id, "status": {"$ne": PENDING}, "outbox.0": {"$exists": False}}
         self._orders.update_one(at_rest, {"$unset": {"due": ""}})
 
     def postpone(self, order_ids: list[str], seconds: float) -> None:
         """Let what is due for these orders wait."""
+        self._put_off("due", order_ids, seconds)
+
+    def postpone_release(self, order_ids: list[str], seconds: float) -> None:
+        """Let the release of these orders' stock wait."""
+        self._put_off("release", order_ids, seconds)
+
+    def _put_off(self, field: str, order_ids: list[str], seconds: float) -> None:
         later = self._clock() + timedelta(seconds=seconds)
-        self._orders.update_many({"_id": {"$in": order_ids}, "due": {"$exists": True}}, {"$set": {"due": later}})
+        self._orders.update_many({"_id": {"$in": order_ids}, field: {"$exists": True}}, {"$set": {field: later}})
 
     def living(self, order_ids: list[str]) -> set[str]:
         """Return which of these orders may hold stock."""
@@ -203,7 +205,8 @@ class OrderStore:
 
     def reconciled(self, cursor: str) -> None:
         """Keep the cursor of the reservations that were compared."""
-        self._database.worker_state.update_one({"_id": "reconciliation"}, {"$set": {"cursor": cursor}}, upsert=True)
+        with suppress(DuplicateKeyError):  # another worker keeps its own, the first of all, at this moment
+            self._database.worker_state.update_one({"_id": "reconciliation"}, {"$set": {"cursor": cursor}}, upsert=True)
 
 
 _NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
@@ -222,7 +225,7 @@ def _order(document: Document) -> Order:
         refusal=Refusal(**refusal) if refusal else None,
         fingerprint=document["fingerprint"],
         outbox=tuple(document.get("outbox", ())),
-        release=document.get("release", False),
+        release="release" in document,
         created_at=document["created_at"],
         updated_at=document["updated_at"],
     )

@@ -24,7 +24,7 @@ from order_service.store import OrderStore
 BATCH = 100
 LANES = 4
 POSTPONED = 2.0
-RELEASE_SECONDS = 3.0
+RELEASE_SECONDS = 1.0
 RELEASES_POSTPONED = 5.0  # longer than a round takes while product-service hangs, so that others get a turn
 RECONCILE_EVERY = 5.0
 RECONCILE_AGE = 60.0
@@ -73,12 +73,13 @@ class Worker:
         orders = self._store.due(BATCH)
         self._undo([order for order in orders if order.status == PENDING])
         self._publish([order for order in orders if order.outbox])
-        self._release([order for order in orders if order.release])
         for order in orders:
-            if not (order.status == PENDING or order.outbox or order.release):
+            if not (order.status == PENDING or order.outbox):
                 self._store.rest(order.id)
+        releases = self._store.releasable(BATCH)
+        self._release(releases)
         self._reconcile_now_and_then()
-        return len(orders) == BATCH
+        return BATCH in (len(orders), len(releases))
 
     def reconcile(self, *, older_than: float = RECONCILE_AGE) -> int:
         """Compare the reservations not yet compared with orders, and return how many stood without a living order.
@@ -120,17 +121,17 @@ class Worker:
         else:
             self._store.published((order.id, [event["id"] for event in order.outbox]) for order in orders)
 
-    def _release(self, orders: list[Order]) -> None:
+    def _release(self, order_ids: list[str]) -> None:
         deadline = time.monotonic() + RELEASE_SECONDS
-        for number, order in enumerate(orders):
+        for number, order_id in enumerate(order_ids):
             try:
-                self._products.release(order.id)
+                self._products.release(order_id)
             except Unavailable as exc:
                 log.warning("stock waits to be released: %s", exc.detail)
-                self._store.postpone([other.id for other in orders[number + 1 :]], RELEASES_POSTPONED)
-                self._store.postpone([order.id], RELEASES_POSTPONED + 1)  # behind the others: it may always fail
+                self._store.postpone_release(order_ids[number + 1 :], RELEASES_POSTPONED)
+                self._store.postpone_release([order_id], RELEASES_POSTPONED + 1)  # behind them: it may always fail
                 return
-            self._store.released(order.id)
+            self._store.released(order_id)
             if time.monotonic() > deadline:
                 return  # the others' turn comes in the next round: events must not wait for all of them
 

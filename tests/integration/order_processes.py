@@ -55,7 +55,7 @@ def settle(settings: Settings) -> None:
     """Work until nothing is due any more; what was left pending is old enough in a moment."""
     worker = make_worker(settings, None)
     orders = worker._store._orders
-    while orders.count_documents({"due": {"$exists": True}}):
+    while any(orders.count_documents({field: {"$exists": True}}) for field in ("due", "release")):
         worker.work()
 
 

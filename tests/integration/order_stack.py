@@ -121,7 +121,7 @@ class Stack:
 
         def is_done() -> bool:
             worker.work()
-            return not self.orders.count_documents({"due": {"$exists": True}})
+            return not any(self.orders.count_documents({field: {"$exists": True}}) for field in ("due", "release"))
 
         until(is_done, "nothing is due any more", seconds=15)
 

@@ -70,7 +70,7 @@ def test_a_refusal_is_recorded_on_both_sides(stack: Stack, commands: Commands) -
     assert commands.names == ["insert", *refuse, "update", "find"]
 
 
-def test_the_worker_takes_two_commands_for_a_hundred_orders_and_a_message_for_each(
+def test_the_worker_takes_three_commands_for_a_hundred_orders_and_a_message_for_each(
     stack: Stack, commands: Commands
 ) -> None:
     worker = stack.worker()
@@ -81,17 +81,17 @@ def test_the_worker_takes_two_commands_for_a_hundred_orders_and_a_message_for_ea
     stack.gate.seen.clear()
     commands.forget()
     worker.work()
-    assert commands.names == ["find", "update"]
+    assert commands.names == ["find", "update", "find"]
     assert len(stack.events.ids) == 3
     assert stack.gate.seen == []
 
 
-def test_an_idle_worker_takes_one_command(stack: Stack, commands: Commands) -> None:
+def test_an_idle_worker_takes_two_commands(stack: Stack, commands: Commands) -> None:
     worker = stack.worker()
     worker.work()
     commands.forget()
     worker.work()
-    assert commands.names == ["find"]
+    assert commands.names == ["find", "find"]
 
 
 @pytest.mark.parametrize(

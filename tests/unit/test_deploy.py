@@ -2,13 +2,16 @@
 
 import json
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
+from pika.exceptions import AMQPConnectionError, ConnectionClosedByBroker
 
-from deploy import healthcheck, locked
+from deploy import broker, healthcheck, locked
 from tests.local_server import serving
 
 CONSTRAINTS = """\
@@ -62,3 +65,48 @@ def test_a_background_program_is_well_while_its_heart_beats(tmp_path: Path, age:
 
 def test_one_that_never_had_a_heartbeat_is_not_well(tmp_path: Path) -> None:
     assert not healthcheck.beats(tmp_path / "heartbeat")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        socket.gaierror("the name is not known yet"),
+        AMQPConnectionError(),
+        AMQPConnectorStackTimeout("it hangs"),
+        ConnectionClosedByBroker(541, "INTERNAL_ERROR: no leader of a quorum queue in time"),
+    ],
+)
+def test_a_broker_that_is_still_starting_is_waited_for(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
+    left = [failure, failure]
+
+    class Connection:
+        def __init__(self, _parameters: object) -> None:
+            if left:
+                raise left.pop()
+
+        def __enter__(self) -> "Connection":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            declared.append("closed")
+
+        def channel(self) -> Any:
+            return self
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_, **__: declared.append(name)
+
+    declared: list[str] = []
+    monkeypatch.setattr("pika.BlockingConnection", Connection)
+    broker.declare_topology("amqp://rabbitmq", deadline=5)
+    assert {"exchange_declare", "queue_declare", "queue_bind"} < set(declared)
+    assert declared[-1] == "closed"
+
+
+def test_a_broker_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_parameters: object) -> None:
+        raise AMQPConnectionError
+
+    monkeypatch.setattr("pika.BlockingConnection", refuse)
+    with pytest.raises(SystemExit, match=r"RabbitMQ is not reachable at rabbitmq:5672 after 0\.1 s"):
+        broker.declare_topology("amqp://rabbitmq", deadline=0.1)

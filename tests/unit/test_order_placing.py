@@ -72,7 +72,7 @@ def test_too_little_stock_is_rejected_and_names_the_lines(shop: Shop) -> None:
         "lines": [{"product_id": "mug", "requested": 11, "available": 10}],
     }
     (document,) = shop.documents()
-    assert (document["status"], document["release"], "outbox" in document) == ("rejected", True, False)
+    assert (document["status"], "release" in document, "outbox" in document) == ("rejected", True, False)
 
 
 def test_an_unknown_product_is_rejected_as_invalid(shop: Shop) -> None:
@@ -91,7 +91,7 @@ def test_an_order_fails_while_product_service_is_away(shop: Shop) -> None:
         "2",
     )
     (document,) = shop.documents()
-    assert (document["status"], document["release"], "outbox" in document) == ("failed", True, False)
+    assert (document["status"], "release" in document, "outbox" in document) == ("failed", True, False)
 
 
 def test_an_order_fails_if_there_is_no_token_to_call_product_service_with(
@@ -112,7 +112,7 @@ def test_who_was_undone_meanwhile_answers_that_nothing_was_ordered(shop: Shop) -
     response = shop.order()
     assert (response.status_code, response.json["type"]) == (503, "order-not-placed")
     (document,) = shop.documents()
-    assert (document["status"], document["release"], "outbox" in document) == ("failed", True, False)
+    assert (document["status"], "release" in document, "outbox" in document) == ("failed", True, False)
     shop.work()
     assert shop.products.stock["mug"] == 10
     assert shop.publisher.published == []

@@ -77,7 +77,7 @@ def test_cancelling_succeeds_while_product_service_is_away_and_the_stock_returns
     order_id = shop.ordered(4)
     shop.products.away = True
     assert shop.act(order_id, "cancel", ANA).status_code == 200
-    assert shop.document(order_id)["release"] is True
+    assert "release" in shop.document(order_id)
     shop.work()
     assert shop.products.stock["mug"] == 6
     shop.products.away = False

@@ -77,7 +77,7 @@ def test_events_are_published_while_product_service_is_away(shop: Shop) -> None:
     shop.work()
     assert event_types(shop) == ["order_created", "order_cancelled"]
     document = shop.document(order_id)
-    assert (document["outbox"], document["release"], "due" in document) == ([], True, True)
+    assert (document["outbox"], "release" in document, "due" in document) == ([], True, False)
 
 
 @pytest.mark.parametrize("reserved", [False, True])
@@ -144,20 +144,19 @@ def test_a_release_that_always_fails_holds_up_no_other(shop: Shop, monkeypatch: 
         shop.work(1)
         shop.clock.move(1)
     assert sorted(shop.products.released) == sorted(orders[1:])
-    assert shop.document(orders[0])["release"] is True
+    assert "release" in shop.document(orders[0])
 
 
-def test_a_hundred_releases_that_fail_do_not_keep_an_event_from_being_published(shop: Shop) -> None:
+@pytest.mark.parametrize("away", [True, False])
+def test_hundreds_of_releases_do_not_keep_an_event_from_being_published(shop: Shop, away: bool) -> None:
     shop.products.stock["mug"] = 1000
     shop.products.away = True
-    for _ in range(150):
+    for _ in range(250):
         assert shop.order(1).status_code == 503
     shop.products.away = False
     shipped = shop.ordered(1)
-    shop.products.away = True
-    for _ in range(2):
-        shop.work(1)
-        shop.clock.move(4)  # as long as a round takes while product-service hangs
+    shop.products.away = away
+    shop.work(1)
     assert event_types(shop) == ["order_created"]
     assert shop.document(shipped)["outbox"] == []
 

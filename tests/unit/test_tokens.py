@@ -37,8 +37,11 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 @pytest.fixture
 def users() -> Iterator[LocalServer]:
     """user-service as far as tokens are concerned."""
-    with serving(lambda _asked: (200, jwks("k1"))) as server:
+    with serving(lambda _asked: (200, KEYS)) as server:
         yield server
+
+
+KEYS, NEW_KEYS = jwks("k1"), jwks("k2")  # made here: it may take longer than a client waits for an answer
 
 
 def public(kid: str) -> Any:
@@ -54,15 +57,40 @@ def test_a_key_is_fetched_at_its_first_use_and_then_kept(users: LocalServer, tim
     assert len(users.requests) == 1
 
 
-def test_keys_are_fetched_again_in_the_background_after_their_lifetime(users: LocalServer, time: Time) -> None:
+def test_keys_are_fetched_again_in_the_background_before_their_life_ends(users: LocalServer, time: Time) -> None:
     keys = RemoteKeys(users.url)
     keys.public_key("k1")
-    users.answer = lambda _asked: (200, jwks("k2"))
-    time.now += 301
+    users.answer = lambda _asked: (200, NEW_KEYS)
+    time.now += 299
     assert keys.public_key("k1").public_numbers() == public("k1")
     until(lambda: keys.public_key("k2") is not None, "the new key is known")
     assert keys.public_key("k1") is None
     assert len(users.requests) == 2
+
+
+def test_a_key_that_was_revoked_is_not_used_longer_than_the_copy_lives(users: LocalServer, time: Time) -> None:
+    keys = RemoteKeys(users.url)
+    keys.public_key("k1")
+    users.answer = lambda _asked: (200, NEW_KEYS)
+    time.now += 300
+    assert at_once(8, lambda _number: keys.public_key("k1")) == [None] * 8
+    assert len(users.requests) == 2
+
+
+def test_while_user_service_is_away_no_request_waits_for_keys(users: LocalServer, time: Time) -> None:
+    keys = RemoteKeys(users.url)
+    keys.public_key("k1")
+    hanging = threading.Event()
+    users.answer = lambda _asked: (503, {} if hanging.wait(60) else {})
+    keys._timeout = 60
+    try:
+        time.now += 299
+        for asked in range(2, 8):
+            assert keys.public_key("k1") is not None
+            until(lambda asked=asked: len(users.requests) == asked, "it was asked again")  # type: ignore[misc]
+            time.now += 10
+    finally:
+        hanging.set()
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_a_new_key_is_published_for_a_cache_lifetime_before_it_signs(shop: Shop)
     old = signing(shop)
     new = keyring(shop).rotate().id
     assert published(shop) == [old, new]
-    shop.clock.move(329)
+    shop.clock.move(304)
     assert signing(shop) == old
     shop.clock.move(1)
     assert signing(shop) == new
@@ -51,7 +51,7 @@ def test_a_new_key_is_published_for_a_cache_lifetime_before_it_signs(shop: Shop)
 def test_an_old_key_is_published_until_its_last_token_has_expired(shop: Shop) -> None:
     old = signing(shop)
     new = keyring(shop).rotate().id
-    shop.clock.move(330 + 3600 + 89)
+    shop.clock.move(305 + 3600 + 89)
     assert published(shop) == [old, new]
     shop.clock.move(1)
     assert published(shop) == [new]
@@ -70,7 +70,7 @@ def test_a_rotation_under_way_refuses_the_next(shop: Shop) -> None:
     refused = runner.invoke(args=["rotate-keys"])
     assert (refused.exit_code, "--revoke-now" in refused.output) == (1, True)
     assert shop.database.signing_keys.count_documents({}) == 2
-    shop.clock.move(330 + 3600 + 90)
+    shop.clock.move(305 + 3600 + 90)
     assert runner.invoke(args=["rotate-keys"]).exit_code == 0
     assert shop.database.signing_keys.count_documents({}) == 2  # the outlived one is deleted
 
@@ -78,9 +78,9 @@ def test_a_rotation_under_way_refuses_the_next(shop: Shop) -> None:
 def test_the_command_prints_key_ids_and_times_and_no_key(shop: Shop) -> None:
     old, start = signing(shop), shop.clock()
     output = shop.app.test_cli_runner().invoke(args=["rotate-keys"]).output
-    until = format_time(start + timedelta(seconds=330 + 3600 + 90))
+    until = format_time(start + timedelta(seconds=305 + 3600 + 90))
     assert f"key {old} signs from {format_time(start)}, is published until {until}" in output
-    assert f"signs from {format_time(start + timedelta(seconds=330))}" in output
+    assert f"signs from {format_time(start + timedelta(seconds=305))}" in output
     assert "PRIVATE" not in output
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from user_service.store import KeyStore
 
 JWKS_SECONDS = 300  # how long others use their copy of the published keys
-CACHE_SECONDS = 30  # how long each process of this service uses its own
+CACHE_SECONDS = 5  # how long each process of this service uses its own
 UNKNOWN_KEY_PAUSE = 1  # seconds between looks for keys that are not in the copy
 
 
