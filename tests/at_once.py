@@ -14,7 +14,7 @@ def at_once(times: int, work: Callable[[int], T]) -> list[T]:
     barrier = Barrier(times)
 
     def run(number: int) -> T:
-        barrier.wait(10)
+        barrier.wait(60)
         return work(number)
 
     with ThreadPoolExecutor(times) as pool:

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.e2e.clients import Client, notifications_of, stock_of
-from tests.waiting import until
+from tests.waiting import stalls, until
 from tools import processes
 from tools.stack import Stack
 
@@ -66,13 +66,13 @@ def test_orders_do_not_notice_an_outage_of(
     pot = product(1000)
     usual = sorted(order_times(customer, pot))[ORDERS // 2]
     with outage(stack, *neighbours):
-        during = sorted(order_times(customer, pot))[ORDERS // 2]
+        during = min(order_times(customer, pot))  # who waits for a neighbour does so each time, a busy machine does not
     assert during < 3 * usual + 0.1
     assert stock_of(customer, pot) == 1000 - 2 * ORDERS
     until(
         lambda: len(customer.get("/notifications?limit=100").json()["items"]) == 2 * 2 * ORDERS,
         "every order is notified",
-        seconds=45,
+        seconds=90,
     )
 
 
@@ -89,7 +89,7 @@ def test_while_the_broker_is_away_for_a_minute_orders_succeed_and_their_notifica
     until(
         lambda: len(customer.get("/notifications?limit=100").json()["items"]) == 2 * orders,
         "every order is notified",
-        seconds=45,
+        seconds=90,
     )
     assert stock_of(customer, pot) == 1000 - orders
 
@@ -107,9 +107,11 @@ def test_a_program_that_misses_a_neighbour_at_its_start_says_so(
 ) -> None:
     log = stack.state / "logs" / f"{program}.log"
     with down(stack, missing):
+        stack.hold(program)
+        until(lambda: not stack.pids(program), "it has ended")
         known = log.stat().st_size
-        stack.kill(program)
-        until(lambda: told in log.read_text()[known:], "it names what is missing", seconds=30)
+        stack.release(program)
+        until(lambda: told in log.read_text()[known:], "it names what is missing", seconds=90)
 
 
 @pytest.mark.parametrize("outage", [down, frozen])
@@ -117,10 +119,10 @@ def test_without_product_service_orders_are_refused_promptly_and_nothing_leaks(
     stack: Stack, customer: Client, product: Callable[[int], str], outage: Callable[..., Iterator[None]]
 ) -> None:
     pot = product(5)
-    with outage(stack, "product-service"):
+    with outage(stack, "product-service"), stalls() as stalled:
         started = time.monotonic()
         answer = customer.post("/orders", {"product_id": pot, "quantity": 1}, Idempotency_Key="again")
-        assert (answer.status_code, time.monotonic() - started < 5) == (503, True)
+        assert (answer.status_code, time.monotonic() - started < 5 + max(stalled)) == (503, True)
         assert int(answer.headers["Retry-After"]) > 0
         assert customer.get("/orders").json()["items"][0]["status"] == "failed"
 
@@ -146,13 +148,14 @@ def test_while_product_service_is_frozen_listing_orders_keeps_its_threads(
     with frozen(stack, "product-service"), ThreadPoolExecutor(40) as pool:
         answers = pool.map(place, range(40))
         time.sleep(0.3)  # all forty are on their way
-        slowest = 0.0
-        for _ in range(10):
-            started = time.monotonic()
-            assert customer.get("/orders").status_code == 200
-            slowest = max(slowest, time.monotonic() - started)
+        with stalls() as stalled:
+            slowest = 0.0
+            for _ in range(10):
+                started = time.monotonic()
+                assert customer.get("/orders").status_code == 200
+                slowest = max(slowest, time.monotonic() - started)
         assert set(answers) == {503}
-    assert slowest < 2.5
+    assert slowest < 2.5 + max(stalled)
     until(lambda: stock_of(customer, pot) == 5, "nothing is held")
 
 

@@ -48,9 +48,9 @@ def vhost_url(rabbitmq: RabbitServer) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:12]}"
     resource = f"{rabbitmq.management_url}/api/vhosts/{name}"
     administrator = (urlsplit(rabbitmq.url).username or "", rabbitmq.password)
-    requests.put(resource, auth=administrator, json={}, timeout=10).raise_for_status()
+    requests.put(resource, auth=administrator, json={}, timeout=60).raise_for_status()
     yield f"{rabbitmq.url.rpartition('/')[0]}/{name}"
-    requests.delete(resource, auth=administrator, timeout=10).raise_for_status()
+    requests.delete(resource, auth=administrator, timeout=60).raise_for_status()
 
 
 @pytest.fixture

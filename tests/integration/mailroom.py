@@ -138,7 +138,7 @@ def consuming(
     smtp_port: int,
     *,
     lease: float = 60.0,
-    smtp_timeout: float = 5.0,
+    smtp_timeout: float = 30.0,
     threads: int = 4,
 ) -> Iterator[None]:
     """Run a consumer in a thread of its own."""

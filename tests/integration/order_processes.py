@@ -21,7 +21,7 @@ from order_service.publisher import Publisher
 from order_service.worker import Worker
 from tests.integration import dying
 from tests.integration.dying import NOWHERE
-from tests.integration.order_stack import RecordedEvents
+from tests.integration.order_stack import NOBODY, RecordedEvents
 
 PENDING_LIFE = timedelta(seconds=0.2)
 SENT = "sent"
@@ -76,7 +76,9 @@ def _run(work: Callable[..., None], settings: Settings, arguments: tuple[Any, ..
         _set_clocks(ahead)
     else:
         store.PENDING_LIFE = PENDING_LIFE
-    products.BUDGET = 1.0
+    dying.be_patient()
+    if settings.product_service_url == NOBODY:
+        products.BUDGET = 1.0
     if point == SENT:
         _die_when_sent_to(settings.product_service_url)
     elif point:

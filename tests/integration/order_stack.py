@@ -32,6 +32,7 @@ from tools.mongodb import MongoServer
 ANA, ADMIN = bearer("customer", user="ana"), bearer("admin", user="root")
 LIVING = {"pending", "confirmed", "shipped", "delivered"}
 STOCK, PRICE = 10, 1999
+NOBODY = "http://127.0.0.1:1"
 
 
 class Gate:
@@ -123,7 +124,7 @@ class Stack:
             worker.work()
             return not any(self.orders.count_documents({field: {"$exists": True}}) for field in ("due", "release"))
 
-        until(is_done, "nothing is due any more", seconds=15)
+        until(is_done, "nothing is due any more")
 
     def stock(self, product_id: str = "mug") -> int:
         return int(self.products.find_one({"_id": product_id})["stock"])
@@ -224,4 +225,4 @@ def _product(product_id: str) -> dict[str, Any]:
 
 def without_product_service(settings: Settings) -> Settings:
     """Return settings of a process that cannot reach product-service."""
-    return replace(settings, product_service_url="http://127.0.0.1:1")
+    return replace(settings, product_service_url=NOBODY)

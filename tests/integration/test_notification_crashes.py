@@ -75,7 +75,7 @@ def finish(
     environment: Environment, database: Database[Document], broker: Broker, smtp_port: int, sent: int = 2
 ) -> None:
     """Let another consumer do all that is left, until so many notifications are sent."""
-    with consuming(environment["RABBITMQ_URL"], database, smtp_port, lease=LEASE):
+    with consuming(environment["RABBITMQ_URL"], database, smtp_port):
         until(lambda: statuses(database) == ["sent"] * sent, "all are sent")
         until(lambda: broker.depth("notifications") + broker.depth("notifications.retry.5s") == 0, "none is left")
 
@@ -146,7 +146,7 @@ def test_death_while_burying_a_message(
 ) -> None:
     broker.publish(b"this is no event")
     dying.run(consume, environment, point=point)
-    with consuming(environment["RABBITMQ_URL"], database, smtp_port, lease=LEASE):
+    with consuming(environment["RABBITMQ_URL"], database, smtp_port):
         until(lambda: broker.depth("notifications.dead") == copies, "it is a dead letter")
         until(lambda: broker.depth("notifications") == 0, "all messages are taken")
     assert broker.depth("notifications.dead") == copies
@@ -163,7 +163,7 @@ def test_death_while_replaying_dead_letters(
 ) -> None:
     mail.rcpt = answers("550 nobody")
     broker.publish(event())
-    with consuming(environment["RABBITMQ_URL"], database, smtp_port, lease=LEASE):
+    with consuming(environment["RABBITMQ_URL"], database, smtp_port):
         until(lambda: broker.depth("notifications.dead") == 1, "it is a dead letter")
     dying.run(replay, environment, point=point)
     until(lambda: broker.depth("notifications.dead") == 1, "the broker has noticed the death")

@@ -109,7 +109,7 @@ def dialogue(*steps: tuple[float, bytes]) -> Iterator[int]:
                     time.sleep(pause)
                     client.sendall(line)
                     client.recv(65536)
-                client.settimeout(5)
+                client.settimeout(20)
                 while client.recv(65536):
                     pass
 
@@ -118,15 +118,15 @@ def dialogue(*steps: tuple[float, bytes]) -> Iterator[int]:
 
 
 def test_the_time_is_bounded_as_a_whole_not_per_step() -> None:
-    slow = [(0.2, line) for line in (b"220 hi\r\n", b"250 hi\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")]
+    slow = [(0.4, line) for line in (b"220 hi\r\n", b"250 hi\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")]
     with dialogue(*slow) as port:
         started = time.monotonic()
         with pytest.raises(NotSent):
             send(f"smtp://127.0.0.1:{port}", timeout=0.5)
-        assert time.monotonic() - started < 0.7
+        assert time.monotonic() - started < 2.0  # bounded per step, it would take all five
 
 
 def test_what_was_accepted_is_sent_even_if_the_server_does_not_say_goodbye() -> None:
     lines = (b"220 hi\r\n", b"250 hi\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250 queued\r\n")
     with dialogue(*[(0, line) for line in lines]) as port:
-        send(f"smtp://127.0.0.1:{port}", timeout=0.5)
+        send(f"smtp://127.0.0.1:{port}", timeout=3.0)

@@ -78,7 +78,7 @@ def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
     processes.send(pids, signal.SIGCONT)
     thawed = time.monotonic()
     sell_one(transactions, products)
-    assert time.monotonic() < thawed + 5
+    assert time.monotonic() < thawed + 8  # the server itself ends it after 10 s
     assert products.find_one({"_id": "cup"}) == {"_id": "cup", "stock": 9}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
 from tools import ports, processes
 
 IGNORES_SIGTERM = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
@@ -54,6 +55,7 @@ for _ in range(8): threading.Thread(target=lambda: exec({counts!r})).start()
     count.touch()
     with subprocess.Popen([sys.executable, "-c", code, count]) as process:
         try:
+            until(count.read_bytes, "it counts")
             for _ in range(50):
                 time.sleep(0.01)  # for it to run, not for it to stop
                 processes.freeze([process.pid])
@@ -61,7 +63,6 @@ for _ in range(8): threading.Thread(target=lambda: exec({counts!r})).start()
                 time.sleep(0.005)
                 assert count.read_bytes() == frozen
                 process.send_signal(signal.SIGCONT)
-            assert frozen
         finally:
             process.kill()
 

@@ -102,14 +102,17 @@ class Run:
         return [*products.values(), *[products["hot"]] * len(products)]
 
     def _watch(self, started: float) -> None:
-        """Show what happens until the time is over."""
+        """Show what happens until the time is over, and the last fault done, which may have to wait."""
         shown = 0
-        while (elapsed := time.monotonic() - started) < self._seconds:
-            time.sleep(min(5.0, self._seconds - elapsed))
+        while (elapsed := time.monotonic() - started) < self._seconds or self._is_late(elapsed):
+            time.sleep(max(0.1, min(5.0, self._seconds - elapsed)))
             new = self._saboteur.done[shown:]
             shown += len(new)
             placed = len(self._ledger.orders)
             print(f"{time.monotonic() - started:6.0f} s {placed:6} orders  {'; '.join(map(str, new))}", flush=True)
+
+    def _is_late(self, elapsed: float) -> bool:
+        return self._saboteur.is_alive() and elapsed < self._seconds + SECONDS_TO_REST
 
     def _come_to_rest(self, ended: float) -> tuple[list[Check], float]:
         """Audit until nothing is wrong or in motion, or a minute is over; return the last checks and the seconds."""
