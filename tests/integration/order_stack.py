@@ -149,8 +149,9 @@ class Stack:
 @contextmanager
 def order_stack(server: MongoServer) -> Iterator[Stack]:
     """Run the services on fresh databases."""
-    names = [f"{name}_{uuid.uuid4().hex[:12]}" for name in ("orders", "products")]
-    orders_url, products_url = (server.url(database=name) for name in names)
+    orders_url, products_url = (
+        server.url(database=f"{name}_{uuid.uuid4().hex[:12]}") for name in ("orders", "products")
+    )
     with ExitStack() as resources, pytest.MonkeyPatch.context() as patch:
         _close_databases(resources, patch)
         _quiet("werkzeug", patch)
@@ -173,10 +174,6 @@ def order_stack(server: MongoServer) -> Iterator[Stack]:
             stack.products.insert_one(_product(product_id))
         stack.start_products()
         yield stack
-        resources.close()
-        with pymongo.MongoClient[dict[str, Any]](server.url()) as client:
-            for name in names:
-                client.drop_database(name)
 
 
 def _quiet(logger: str, patch: pytest.MonkeyPatch) -> None:

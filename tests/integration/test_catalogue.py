@@ -31,7 +31,6 @@ def quiet_shop(mongo_server: MongoServer) -> Iterator[Shop]:
     """A shop for all tests that change nothing of what the others look at."""
     with running(mongo_server.url(database=f"test_{uuid.uuid4().hex[:12]}")) as shop:
         yield shop
-        shop.database.client.drop_database(shop.database.name)
 
 
 # One product
@@ -443,7 +442,6 @@ def stocked(mongo_server: MongoServer) -> Iterator[Shop]:
             shop.add(**goods)
         shop.remove(shop.add(name="Hidden Cup", category="kitchen")["id"])
         yield shop
-        shop.database.client.drop_database(shop.database.name)
 
 
 @pytest.mark.parametrize("sort", ["name", "price", "-price", "newest"])

@@ -36,7 +36,6 @@ def quiet_shop(mongo_server: MongoServer) -> Iterator[Shop]:
     """A shop for all tests that change nothing of what the others look at."""
     with running(mongo_server.url(database=f"test_{uuid.uuid4().hex[:12]}")) as shop:
         yield shop
-        shop.database.client.drop_database(shop.database.name)
 
 
 # One order at a time
