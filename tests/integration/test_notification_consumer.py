@@ -16,6 +16,7 @@ from notification_service import dead_letters
 from tests.integration import mailroom
 from tests.integration.mailroom import Broker, MailServer, answers, consuming, event
 from tests.waiting import until
+from tools import throwaway
 from tools.rabbitmq import RabbitServer
 
 
@@ -244,22 +245,30 @@ def test_the_consumer_waits_for_its_queue_and_survives_its_deletion(
             until(lambda: waits(number + 1), "it says so once per outage, not at each try")  # noqa: B023
 
 
+@pytest.fixture
+def own_rabbitmq() -> Iterator[RabbitServer]:
+    """A broker that the test may stop."""
+    with throwaway.rabbitmq() as server:
+        provisioning.declare_topology(server.url, 60, milliseconds=100)
+        yield server
+
+
 def test_a_restart_of_the_broker_loses_and_repeats_nothing(
-    rabbitmq: RabbitServer,
-    broker_url: str,
+    own_rabbitmq: RabbitServer,
     database: Database[Document],
     mail: MailServer,
     smtp_port: int,
     statuses: Any,
 ) -> None:
-    control = [str(rabbitmq.program.parent / "rabbitmqctl"), "-q"]
+    control = [str(own_rabbitmq.program.parent / "rabbitmqctl"), "-q"]
     mail.delay = 0.05
-    with consuming(broker_url, database, smtp_port):
-        with mailroom.connected(broker_url) as connected:
+    with consuming(own_rabbitmq.url, database, smtp_port):
+        with mailroom.connected(own_rabbitmq.url) as connected:
             connected.publish(*[event(f"order-{number}") for number in range(50)])
         until(lambda: len(mail.received) > 5, "it is consuming")
         for step in ("stop_app", "start_app"):
-            subprocess.run([*control, step], env={"PATH": "/usr/bin:/bin", **rabbitmq.environment()}, check=True)
+            environment = {"PATH": "/usr/bin:/bin", **own_rabbitmq.environment()}
+            subprocess.run([*control, step], env=environment, check=True, timeout=120)
         until(lambda: list(statuses().values()) == ["sent"] * 100, "all are sent")
     assert len(mail.ids) == len(set(mail.ids)) == 50
 
