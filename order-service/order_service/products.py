@@ -97,6 +97,8 @@ class ProductClient:
             started = time.monotonic()
             try:
                 response = self._send(method, path, deadline, **arguments)
+            except Unavailable as exc:  # user-service did not answer in time for a token, as it may just after a start
+                failure = exc.detail
             except urllib3.exceptions.HTTPError as exc:
                 self._hanging = isinstance(exc, urllib3.exceptions.TimeoutError)
                 failure = type(exc).__name__

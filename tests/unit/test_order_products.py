@@ -282,6 +282,20 @@ def test_without_a_token_nothing_is_sent() -> None:
         assert server.requests == []
 
 
+def test_a_token_that_comes_late_is_waited_for(clock: Time) -> None:
+    class Late(Tokens):
+        def __call__(self) -> str:
+            if clock.now < 1001:
+                raise Unavailable("No service token from user-service.")
+            return super().__call__()
+
+    with serving(lambda _asked: (200, HELD)) as server:
+        client = ProductClient(server.url, Late(), slots=1)
+        assert client.reserve("o1", ITEMS) == RESERVED
+        client._pool.clear()
+    assert len(server.requests) == 1
+
+
 def test_a_burst_of_orders_waits_for_the_slots_of_a_product_service_that_answers() -> None:
     def answer(_asked: Asked) -> tuple[int, Any]:
         time.sleep(0.05)
