@@ -19,7 +19,7 @@ from order_service.products import ProductClient, ProductsUnavailable
 from tests.at_once import at_once, meanwhile
 from tests.local_server import Asked, serving
 from tests.unit.order_app import SETTINGS, Shop, make_shop
-from tests.waiting import until
+from tests.waiting import stalls, until
 
 ITEMS = (Item("mug", 2),)
 LINE = {"product_id": "mug", "name": "Mug", "unit_price": "19.99", "quantity": 2}
@@ -177,9 +177,10 @@ def test_a_refused_connection_is_told_within_the_budget(clock: Time) -> None:
 
 
 def test_a_server_that_never_answers_costs_the_budget_and_no_more() -> None:
-    with frozen() as url, closing(url) as client:
-        assert 3.0 < seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS)) < 5.0
-        assert seconds_of(lambda: pytest.raises(ProductsUnavailable, client.release, "o1")) < 3.0
+    with frozen() as url, closing(url) as client, stalls() as late:
+        spent = seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS))
+        assert 3.0 < spent < 4.2 + max(late)
+        assert seconds_of(lambda: pytest.raises(ProductsUnavailable, client.release, "o1")) < 2.2 + max(late)
         assert least_seconds_of(lambda: pytest.raises(ProductsUnavailable, client.check)) < 1.0
 
 
@@ -321,10 +322,10 @@ def test_people_list_their_orders_while_product_service_hangs(monkeypatch: pytes
     with frozen() as url, closing(url, slots=4) as client:
         shop = with_client(monkeypatch, client)
         started = time.monotonic()
-        with meanwhile(shop.order, threads=8) as threads:  # as many as a process has
-            until(lambda: sum(thread.is_alive() for thread in threads) <= 4, "the others were refused")
+        with stalls() as late, meanwhile(shop.order, threads=8) as threads:  # as many as a process has
+            until(lambda: sum(thread.is_alive() for thread in threads) <= 4, "the others were refused", seconds=2.0)
             assert least_seconds_of(lambda: shop.get("/orders")) < 0.5
-        assert time.monotonic() - started < 8.0  # one call after another would take 32
+        assert time.monotonic() - started < 5.0 + max(late)
     assert {document["status"] for document in shop.documents()} == {"failed"}
 
 
