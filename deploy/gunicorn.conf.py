@@ -3,10 +3,12 @@
 import gc
 import importlib
 import json
+import mmap
 import os
 import socket
 import sys
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -22,14 +24,30 @@ from chassis.settings import Environment
 from chassis.web import SAFETY_HEADERS
 
 NEIGHBOURS_START_WITHIN = 10.0
+HEAD_START = 0.002
+
+NOBODY = 0xFFFF
+connections = memoryview(mmap.mmap(-1, 512)).cast("H")  # of each worker by its age; all workers share this memory
+connections[:] = memoryview(NOBODY.to_bytes(2, sys.byteorder) * len(connections)).cast("H")
 
 
-class DrainingWorker(ThreadWorker):  # type: ignore[misc]
-    """Answers what the kernel has accepted already when it is told to stop, and accepts nothing more.
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Shares connections evenly with the other workers, and when told to stop answers what the kernel has accepted.
 
-    gunicorn's own worker leaves such connections in the backlog while it finishes, where new ones join them, and
-    resets them all when it ends.
+    Of gunicorn's own workers one may get all connections, and as clients keep them, the others have nothing to do. One
+    that stops leaves some in the backlog while it finishes, where new ones join them, and resets them all in the end.
     """
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Do what is to be done; before, tell the other workers how many connections this one has."""
+        connections[self.age % len(connections)] = min(self.nr_conns, NOBODY - 1)
+        super().wait_for_and_dispatch_events(timeout)
+
+    def accept(self, listener: BaseSocket) -> None:
+        """Accept a connection; a worker that has more of them than another one lets that one go first."""
+        if self.nr_conns > min(connections):
+            time.sleep(HEAD_START)
+        super().accept(listener)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Start or stop to accept connections; when stopping for good, take the waiting ones first."""
@@ -71,7 +89,7 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) 
 
 util.write_error = write_problem  # gunicorn itself would answer with HTML
 
-worker_class = DrainingWorker
+worker_class = Worker
 environment = Environment(os.environ)
 workers = environment.number("WEB_CONCURRENCY", 2, at_least=1)
 threads = environment.number("WEB_THREADS", 8, at_least=1)
@@ -96,6 +114,11 @@ def on_starting(server: Any) -> None:
     importlib.import_module(server.app.app_uri.partition(":")[0])
     gc.collect()
     gc.freeze()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget the connections of a worker that has ended."""
+    connections[worker.age % len(connections)] = NOBODY
 
 
 def post_worker_init(worker: Any) -> None:

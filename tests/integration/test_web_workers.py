@@ -1,0 +1,88 @@
+"""How gunicorn's workers share the connections of clients that keep them, as `deploy/gunicorn.conf.py` has it."""
+
+import http.client
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.waiting import until
+from tools import processes
+from tools.paths import ROOT
+from tools.ports import free_ports, is_free
+
+CONFIGURATION = ROOT / "deploy" / "gunicorn.conf.py"
+APP = """
+import os
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "7")])
+    return [b"%7d" % os.getpid()]
+"""
+
+
+class Clients:
+    """Connections that are kept, each with the pid of the worker that serves it."""
+
+    def __init__(self, port: int, stack: ExitStack) -> None:
+        self._port = port
+        self._stack = stack
+
+    def connect(self, number: int) -> Counter[int]:
+        """Make so many more connections, one after the other, and return how many of them each worker has."""
+        return Counter(self._connect() for _ in range(number))
+
+    def _connect(self) -> int:
+        connection = self._stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)))
+        connection.request("GET", "/")
+        return int(connection.getresponse().read())
+
+
+@pytest.fixture
+def clients(tmp_path: Path) -> Iterator[Clients]:
+    (tmp_path / "pid_app.py").write_text(APP)
+    port = free_ports(1)[0]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{tmp_path}", "WEB_CONCURRENCY": "2"}
+    gunicorn = str(Path(sys.executable).parent / "gunicorn")
+    command = [sys.executable, gunicorn, "--config", str(CONFIGURATION), "--bind", f"127.0.0.1:{port}", "pid_app:app"]
+    with subprocess.Popen(command, env=environment) as master, ExitStack() as stack:
+        try:
+            until(lambda: not is_free(port), "gunicorn listens")
+            yield Clients(port, stack)
+        finally:
+            stack.close()
+            master.terminate()
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    try:
+        processes.freeze([pid])
+        yield
+    finally:
+        processes.send([pid], signal.SIGCONT)
+
+
+def test_a_worker_with_fewer_connections_gets_the_next_ones(clients: Clients) -> None:
+    seen = Counter[int]()
+    until(lambda: seen.update(clients.connect(1)) or len(seen) == 2, "both workers serve")
+    idle, busy = seen
+    with frozen(idle):
+        assert clients.connect(40) == {busy: 40}
+    assert clients.connect(40)[idle] >= 30  # half of them without this, 30 once in 1,000 times
+
+
+def test_a_worker_that_has_ended_counts_no_longer() -> None:
+    configuration = runpy.run_path(str(CONFIGURATION))
+    connections, nobody = configuration["connections"], configuration["NOBODY"]
+    connections[3] = 0
+    configuration["child_exit"](None, SimpleNamespace(age=3 + len(connections)))
+    assert set(connections) == {nobody}
