@@ -1,10 +1,10 @@
 """The floor: what the bare parts of an order cost, each alone, with as many threads as a service has.
 
-Together with the two empty hops (target `floor` of the orders' workload) they are the least that any implementation on
-this stack must do: store the order, take stock in a transaction, confirm, publish with a confirm, note what was sent.
+`bench.floor` does all of it together, as the target `floor` of the workloads.
 """
 
 import argparse
+import random
 import threading
 import time
 import uuid
@@ -14,23 +14,23 @@ from typing import Any
 
 import pika
 import pymongo
+from pymongo.database import Database
 
+from bench.floor.operations import LINE, ORDER, Operations
 from tools.bench import ground, measuring, meter, results, rivals, tables
 from tools.bench.ground import Arena
-from tools.bench.workloads import FLOOR, WORKLOADS
+from tools.bench.seeding import PLENTY
+from tools.bench.workloads import FLOOR, HOPS, WORKLOADS
 
 THREADS = 8
-ORDER = {"status": "pending", "user": {"id": "u" * 32, "email": "customer@example.com"}, "fingerprint": "f" * 64}
-LINE = {"product_id": "p" * 32, "name": "a product", "unit_price": 1990, "quantity": 1}
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure every part of the floor, and save and print what it costs per order."""
     with ground.own() as arena:
-        assert arena.client is not None  # noqa: S101
         parts = {
-            "bare operations of an order": _order(arena.client),
-            "bare operations of a naive order": _naive_order(arena.client),
+            "bare operations of an order": _order(arena),
+            "bare operations of a naive order": _naive_order(arena),
             "bare find by _id": _find(arena),
         }
         found = {name: _measure(arena, work, options.seconds) for name, work in parts.items()}
@@ -44,49 +44,44 @@ def run(options: argparse.Namespace) -> None:
 COLUMNS = {"throughput": "per second", "cpu": "CPU ms", "cpu_database": "database", "cpu_broker": "broker"}
 
 
-def _order(client: "pymongo.MongoClient[dict[str, Any]]") -> Callable[[], None]:
-    """Return the operations of an order: a service may do more, none less."""
-    database = client[rivals.database_of(FLOOR)]
-    orders, products, reservations = database.bare_orders, database.bare_products, database.bare_reservations
-    notifications = database.bare_notifications
-    ids = [str(number) for number in range(200)]
-    products.delete_many({})
-    products.insert_many([{"_id": product_id, "stock": 10**9} for product_id in ids])
-    orders.create_index("due", sparse=True)
+def _order(arena: Arena) -> Callable[[], None]:
+    operations = Operations(_database(arena))
 
     def place() -> None:
         order_id = uuid.uuid4().hex
-        product_id = ids[int(order_id[:8], 16) % len(ids)]
-        orders.insert_one({**ORDER, "_id": order_id, "due": time.time()})
-        with client.start_session() as session:
-            session.with_transaction(lambda session: take(session, order_id, product_id))
-        change = {"$set": {"status": "confirmed", "lines": [LINE], "outbox": [LINE], "due": time.time()}}
-        orders.update_one({"_id": order_id, "status": "pending"}, change)
-        orders.update_one({"_id": order_id}, {"$set": {"outbox": []}, "$unset": {"due": ""}})
-        notifications.insert_one({"_id": order_id, "status": "sending", "body": "x" * 200})
-        notifications.update_one({"_id": order_id}, {"$set": {"status": "sent"}})
-
-    def take(session: Any, order_id: str, product_id: str) -> None:
-        products.find_one({"_id": product_id}, session=session)
-        products.update_one({"_id": product_id, "stock": {"$gte": 1}}, {"$inc": {"stock": -1}}, session=session)
-        reservations.insert_one({"_id": order_id, "lines": [LINE]}, session=session)
+        operations.open(order_id)
+        operations.take(order_id, random.choice(arena.seed.products))
+        operations.confirm(order_id)
+        operations.published([order_id])
+        operations.claim(order_id)
+        operations.sent(order_id)
 
     return place
 
 
-def _naive_order(client: "pymongo.MongoClient[dict[str, Any]]") -> Callable[[], None]:
-    database = client[rivals.database_of(FLOOR)]
-    ids = [str(number) for number in range(200)]
+def _naive_order(arena: Arena) -> Callable[[], None]:
+    database = _database(arena)
 
     def place() -> None:
-        order_id = uuid.uuid4().hex
-        product_id = ids[int(order_id[:8], 16) % len(ids)]
-        database.bare_products.find_one({"_id": product_id})
+        order_id, product_id = uuid.uuid4().hex, random.choice(arena.seed.products)
+        database.products.find_one({"_id": product_id})
         database.naive_orders.insert_one({**ORDER, "_id": order_id, "lines": [LINE]})
-        database.bare_products.update_one({"_id": product_id}, {"$set": {"stock": 10**9}})
+        database.products.update_one({"_id": product_id}, {"$set": {"stock": PLENTY}})
         database.naive_notifications.insert_one({"_id": order_id, "body": "x" * 200})
 
     return place
+
+
+def _database(arena: Arena) -> "Database[dict[str, Any]]":
+    """Return the floor's own database, at the rivals' URL and so with writes as durable as theirs."""
+    assert arena.stack is not None  # noqa: S101
+    url = rivals.database_url(_administrators(arena)["MONGO_URL"], FLOOR)
+    return pymongo.MongoClient[dict[str, Any]](url).get_default_database()
+
+
+def _administrators(arena: Arena) -> dict[str, str]:
+    assert arena.stack is not None  # noqa: S101
+    return dict(line.split("=", 1) for line in (arena.stack.state / "admin.env").read_text().splitlines())
 
 
 def _find(arena: Arena) -> Callable[[], None]:
@@ -128,10 +123,7 @@ def _servers(arena: Arena) -> list[float]:
 
 def _publishing(arena: Arena, seconds: float) -> dict[str, float]:
     """Publish with a confirm and take it back, in a single thread, as the worker and the consumer do."""
-    assert arena.stack is not None  # noqa: S101
-    url = dict(line.split("=", 1) for line in (arena.stack.state / "admin.env").read_text().splitlines())[
-        "RABBITMQ_URL"
-    ]
+    url = _administrators(arena)["RABBITMQ_URL"]
     properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
@@ -147,5 +139,5 @@ def _publishing(arena: Arena, seconds: float) -> dict[str, float]:
 
 
 def _hops(arena: Arena, seconds: float) -> dict[str, float]:
-    point = measuring.measure(arena, arena.targets[FLOOR], WORKLOADS["orders-spread"], clients=THREADS, seconds=seconds)
+    point = measuring.measure(arena, arena.targets[HOPS], WORKLOADS["orders-spread"], clients=THREADS, seconds=seconds)
     return {key: getattr(point, key) or 0.0 for key in COLUMNS}

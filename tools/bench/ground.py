@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tools import blueprint, programs
 from tools.bench import rivals
 from tools.bench.rivals import Ground
-from tools.bench.seeding import PLENTY, Seed, seed
-from tools.bench.workloads import BASELINE, FLOOR, KEPT, SHOP
+from tools.bench.seeding import Seed, seed
+from tools.bench.workloads import BASELINE, FLOOR, HOPS, KEPT, SHOP
 from tools.blueprint import Options
 from tools.mongodb import MongoServer
 from tools.stack import Stack
@@ -109,23 +109,30 @@ def _targets(stack: Stack, ground: Ground) -> dict[str, Target]:
     shop = Target(
         SHOP, stack.urls, tuple(stack.services()), ("order_service.orders", "notification_service.notifications")
     )
-    found = [shop]
-    for name, keep in ((BASELINE, False), (KEPT, True)):
-        urls = rivals.start_baseline(ground, name, keep_connections=keep)
-        names = (f"{name}-orders", f"{name}-products", f"{name}-consumer")
-        stored = (f"{rivals.database_of(name)}.orders", f"{rivals.database_of(name)}.notifications")
-        found.append(Target(name, urls, names, stored))
-    found.append(Target(FLOOR, rivals.start_floor(ground, FLOOR), (f"{FLOOR}-front", f"{FLOOR}-back")))
-    return {target.name: target for target in found}
+    rivals_urls = {
+        BASELINE: rivals.start_baseline(ground, BASELINE, keep_connections=False),
+        KEPT: rivals.start_baseline(ground, KEPT, keep_connections=True),
+        FLOOR: rivals.start_floor(ground, FLOOR),
+    }
+    found = [shop, *(_rival(name, urls) for name, urls in rivals_urls.items())]
+    hops = Target(HOPS, rivals.start_floor(ground, HOPS, app="create_hop"), (f"{HOPS}-orders", f"{HOPS}-products"))
+    return {target.name: target for target in [*found, hops]}
+
+
+def _rival(name: str, urls: Mapping[str, str]) -> Target:
+    database = rivals.database_of(name)
+    programs = (f"{name}-orders", f"{name}-products", f"{name}-consumer")
+    return Target(name, urls, programs, (f"{database}.orders", f"{database}.notifications"))
 
 
 def _stock_rivals(arena: Arena) -> None:
+    """Give the rivals copies of the shop's products, with the names that the baseline has for what it uses."""
+    wanted = {"_id": {"$in": arena.seed.products}}
+    products = list(arena.collection("product_service.products").find(wanted))
     for name in (BASELINE, KEPT, FLOOR):
-        products = arena.collection(f"{rivals.database_of(name)}.products")
-        products.drop()
-        products.insert_many(
-            [{"_id": p, "name": f"product {p}", "price": 1990, "stock": PLENTY} for p in arena.seed.products]
-        )
+        stored = arena.collection(f"{rivals.database_of(name)}.products")
+        stored.drop()
+        stored.insert_many(products)
 
 
 def _keys(stack: Stack) -> tuple[str, str]:

@@ -53,11 +53,16 @@ def start_baseline(ground: Ground, name: str, *, keep_connections: bool) -> dict
     return {"product-service": f"http://127.0.0.1:{products}", "order-service": f"http://127.0.0.1:{orders}"}
 
 
-def start_floor(ground: Ground, name: str) -> dict[str, str]:
-    """Start the two empty hops; return their URLs by the name of the shop's service."""
+def start_floor(ground: Ground, name: str, *, app: str = "create_app") -> dict[str, str]:
+    """Start the floor's services and consumer; return their URLs by the name of the shop's service.
+
+    With `create_hop` they are two empty hops.
+    """
     back, front = ports.free_ports(2)
-    _web(ground, name, "back", "bench.floor.hops:create_back()", back, {})
-    _web(ground, name, "front", "bench.floor.hops:create_front()", front, {"BACK_URL": f"http://127.0.0.1:{back}"})
+    _web(ground, name, "products", f"bench.floor.back:{app}()", back, {})
+    _web(ground, name, "orders", f"bench.floor.front:{app}()", front, {"BACK_URL": f"http://127.0.0.1:{back}"})
+    if app == "create_app":
+        _start(ground, name, "consumer", [sys.executable, "-m", "bench.floor.consumer"], {})
     return {"product-service": f"http://127.0.0.1:{back}", "order-service": f"http://127.0.0.1:{front}"}
 
 
