@@ -24,10 +24,10 @@ from chassis.settings import Environment
 from chassis.web import SAFETY_HEADERS
 
 NEIGHBOURS_START_WITHIN = 10.0
-HEAD_START = 0.002
+HEAD_START = 0.001
 
 NOBODY = 0xFFFF
-connections = memoryview(mmap.mmap(-1, 512)).cast("H")  # of each worker by its age; all workers share this memory
+connections = memoryview(mmap.mmap(-1, 128)).cast("H")  # of each worker by its age; all workers share this memory
 connections[:] = memoryview(NOBODY.to_bytes(2, sys.byteorder) * len(connections)).cast("H")
 
 
@@ -40,12 +40,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Do what is to be done; before, tell the other workers how many connections this one has."""
-        connections[self.age % len(connections)] = min(self.nr_conns, NOBODY - 1)
+        connections[self.age % len(connections)] = min(self.nr_conns, NOBODY - 1) if self.alive else NOBODY
         super().wait_for_and_dispatch_events(timeout)
 
     def accept(self, listener: BaseSocket) -> None:
-        """Accept a connection; a worker that has more of them than another one lets that one go first."""
-        if self.nr_conns > min(connections):
+        """Accept a connection; a worker that has two more of them than another one, or more, lets that one go first."""
+        if self.alive and self.nr_conns >= min(connections) + 2:
             time.sleep(HEAD_START)
         super().accept(listener)
 

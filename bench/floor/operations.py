@@ -39,8 +39,9 @@ class Operations:
 
     def confirm(self, order_id: str) -> None:
         """Confirm an order, with its event."""
-        change = {"$set": {"status": "confirmed", "lines": [LINE], "outbox": [{**EVENT, "id": order_id}]}}
-        self._orders.update_one({"_id": order_id, "status": "pending"}, change)
+        outbox = [{**EVENT, "id": order_id}]
+        change = {"status": "confirmed", "lines": [LINE], "outbox": outbox, "updated_at": datetime.now(UTC)}
+        self._orders.update_one({"_id": order_id, "status": "pending"}, {"$set": change})
 
     def published(self, order_ids: Sequence[str]) -> None:
         """Empty the outboxes of orders."""

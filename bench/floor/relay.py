@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
@@ -9,7 +10,7 @@ import pika
 
 from bench.floor.operations import EVENT, Operations
 
-LANES, BATCH = 2, 100
+LANES, BATCH, PAUSE = 2, 100, 0.1
 
 
 def declare(channel: "pika.adapters.blocking_connection.BlockingChannel", queue: str) -> None:
@@ -40,6 +41,7 @@ class Relay:
         properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
         while True:
             order_ids = [self._waiting.get()]
+            time.sleep(PAUSE)  # one write empties the outboxes of all that come meanwhile
             with suppress(Empty):
                 while len(order_ids) < BATCH:
                     order_ids.append(self._waiting.get_nowait())

@@ -23,6 +23,7 @@ from tools.bench.seeding import PLENTY
 from tools.bench.workloads import FLOOR, HOPS, WORKLOADS
 
 THREADS = 8
+PUBLISHED = "bench.published"
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,6 +46,7 @@ COLUMNS = {"throughput": "per second", "cpu": "CPU ms", "cpu_database": "databas
 
 
 def _order(arena: Arena) -> Callable[[], None]:
+    """Return the writes of an order, but for the one that empties the outboxes of up to a hundred."""
     operations = Operations(_database(arena))
 
     def place() -> None:
@@ -52,7 +54,6 @@ def _order(arena: Arena) -> Callable[[], None]:
         operations.open(order_id)
         operations.take(order_id, random.choice(arena.seed.products))
         operations.confirm(order_id)
-        operations.published([order_id])
         operations.claim(order_id)
         operations.sent(order_id)
 
@@ -128,11 +129,11 @@ def _publishing(arena: Arena, seconds: float) -> dict[str, float]:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
-        channel.queue_declare("bench.floor", durable=True, arguments={"x-queue-type": "quorum"})
-        messages = channel.consume("bench.floor")
+        channel.queue_declare(PUBLISHED, durable=True, arguments={"x-queue-type": "quorum"})
+        messages = channel.consume(PUBLISHED)
 
         def publish() -> None:
-            channel.basic_publish("", "bench.floor", b"x" * 600, properties, mandatory=True)
+            channel.basic_publish("", PUBLISHED, b"x" * 600, properties, mandatory=True)
             channel.basic_ack(next(messages)[0].delivery_tag)
 
         return _measure(arena, publish, seconds, threads=1)

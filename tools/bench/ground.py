@@ -25,6 +25,7 @@ from tools.stack import Stack
 
 CUSTOMERS, PRODUCTS = 64, 200
 PATIENCE = 300.0
+NOT_PLACED = ["pending", "rejected", "failed"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Arena:
 def own(settings: Mapping[str, str] | None = None) -> Iterator[Arena]:
     """Run a stack of the bench's own, with the rivals beside it; all of it is gone afterwards."""
     workers, threads = rivals.settings()
-    limits = {"ACCESS_TOKEN_SECONDS": "86400", "REGISTRATIONS_PER_MINUTE": "100000"}
+    limits = {"ACCESS_TOKEN_SECONDS": "86400", "SERVICE_TOKEN_SECONDS": "86400", "REGISTRATIONS_PER_MINUTE": "100000"}
     options = Options(
         workers=workers,
         settings={"WEB_THREADS": str(threads), **(settings or {})},
@@ -126,13 +127,14 @@ def _rival(name: str, urls: Mapping[str, str]) -> Target:
 
 
 def _stock_rivals(arena: Arena) -> None:
-    """Give the rivals copies of the shop's products, with the names that the baseline has for what it uses."""
+    """Give the rivals the shop's products: to the floor as the shop has them, to the baseline what that looks at."""
+    found = arena.collection("product_service.products")
     wanted = {"_id": {"$in": arena.seed.products}}
-    products = list(arena.collection("product_service.products").find(wanted))
-    for name in (BASELINE, KEPT, FLOOR):
+    looked_at = dict.fromkeys(("name", "price", "stock"), True)
+    for name, fields in ((BASELINE, looked_at), (KEPT, looked_at), (FLOOR, None)):
         stored = arena.collection(f"{rivals.database_of(name)}.products")
         stored.drop()
-        stored.insert_many(products)
+        stored.insert_many(list(found.find(wanted, fields)))
 
 
 def _keys(stack: Stack) -> tuple[str, str]:
@@ -161,10 +163,11 @@ def settle(arena: Arena, target: Target) -> None:
     stored, count = arena.collection(target.collections[0]), -1
     while count != (count := stored.estimated_document_count()):
         time.sleep(0.2)
-    orders = stored.count_documents({"status": "confirmed"}) if target.name == SHOP else count
+    if target.name == SHOP:
+        count -= stored.count_documents({"status": {"$in": NOT_PLACED}})
     notifications = arena.collection(target.collections[1])
     deadline = time.monotonic() + PATIENCE
-    while notifications.estimated_document_count() < orders:
+    while notifications.estimated_document_count() < count:
         if time.monotonic() > deadline:
             raise SystemExit(f"{target.name}: notifications are missing after {PATIENCE:g} s")
         time.sleep(0.05)

@@ -7,7 +7,7 @@ from typing import Any
 from tools.bench import load, meter
 from tools.bench.ground import Arena, Target, settle
 from tools.bench.load import Load
-from tools.bench.workloads import Workload
+from tools.bench.workloads import FLOOR, SHOP, Workload
 
 SERVERS = ("mongodb", "rabbitmq")
 NEWEST = 2000
@@ -43,7 +43,6 @@ class Point:
 
 @dataclass(frozen=True)
 class _State:
-    cpu: tuple[float, float, float]
     orders: int
     newest: datetime | None
 
@@ -52,24 +51,24 @@ def measure(
     arena: Arena, target: Target, workload: Workload, *, clients: int, seconds: float, pause: float = 0.0
 ) -> Point:
     """Drive a target, wait until all that follows is done, and return what it took."""
-    before = _state(arena, target)
+    before, busy_before = _state(arena, target), _cpu(arena, target)
     ran = load.drive(
         workload.name, target.urls[workload.service], arena.data, clients=clients, seconds=seconds, pause=pause
     )
     if workload.places_orders:
         settle(arena, target)
-    after = _state(arena, target)
+    busy_after, after = _cpu(arena, target), _state(arena, target)
     requests = (after.orders - before.orders if workload.places_orders else 0) or max(1, ran.requests)
-    return _point(arena, target, clients, ran, before, after, requests)
+    cpu = [1000 * (late - early) / requests for early, late in zip(busy_before, busy_after, strict=True)]
+    return _point(arena, target, clients, ran, before, after, cpu)
 
 
 def _point(
-    arena: Arena, target: Target, clients: int, ran: Load, before: _State, after: _State, requests: int
+    arena: Arena, target: Target, clients: int, ran: Load, before: _State, after: _State, cpu: list[float]
 ) -> Point:
     seen = {name: getattr(ran, name) for name in ("throughput", "p50", "p95", "p99", "longest", "refused", "broken")}
     if arena.stack is None:
         return Point(target.name, clients, **seen)
-    cpu = [1000 * (late - early) / requests for early, late in zip(before.cpu, after.cpu, strict=True)]
     lags = _lags(arena, target, before.newest) if after.orders > before.orders else []
     return Point(
         target.name,
@@ -85,11 +84,14 @@ def _point(
 
 
 def _state(arena: Arena, target: Target) -> _State:
-    groups = (target.programs, *((server,) for server in SERVERS))
-    first, second, third = (meter.cpu_seconds(arena.pids(names)) for names in groups)
     orders = arena.collection(target.collections[0]).estimated_document_count() if target.collections else 0
     last = arena.collection(target.collections[1]).find_one(sort=[("created_at", -1)]) if target.collections else None
-    return _State((first, second, third), orders, last["created_at"] if last else None)
+    return _State(orders, last["created_at"] if last else None)
+
+
+def _cpu(arena: Arena, target: Target) -> list[float]:
+    """Return the CPU time (s) that a target's programs and each of the servers have used."""
+    return [meter.cpu_seconds(arena.pids(names)) for names in (target.programs, *((server,) for server in SERVERS))]
 
 
 def _lags(arena: Arena, target: Target, since: datetime | None) -> list[float]:
@@ -101,7 +103,7 @@ def _lags(arena: Arena, target: Target, since: datetime | None) -> list[float]:
     newest = list(
         notifications.find(wanted, {"order_id": True, "created_at": True}).sort("created_at", -1).limit(NEWEST)
     )
-    field = "updated_at" if target.name == "shop" else "created_at"
+    field = "updated_at" if target.name in (SHOP, FLOOR) else "created_at"
     confirmed = {
         o["_id"]: o[field] for o in orders.find({"_id": {"$in": [n["order_id"] for n in newest]}}, {field: True})
     }

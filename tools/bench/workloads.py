@@ -17,7 +17,7 @@ class Workload:
 
 _ALL = (
     Workload("orders-spread", "order-service", (BASELINE, KEPT, FLOOR), places_orders=True),
-    Workload("orders-hot", "order-service", (BASELINE, KEPT, FLOOR), places_orders=True),
+    Workload("orders-hot", "order-service", (BASELINE, KEPT), places_orders=True),
     Workload("orders-three-lines", "order-service", (BASELINE, KEPT), places_orders=True),
     Workload("product", "product-service", (FLOOR,)),
     Workload("products", "product-service"),
