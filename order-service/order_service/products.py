@@ -5,7 +5,8 @@ repeats and the wait for a slot included; so it bridges a restart of product-ser
 than that, each tries only once, so that an outage is told promptly.
 
 At most `slots` threads may be inside a call: while product-service hangs, is slow or fails, the others refuse at once,
-so that threads are left for requests that do not need it.
+so that threads are left for requests that do not need it. A call that fares badly while others are answered well, as
+one for a product that everybody wants may, is no sign of that.
 
 It uses urllib3, on which requests builds: requests itself would double the CPU time of a call.
 """
@@ -45,6 +46,7 @@ class ProductClient:
         self._token = token
         self._slots = threading.BoundedSemaphore(slots)
         self._hanging = False
+        self._answered_at = float("-inf")
         self._failing_since: float | None = None
         self._pool = urllib3.PoolManager(num_pools=1, maxsize=slots + 2, retries=False)
 
@@ -100,10 +102,13 @@ class ProductClient:
             except Unavailable as exc:  # user-service did not answer in time for a token, as it may just after a start
                 failure = exc.detail
             except urllib3.exceptions.HTTPError as exc:
-                self._hanging = isinstance(exc, urllib3.exceptions.TimeoutError)
+                if isinstance(exc, urllib3.exceptions.TimeoutError):
+                    self._note(started, well=False)
+                else:
+                    self._hanging = False
                 failure = type(exc).__name__
             else:
-                self._hanging = response.status >= 500 or time.monotonic() - started > SLOW
+                self._note(started, well=response.status < 500 and time.monotonic() - started <= SLOW)
                 if response.status < 500 and response.status != 401:
                     self._failing_since = None
                     return response
@@ -114,6 +119,13 @@ class ProductClient:
                 raise ProductsUnavailable(f"product-service does not answer: {failure}.")
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _note(self, started: float, *, well: bool) -> None:
+        """Note how a call fared: product-service hangs if no other was answered well meanwhile."""
+        if well:
+            self._answered_at, self._hanging = time.monotonic(), False
+        elif self._answered_at < started:
+            self._hanging = True
 
     def _send(self, method: str, path: str, deadline: float, **arguments: Any) -> BaseHTTPResponse:
         token = self._token()

@@ -4,8 +4,10 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import pytest
@@ -263,6 +265,28 @@ def test_while_product_service_answers_slowly_and_in_vain_threads_without_a_slot
         )
         assert shortest < 0.2
         assert "Too many" in str(refusals[0].value)
+
+
+def test_an_order_that_fares_badly_while_others_are_answered_lets_nobody_else_be_refused() -> None:
+    others_are_answered, asked_again = Event(), Event()
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if not asked.path.endswith("/starved"):
+            return 200, HELD
+        if others_are_answered.is_set():
+            asked_again.set()
+            return 200, HELD
+        assert others_are_answered.wait(60)
+        return 503, PROBLEM
+
+    with serving(answer) as server, closing(server.url, slots=2) as client, ThreadPoolExecutor(1) as pool:
+        starved = pool.submit(client.reserve, "starved", ITEMS)
+        until(lambda: server.requests, "it is asked for")
+        assert client.reserve("o1", ITEMS) == RESERVED
+        others_are_answered.set()
+        assert asked_again.wait(60)
+        assert not client._hanging
+        assert starved.result(60) == RESERVED
 
 
 def test_a_token_that_is_refused_is_replaced_and_the_request_repeated() -> None:
