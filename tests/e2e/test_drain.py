@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import requests
@@ -27,14 +28,19 @@ CUSTOMERS = 6
 
 
 class Load:
-    """Some customers who order, list and read all the time, and count what they are answered."""
+    """Some customers who order, list and read all the time, and count what they are answered.
 
-    def __init__(self, customer: Client, product_id: str) -> None:
+    Each buys another product: to lose a turn at one that everybody wants is no matter of stopping.
+    """
+
+    def __init__(self, customer: Client, product_ids: list[str]) -> None:
         self.answers: Counter[str] = Counter()
         self.broken: list[str] = []
         self.orders: set[str] = set()
         self._customer = customer
-        self._product_id = product_id
+        self._product_ids = SimpleQueue[str]()
+        for product_id in product_ids:
+            self._product_ids.put(product_id)
         self.without_products = False
         self._stop = threading.Event()
 
@@ -45,17 +51,18 @@ class Load:
             yield self
 
     def _work(self) -> None:
+        product_id = self._product_ids.get_nowait()
         with requests.Session() as session:
             session.headers.update(self._customer._session.headers)
             urls = self._customer._urls
-            body = {"product_id": self._product_id, "quantity": 1}
+            body = {"product_id": product_id, "quantity": 1}
             while not self._stop.is_set():
                 key = {"Idempotency-Key": uuid.uuid4().hex}
                 placed = self._send(session, "POST", f"{urls['orders']}/orders", json=body, headers=key)
                 if placed is not None and placed.status_code == 201:
                     self.orders.add(placed.json()["id"])
                 self._send(session, "GET", f"{urls['orders']}/orders?limit=5")
-                self._send(session, "GET", f"{urls['products']}/products/{self._product_id}")
+                self._send(session, "GET", f"{urls['products']}/products/{product_id}")
                 self._send(session, "GET", f"{urls['notifications']}/notifications?limit=5")
                 self._send(session, "GET", f"{self._customer._user_url}/users/me")
 
@@ -95,8 +102,8 @@ def stop_politely(stack: Stack, name: str) -> None:
 def test_what_was_accepted_is_answered_when_one_program_after_the_other_is_stopped_and_started(
     stack: Stack, customer: Client, product: Callable[[int], str]
 ) -> None:
-    pot = product(100_000)
-    load = Load(customer, pot)
+    pots = [product(100_000) for _ in range(CUSTOMERS)]
+    load = Load(customer, pots)
     with load.running():
         for name in (*WEB, "order-worker", "notification-consumer"):
             before = len(load.orders)
@@ -105,15 +112,15 @@ def test_what_was_accepted_is_answered_when_one_program_after_the_other_is_stopp
             stop_politely(stack, name)
             assert not load.broken, f"{name}: " + "\n".join(load.broken)
     assert not load.broken, "\n".join(load.broken)
-    assert stock_of(customer, pot) == 100_000 - len(load.orders)
+    assert sum(stock_of(customer, pot) for pot in pots) == CUSTOMERS * 100_000 - len(load.orders)
     until(lambda: at_rest(stack), "every promise holds", seconds=60)
 
 
 def test_a_rolling_reload_of_everything_refuses_nobody(
     stack: Stack, customer: Client, product: Callable[[int], str]
 ) -> None:
-    pot = product(100_000)
-    load = Load(customer, pot)
+    pots = [product(100_000) for _ in range(CUSTOMERS)]
+    load = Load(customer, pots)
     with load.running():
         for name in WEB:
             old = stack.pids(name)[1:]
@@ -121,5 +128,5 @@ def test_a_rolling_reload_of_everything_refuses_nobody(
             until(lambda old=old, name=name: not set(old) & set(stack.pids(name)), f"{name} has new workers")
     assert not load.broken, "\n".join(load.broken)
     assert load.answers["refused"] == 0
-    assert stock_of(customer, pot) == 100_000 - len(load.orders)
+    assert sum(stock_of(customer, pot) for pot in pots) == CUSTOMERS * 100_000 - len(load.orders)
     until(lambda: at_rest(stack), "every promise holds", seconds=60)
