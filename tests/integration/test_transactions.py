@@ -92,3 +92,22 @@ def test_what_a_killed_process_left_open_ends_soon(own_server: MongoServer, prod
     take_one(products, killed)
     sell_one(Transactions(products.database), products)
     assert products.find_one({"_id": "cup"}) == {"_id": "cup", "stock": 9}
+
+
+def test_who_collides_again_and_again_gets_its_turn_in_time(products: Any) -> None:
+    products.insert_one({"_id": "cup", "stock": 10})
+    attempts = 0
+    with products.database.client.start_session() as other:
+        other.start_transaction()
+        take_one(products, other)
+
+        def work(session: Any) -> int:
+            nonlocal attempts
+            attempts += 1
+            if attempts == 21:
+                other.commit_transaction()
+            return take_one(products, session)
+
+        assert Transactions(products.database).run(work, touching=["cup"]) == 1
+    assert attempts >= 21  # with the driver's pauses, the time is over by then
+    assert products.find_one({"_id": "cup"}) == {"_id": "cup", "stock": 8}

@@ -1,6 +1,7 @@
 """Running work in a transaction, within the time that a caller is ready to wait."""
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import TypeVar
 import pymongo
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from chassis.mongo import Document, is_outage
 
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 TRANSACTION_SECONDS = 1.4  # a caller is promised an answer within 1.5 s
 TURN_SECONDS = 0.7
+WRITE_CONFLICT = 112  # the server's error code
+LONGEST_PAUSE = 0.02
 STRIPES = 64
 SLOW_SECONDS = 0.5
 SERVER_LIMIT_SECONDS = 60.0  # MongoDB's transactionLifetimeLimitSeconds, unless set lower
@@ -45,7 +48,7 @@ class Transactions:
         session, started, unfinished = self._client.start_session(), time.monotonic(), False
         try:
             with pymongo.timeout(TRANSACTION_SECONDS), self._turn(touching):
-                return session.with_transaction(work)
+                return _run(work, session)
         except Exception as exc:  # one that was slow may have had no time left to be aborted
             slow = time.monotonic() > started + SLOW_SECONDS
             unfinished = slow or (isinstance(exc, PyMongoError) and is_outage(exc))
@@ -64,6 +67,31 @@ class Transactions:
                 if self._turns[stripe].acquire(timeout=max(0.0, deadline - time.monotonic())):
                     turns.callback(self._turns[stripe].release)
             yield
+
+
+def _run(work: Callable[[ClientSession], T], session: ClientSession) -> T:
+    """Return what `work` returns, run again soon after a write conflict.
+
+    The driver's own pauses grow to half a second: of two processes the one that has won goes on winning.
+    """
+
+    def attempt(session: ClientSession) -> T:
+        try:
+            return work(session)
+        except OperationFailure as exc:
+            if exc.code == WRITE_CONFLICT:
+                raise _Collided from exc
+            raise
+
+    while True:
+        try:
+            return session.with_transaction(attempt)
+        except _Collided:
+            time.sleep(LONGEST_PAUSE * random.random())  # noqa: S311
+
+
+class _Collided(Exception):
+    """Another transaction has just changed the same product. Safe to run again."""
 
 
 class _Unfinished:
