@@ -87,7 +87,7 @@ def _run(work: Callable[[ClientSession], T], session: ClientSession) -> T:
         try:
             return session.with_transaction(attempt)
         except _Collided:
-            time.sleep(LONGEST_PAUSE * random.random())  # noqa: S311
+            time.sleep(LONGEST_PAUSE * random.random())  # noqa: S311 (no secret)  # nosec B311
 
 
 class _Collided(Exception):
