@@ -8,7 +8,8 @@ from pathlib import Path
 from tools import processes
 
 LISTENING = "0A"
-BELOW_OUTGOING = range(12000, 32000)  # outgoing connections get ports from 32768 on: a restarting server keeps its port
+# Outgoing connections get ports from 32768 on: a restarting server keeps its port. None is a well-known one of ours.
+BELOW_OUTGOING = range(16000, 25000)
 
 
 def is_free(port: int) -> bool:
