@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -91,6 +91,17 @@ def freeze(pids: Iterable[int]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"not frozen within {SECONDS_TO_FREEZE:g} s: {pids}")
         time.sleep(0.001)
+
+
+@contextlib.contextmanager
+def frozen(pids: Iterable[int]) -> Iterator[None]:
+    """Keep processes from doing anything until the end of the block."""
+    pids = list(pids)
+    try:
+        freeze(pids)
+        yield
+    finally:
+        send(pids, signal.SIGCONT)
 
 
 def _runs(pid: int) -> bool:

@@ -77,6 +77,10 @@ class Stack:
         """Return the environment of a program, as of the last start."""
         return dict(self._programs()[name]["environment"])
 
+    def administrators(self) -> dict[str, str]:
+        """Return the administrators' `MONGO_URL` and `RABBITMQ_URL`."""
+        return dict(line.split("=", 1) for line in (self.state / "admin.env").read_text().splitlines())
+
     def pids(self, name: str) -> list[int]:
         """Return the pids of a program's processes, oldest (a web service's master) first."""
         return sorted(processes.find(self.state, name), key=processes.start_time)

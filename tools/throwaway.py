@@ -51,12 +51,8 @@ def rabbitmq() -> Iterator[RabbitServer]:
 @contextmanager
 def frozen(server: MongoServer | RabbitServer) -> Iterator[None]:
     """Keep a server from doing anything, refusing included, until the end of the block."""
-    pids = processes.find(server.home.parent)
-    try:
-        processes.freeze(pids)
+    with processes.frozen(processes.find(server.home.parent)):
         yield
-    finally:
-        processes.send(pids, signal.SIGCONT)
 
 
 @contextmanager

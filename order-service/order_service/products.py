@@ -101,11 +101,11 @@ class ProductClient:
                 response = self._send(method, path, deadline, **arguments)
             except Unavailable as exc:  # user-service did not answer in time for a token, as it may just after a start
                 failure = exc.detail
+            except urllib3.exceptions.TimeoutError as exc:
+                self._note(started, well=False)
+                failure = type(exc).__name__
             except urllib3.exceptions.HTTPError as exc:
-                if isinstance(exc, urllib3.exceptions.TimeoutError):
-                    self._note(started, well=False)
-                else:
-                    self._hanging = False
+                self._hanging = False
                 failure = type(exc).__name__
             else:
                 self._note(started, well=response.status < 500 and time.monotonic() - started <= SLOW)

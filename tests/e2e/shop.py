@@ -44,7 +44,7 @@ class Shop:
     @classmethod
     def of(cls, stack: Stack) -> "Shop":
         """Return the shop that a stack runs."""
-        administrators = dict(line.split("=", 1) for line in (stack.state / "admin.env").read_text().splitlines())
+        administrators = stack.administrators()
         return cls(
             product_url=stack.urls["product-service"],
             user_url=stack.urls["user-service"],

@@ -20,9 +20,7 @@ Order = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def databases(stack: Stack) -> Iterator[Databases]:
-    lines = (stack.state / "admin.env").read_text().splitlines()
-    url = dict(line.split("=", 1) for line in lines)["MONGO_URL"]
-    with Databases(url) as client:
+    with Databases(stack.administrators()["MONGO_URL"]) as client:
         yield client
 
 
@@ -160,8 +158,8 @@ def test_dead_letters_are_counted_and_break_no_promise(stack: Stack, order: Orde
         return checks[-1].compared
 
     before = dead()
-    admin = dict(line.split("=", 1) for line in (stack.state / "admin.env").read_text().splitlines())
-    with closing(pika.BlockingConnection(pika.URLParameters(admin["RABBITMQ_URL"]))) as connection:
+    url = stack.administrators()["RABBITMQ_URL"]
+    with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
         connection.channel().basic_publish("", "notifications", b"this is no event")
         until(lambda: dead() == before + 1, "one more is counted")
         connection.channel().queue_purge("notifications.dead")

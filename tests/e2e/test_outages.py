@@ -32,12 +32,9 @@ def down(stack: Stack, *names: str) -> Iterator[None]:
 @contextmanager
 def frozen(stack: Stack, *names: str) -> Iterator[None]:
     try:
-        for name in names:
-            processes.freeze(stack.pids(name))
-        yield
+        with processes.frozen(pid for name in names for pid in stack.pids(name)):
+            yield
     finally:
-        for name in names:
-            stack.kill(name, signal.SIGCONT)
         stack.wait_until_ready()
 
 

@@ -3,12 +3,11 @@
 import http.client
 import os
 import runpy
-import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,21 +62,12 @@ def clients(tmp_path: Path) -> Iterator[Clients]:
             master.terminate()
 
 
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    try:
-        processes.freeze([pid])
-        yield
-    finally:
-        processes.send([pid], signal.SIGCONT)
-
-
 def test_a_worker_with_fewer_connections_gets_the_next_ones(clients: Clients) -> None:
     served = Counter[int]()
     until(lambda: served.update(clients.connect(1)) or len(served) == 2, "both workers serve")
     for idle, busy in permutations(served):
         behind = 40 + served[idle] - served[busy]
-        with frozen(idle):
+        with processes.frozen([idle]):
             served += clients.connect(behind)
         more = clients.connect(40)
         assert more[idle] >= 30  # half of them or so, if nobody looked at what the other one has

@@ -76,13 +76,8 @@ def _naive_order(arena: Arena) -> Callable[[], None]:
 def _database(arena: Arena) -> "Database[dict[str, Any]]":
     """Return the floor's own database, at the rivals' URL and so with writes as durable as theirs."""
     assert arena.stack is not None  # noqa: S101
-    url = rivals.database_url(_administrators(arena)["MONGO_URL"], FLOOR)
+    url = rivals.database_url(arena.stack.administrators()["MONGO_URL"], FLOOR)
     return pymongo.MongoClient[dict[str, Any]](url).get_default_database()
-
-
-def _administrators(arena: Arena) -> dict[str, str]:
-    assert arena.stack is not None  # noqa: S101
-    return dict(line.split("=", 1) for line in (arena.stack.state / "admin.env").read_text().splitlines())
 
 
 def _find(arena: Arena) -> Callable[[], None]:
@@ -124,7 +119,8 @@ def _servers(arena: Arena) -> list[float]:
 
 def _publishing(arena: Arena, seconds: float) -> dict[str, float]:
     """Publish with a confirm and take it back, in a single thread, as the worker and the consumer do."""
-    url = _administrators(arena)["RABBITMQ_URL"]
+    assert arena.stack is not None  # noqa: S101
+    url = arena.stack.administrators()["RABBITMQ_URL"]
     properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()

@@ -96,7 +96,7 @@ def elsewhere(url: str, admin: tuple[str, str]) -> Iterator[Arena]:
 def _furnish(stack: Stack, workers: int, threads: int) -> Arena:
     made = seed(stack.urls, (programs.ADMIN_EMAIL, programs.ADMIN_PASSWORD), customers=CUSTOMERS, products=PRODUCTS)
     made.write(stack.state / "data.lua")
-    urls = dict(line.split("=", 1) for line in (stack.state / "admin.env").read_text().splitlines())
+    urls = stack.administrators()
     client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(urls["MONGO_URL"], tz_aware=True)
     arena = Arena(stack.state / "data.lua", made, {}, stack, database_name(client), client)
     key, token = _keys(stack)
