@@ -1,7 +1,6 @@
 """Single servers for tests: on free ports, with a data directory that goes away with them."""
 
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
