@@ -121,3 +121,10 @@ class Unavailable(Problem):
 
     def __init__(self, detail: str = "", *, retry_after: int = 2, **members: Any) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)}, **members)
+
+
+class Refused(Unavailable):
+    """Something that this request needs answers and refuses: a right or a setting of this service is wrong.
+
+    Safe to repeat, but pointless until somebody mends it.
+    """

@@ -7,8 +7,29 @@ from flask import Flask, Response, current_app, jsonify, request
 
 from chassis.auth import public
 from chassis.errors import Problem, Unavailable
+from chassis.refusals import Refusals
 
 NEIGHBOURS = "neighbours"
+
+
+class Neighbours:
+    """The services that a service calls, by name, each with a check that raises a Problem if it cannot be used."""
+
+    def __init__(self, checks: Mapping[str, Callable[[], None]], refusals: Refusals) -> None:
+        self._checks = checks
+        self._refusals = refusals
+
+    def missing(self) -> dict[str, str]:
+        """Return each neighbour that cannot be used, with the reason."""
+        return {name: reason for name, check in self._checks.items() if (reason := self._reason(name, check))}
+
+    def _reason(self, name: str, check: Callable[[], None]) -> str:
+        try:
+            with self._refusals.watch(name):
+                check()
+        except Problem as exc:
+            return exc.detail
+        return ""
 
 
 def add_health(
@@ -17,9 +38,12 @@ def add_health(
     """Add `/health` and `/ready`, and prepare the service's database (indexes) before anything else uses it.
 
     `prepare` is tried at once, and again by each request until it succeeds; like `ping` it raises Unavailable.
-    A neighbour's check raises any Problem if it is away: `/ready` names it as degraded, and still answers 200.
+    A neighbour's check raises any Problem if it is away: `/ready` names it as degraded, and still answers 200. It names
+    as refused what answers and refuses, which no waiting mends: the service is then unhealthy for health checks.
     """
     prepared = False
+    refusals = Refusals()
+    app.extensions[NEIGHBOURS] = Neighbours(neighbours, refusals)
 
     def ensure_prepared() -> None:
         nonlocal prepared
@@ -33,16 +57,17 @@ def add_health(
 
     @public
     def ready() -> Response:
-        ensure_prepared()
-        ping()
-        return jsonify(status="ready", degraded=[name for name, check in neighbours.items() if _fails(check)])
+        with refusals.watch("the database"):
+            ensure_prepared()
+            ping()
+        degraded = list(app.extensions[NEIGHBOURS].missing())
+        return jsonify(status="ready", degraded=degraded, **({"refused": list(refusals)} if refusals else {}))
 
     def prepare_first() -> None:
         view = current_app.view_functions.get(request.endpoint or "")
         if view and request.blueprint:
             ensure_prepared()
 
-    app.extensions[NEIGHBOURS] = neighbours
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
     app.before_request(prepare_first)
@@ -54,16 +79,5 @@ def add_health(
 
 def name_missing_neighbours(app: Flask) -> None:
     """Log each neighbour that does not answer, with where it was sought: its variable may be wrong."""
-    for name, check in app.extensions.get(NEIGHBOURS, {}).items():
-        try:
-            check()
-        except Problem as exc:
-            logging.getLogger(app.name).warning("%s is missed: %s", name, exc.detail)
-
-
-def _fails(check: Callable[[], None]) -> bool:
-    try:
-        check()
-    except Problem:
-        return True
-    return False
+    for name, reason in app.extensions[NEIGHBOURS].missing().items():
+        logging.getLogger(app.name).warning("%s is missed: %s", name, reason)

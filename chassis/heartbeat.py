@@ -4,6 +4,8 @@ import faulthandler
 import time
 from pathlib import Path
 
+from chassis.refusals import Refusals
+
 INTERVAL = 1.0
 HANGS_AFTER = 300.0  # far longer than a round takes; who is ended in one that is this slow goes on where it was
 
@@ -14,9 +16,12 @@ class Heartbeat:
     A program that is silent for `end_after` seconds waits for something that no time limit covers, as for a confirm
     that a broker owes while it answers otherwise. It then writes to stderr where each of its threads is and exits with
     status 1, for whatever started it to start it again.
+
+    What is noted in `refusals` stops the heart, but not the program.
     """
 
     def __init__(self, path: str = "", *, end_after: float | None = None) -> None:
+        self.refusals = Refusals()
         self._path = path
         self._end_after = end_after
         self._next_sign = self._next_beat = 0.0
@@ -30,6 +35,6 @@ class Heartbeat:
     def beat(self) -> None:
         """Tell that the program works: touch the file at `path`, if there is one, for a health check to look at."""
         self.sign_of_life()
-        if self._path and time.monotonic() >= self._next_beat:
+        if self._path and not self.refusals and time.monotonic() >= self._next_beat:
             Path(self._path).touch()
             self._next_beat = time.monotonic() + INTERVAL

@@ -21,13 +21,28 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect, ConnectionFailure, OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from chassis.errors import Unavailable
+from chassis.errors import Refused, Unavailable
 from chassis.paging import Page, SortValue, decode_cursor, encode_cursor
 
 Document = dict[str, Any]
 C = TypeVar("C", bound=type)
 
 ASCENDING, DESCENDING = pymongo.ASCENDING, pymongo.DESCENDING
+
+_PASSING_LABELS = ("TransientTransactionError", "RetryableWriteError", "SystemOverloadedError")
+_PASSING = {  # codes of the server's errors, of which pymongo makes no ConnectionFailure everywhere
+    24: "LockTimeout",
+    91: "ShutdownInProgress",
+    189: "PrimarySteppedDown",
+    262: "ExceededTimeLimit",
+    365: "TemporarilyUnavailable",
+    10107: "NotWritablePrimary",
+    11600: "InterruptedAtShutdown",
+    11602: "InterruptedDueToReplStateChange",
+    13435: "NotPrimaryNoSecondaryOk",
+    13436: "NotPrimaryOrSecondary",
+}
+_REFUSALS = {13: "Unauthorized", 18: "AuthenticationFailed"}
 
 
 def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Document]:
@@ -66,13 +81,16 @@ def names_in(url: str) -> tuple[bool, bool]:
 
 
 def has_transactions(database: Database[Document]) -> bool:
-    """Tell whether the server is a member of a replica set or a mongos, and so has transactions."""
+    """Return whether the server is a member of a replica set or a mongos, and so has transactions.
+
+    A member that is just starting has not loaded the name of its set yet, and says only `isreplicaset`.
+    """
     hello = database.client.admin.command("hello")
-    return "setName" in hello or hello.get("msg") == "isdbgrid"
+    return "setName" in hello or bool(hello.get("isreplicaset")) or hello.get("msg") == "isdbgrid"
 
 
 def guarded(store: C) -> C:
-    """Make every public method of a store raise Unavailable when the database does not answer.
+    """Make every public method of a store raise Unavailable when the database does not answer, Refused if it refuses.
 
     A call whose connection broke is run once more first: a restarted server closes all pooled connections.
     A transaction is not: the driver has repeated it already, for as long as it may take.
@@ -94,6 +112,8 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
                     raise
                 return method(*args, **kwargs)
         except PyMongoError as exc:
+            if isinstance(exc, OperationFailure) and exc.code in _REFUSALS:
+                raise Refused(f"The database refuses this service's account ({_REFUSALS[exc.code]}).") from exc
             if not is_outage(exc):
                 raise
             raise Unavailable("The database does not answer.") from exc
@@ -102,10 +122,11 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def is_outage(exc: PyMongoError) -> bool:
-    """Tell whether an error means that the server is away, slow or changing its primary, not that we erred."""
-    transient = exc.has_error_label("TransientTransactionError") or exc.has_error_label("RetryableWriteError")
-    starting = isinstance(exc, OperationFailure) and exc.code in (91, 189, 10107, 11600, 11602, 13435, 13436)
-    return isinstance(exc, ConnectionFailure) or exc.timeout or transient or starting
+    """Return whether an error means that the server is away, slow, overloaded or changing its primary."""
+    passing = isinstance(exc, OperationFailure) and exc.code in _PASSING
+    return (
+        isinstance(exc, ConnectionFailure) or exc.timeout or passing or any(map(exc.has_error_label, _PASSING_LABELS))
+    )
 
 
 class DatabaseClock:

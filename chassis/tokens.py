@@ -4,15 +4,22 @@ import logging
 import threading
 import time
 from typing import Any
-from urllib.parse import quote_plus, urljoin
+from urllib.parse import quote_plus
 
 import jwt
 import requests
 from jwt.algorithms import RSAAlgorithm
 
-from chassis.errors import Unavailable
+from chassis.errors import Refused, Unavailable
 
 log = logging.getLogger(__name__)
+
+
+def _direct() -> requests.Session:
+    """Return a session that asks user-service itself: a proxy of the environment does not know the stack's names."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
 
 
 class RemoteKeys:
@@ -38,37 +45,49 @@ class RemoteKeys:
             self._fetch_now(kid)
         elif self._is_due(self._fetched_at, 0.8 * self._lifetime) and self._is_due(self._tried_at, self._pause):
             self._tried_at = time.monotonic()
-            threading.Thread(target=self._fetch, daemon=True).start()
+            threading.Thread(target=self._try_to_fetch, daemon=True).start()
         if not self._keys:
             raise Unavailable("The keys that verify access tokens cannot be fetched.", retry_after=int(self._pause))
         return self._keys.get(kid)
 
     def check(self) -> None:
-        """Return if user-service answers. Raises Unavailable."""
+        """Return if user-service publishes its keys. Raises Unavailable; Refused while there never were any."""
         try:
-            requests.get(urljoin(self._url, "/health"), timeout=self._timeout).raise_for_status()
-        except requests.RequestException as exc:
-            raise Unavailable(f"{self._url} does not answer: {type(exc).__name__}.") from exc
+            self._fetch()
+        except Refused as exc:
+            if self._keys:
+                raise Unavailable(exc.detail) from exc
+            raise
 
     def _fetch_now(self, kid: str) -> None:
         with self._fetching:
             unknown = kid not in self._keys and self._is_due(self._tried_at, self._pause if self._keys else 1)
             if unknown or self._is_outlived():
-                self._fetch()
+                self._try_to_fetch()
                 self._tried_at = time.monotonic()  # after it: who waited for this attempt shares its failure
 
     def _is_outlived(self) -> bool:
         """Tell whether the keys are too old, and not because user-service is away."""
         return self._is_due(self._fetched_at, self._lifetime) and self._is_due(self._tried_at, 3 * self._pause)
 
+    def _try_to_fetch(self) -> None:
+        try:
+            self._fetch()
+        except Unavailable as exc:
+            log.warning("cannot fetch keys: %s", exc.detail)
+
     def _fetch(self) -> None:
         try:
-            response = requests.get(self._url, timeout=self._timeout)
-            response.raise_for_status()
-            self._keys = {jwk["kid"]: RSAAlgorithm.from_jwk(jwk) for jwk in response.json()["keys"]}
-            self._fetched_at = time.monotonic()
-        except (requests.RequestException, jwt.PyJWTError, ValueError, KeyError, TypeError) as exc:
-            log.warning("cannot fetch %s: %s", self._url, type(exc).__name__)
+            with _direct() as session:
+                response = session.get(self._url, timeout=self._timeout)
+        except requests.RequestException as exc:
+            raise Unavailable(f"{self._url} does not answer: {type(exc).__name__}.") from exc
+        _expect_success(response, "JWKS_URL")
+        try:
+            keys = {jwk["kid"]: RSAAlgorithm.from_jwk(jwk) for jwk in response.json()["keys"]}
+        except (jwt.PyJWTError, ValueError, KeyError, TypeError) as exc:
+            raise Refused(f"{self._url} answers no keys. Is JWKS_URL that of user-service?") from exc
+        self._keys, self._fetched_at = keys, time.monotonic()
 
     @staticmethod
     def _is_due(moment: float, seconds: float) -> bool:
@@ -99,6 +118,10 @@ class ServiceToken:
             threading.Thread(target=self._renew, daemon=True).start()
         return self._token
 
+    def check(self) -> None:
+        """Return if there is a valid token. Raises Unavailable, Refused."""
+        self()
+
     def forget(self, token: str) -> None:
         """Use a token no more that was refused, as after the revocation of the key that signed it."""
         if token == self._token:
@@ -126,13 +149,24 @@ class ServiceToken:
 
     def _fetch(self) -> None:
         asked_at = time.monotonic()
+        form = {"grant_type": "client_credentials"}
         try:
-            response = requests.post(
-                self._url, data={"grant_type": "client_credentials"}, auth=self._credentials, timeout=self._timeout
-            )
-            response.raise_for_status()
+            with _direct() as session:
+                response = session.post(self._url, data=form, auth=self._credentials, timeout=self._timeout)
+        except requests.RequestException as exc:
+            raise Unavailable(f"No service token from user-service: {type(exc).__name__}.") from exc
+        _expect_success(response, "CLIENT_ID, CLIENT_SECRET and TOKEN_URL")
+        try:
             granted = response.json()
             self._token, life = str(granted["access_token"]), float(granted["expires_in"])
-        except (requests.RequestException, ValueError, KeyError, TypeError) as exc:
-            raise Unavailable(f"No service token from user-service: {type(exc).__name__}.") from exc
+        except (ValueError, KeyError, TypeError) as exc:
+            raise Refused(f"{self._url} grants no token. Is TOKEN_URL that of user-service?") from exc
         self._renew_at, self._expires_at = asked_at + life / 2, asked_at + life
+
+
+def _expect_success(response: requests.Response, settings: str) -> None:
+    """Raise Unavailable for an error of the server, Refused for one that it finds in the request."""
+    if response.status_code >= 500 or response.status_code == requests.codes.too_many_requests:
+        raise Unavailable(f"{response.url} answers {response.status_code}.")
+    if response.status_code != requests.codes.ok:
+        raise Refused(f"{response.url} answers {response.status_code}. Check {settings}.")

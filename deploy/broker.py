@@ -32,7 +32,7 @@ class Rights:
     tags: str = ""
 
 
-ORDER_SERVICE = Rights(write=r"^shop\.events$")
+ORDER_SERVICE = Rights(write=r"^(shop\.events|notifications)$", read=r"^shop\.events$")  # it binds the queue
 NOTIFICATION_SERVICE = Rights(write=r"^amq\.default$", read=r"^notifications(\.dead)?$")
 DASHBOARD = Rights(read=r"^events\.recent$", tags="monitoring,management")
 
@@ -75,6 +75,7 @@ class Management:
         self._url = management_url.rstrip("/") + "/api/"
         self._vhost = quote(unquote(parts.path[1:]) or "/", safe="")
         self._session = requests.Session()
+        self._session.trust_env = False  # a proxy of the environment does not know the stack's names
         self._session.auth = (unquote(parts.username or "guest"), unquote(parts.password or "guest"))
         self.administrator = self._session.auth[0]
 

@@ -1,10 +1,11 @@
 """Tell Docker whether the program in this container is well, by exit code.
 
-`python deploy/healthcheck.py 5003` asks the web service at that port whether it is ready; without a port the age of
-the file $HEARTBEAT_FILE counts, which background programs touch about every second.
+`python deploy/healthcheck.py 5003` asks the web service at that port whether it is ready, and refused nothing; without
+a port the age of the file $HEARTBEAT_FILE counts, which background programs touch about every second.
 """
 
 import http.client
+import json
 import os
 import sys
 import time
@@ -14,12 +15,13 @@ OLDEST_HEARTBEAT = 15.0
 
 
 def is_ready(port: int) -> bool:
-    """Tell whether the service's own database answers; neighbours do not count."""
+    """Return whether the service's own database answers; a neighbour counts only if it refuses to be used."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=8)
     try:
         connection.request("GET", "/ready")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
+        response = connection.getresponse()
+        return response.status == http.client.OK and not json.load(response).get("refused")
+    except (OSError, http.client.HTTPException, ValueError):
         return False
 
 

@@ -8,11 +8,13 @@ import os
 from collections.abc import Mapping
 
 from pika.exceptions import AMQPError
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from requests import RequestException
 
 from deploy import broker, database
 from deploy.settings import Settings
+
+AUTHENTICATION_FAILED = 18  # the server's error code
 
 
 def provision(variables: Mapping[str, str]) -> None:
@@ -31,8 +33,19 @@ def main() -> None:
     try:
         provision(os.environ)
     except (PyMongoError, AMQPError, RequestException) as exc:
-        raise SystemExit(f"The provisioning has failed: {exc!r}"[:600]) from exc
+        raise SystemExit(f"The provisioning has failed: {exc!r}"[:600] + _advice(exc)) from exc
     print("MongoDB and RabbitMQ are provisioned.")  # noqa: T201
+
+
+def _advice(exc: Exception) -> str:
+    """Return what an operator can do about an error that has a known cause."""
+    if isinstance(exc, OperationFailure) and exc.code == AUTHENTICATION_FAILED:
+        return (
+            "\nMongoDB has no such administrator. Either the password was another one when the data was made, or the"
+            "\nfirst start was interrupted before the administrator was made. Remove the data then, and start again:"
+            "\ndocker compose down --volumes"
+        )
+    return ""
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ import sys
 from contextlib import closing
 
 from chassis import facts, mongo
+from chassis.amqp import FAILURES
 from notification_service import config, dead_letters
-from notification_service.publisher import FAILURES, connect
+from notification_service.publisher import connect
 from notification_service.store import NotificationStore
 
 

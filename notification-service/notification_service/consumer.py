@@ -17,19 +17,23 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from pika.exceptions import ConnectionWrongStateError
 
 from chassis import logs, mongo
+from chassis.amqp import FAILURES, refusal
 from chassis.heartbeat import HANGS_AFTER, Heartbeat
 from chassis.stopping import stop_on_signals
 from notification_service import config, topology
 from notification_service.channels import channels
 from notification_service.handling import Handler, Outcome, Verdict
 from notification_service.notifications import Notifier, Patience
-from notification_service.publisher import FAILURES, Message, connect
+from notification_service.publisher import Message, connect
 from notification_service.store import NotificationStore
 from notification_service.topology import NOTIFICATIONS, Topology
 
 CHECK_EVERY = 5.0
+SETTLED_AFTER = 10.0  # a session that has lasted for so long has come over what ended the one before
 FINISH_WITHIN = 20.0
 EXIT_WITHIN = 25.0
+
+CONSUMING = "consuming events"
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +164,7 @@ class Consumer:
         self._topology = topology
 
     def run(self, stop: threading.Event, *, prefetch: int = 16, heartbeat: Heartbeat | None = None) -> None:
-        """Consume until `stop` is set; no outage ends this. The heart beats while there is a connection."""
+        """Consume until `stop` is set; no outage ends this. The heart beats, unless RabbitMQ refuses what is needed."""
         heartbeat = heartbeat or Heartbeat()
         outage = Outage()
         while not stop.is_set():
@@ -169,16 +173,22 @@ class Consumer:
             try:
                 self._consume(stop, prefetch, heartbeat)
             except (*FAILURES, Interrupted) as exc:
-                if time.monotonic() - started > 10:
+                if time.monotonic() - started > SETTLED_AFTER:
                     outage = Outage()
+                if reason := refusal(exc):
+                    heartbeat.refusals.add(CONSUMING, reason)
+                heartbeat.beat()
                 stop.wait(outage.pause(exc))
 
     def _consume(self, stop: threading.Event, prefetch: int, heartbeat: Heartbeat) -> None:
         session = Session(connect(self._url), self._pool, self._handle, self._topology)
         try:
             session.start(prefetch)
+            settled_at = time.monotonic() + SETTLED_AFTER
             while not stop.is_set():
                 session.work()
+                if time.monotonic() >= settled_at:
+                    heartbeat.refusals.remove(CONSUMING)
                 heartbeat.beat()
             session.finish()
         finally:

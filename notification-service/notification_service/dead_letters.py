@@ -10,8 +10,9 @@ from contextlib import closing
 
 from pika.adapters.blocking_connection import BlockingChannel
 
+from chassis.amqp import FAILURES
 from notification_service import config
-from notification_service.publisher import FAILURES, Message, connect
+from notification_service.publisher import Message, connect
 from notification_service.topology import DEAD
 
 

@@ -10,20 +10,15 @@ from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
-from pika.adapters.utils.connection_workflow import AMQPConnectorException
-from pika.exceptions import AMQPError
 
 from chassis.schemas import format_time
 from notification_service.topology import DEAD, NOTIFICATIONS
-
-FAILURES = (AMQPError, AMQPConnectorException, OSError)
-"""What pika raises when the broker is away; the second is for one that hangs while connecting."""
 
 ATTEMPT, REASON, DIED_AT = "x-attempt", "x-reason", "x-died-at"
 
 
 def connect(url: str) -> BlockingConnection:
-    """Return a connection that finds out within seconds that the broker is gone. Raises one of FAILURES."""
+    """Return a connection that notices within seconds that the broker is gone. Raises one of `amqp.FAILURES`."""
     parameters = pika.URLParameters(url)
     parameters.heartbeat = 15
     parameters.blocked_connection_timeout = 20

@@ -32,6 +32,13 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     bodies.read_bodies(app)
     app.register_api(api.api)
-    health.add_health(app, store.prepare, store.ping, {"product-service": products.check, "user-service": keys.check})
+
+    def check_user_service() -> None:
+        keys.check()
+        token.check()
+
+    health.add_health(
+        app, store.prepare, store.ping, {"product-service": products.check, "user-service": check_user_service}
+    )
     docs.add_docs(app)
     return app

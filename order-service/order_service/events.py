@@ -13,6 +13,8 @@ from order_service.model import Line, Order
 
 ORDER_CREATED, ORDER_CANCELLED = "order_created", "order_cancelled"
 ORDER_SHIPPED, ORDER_DELIVERED = "order_shipped", "order_delivered"
+TYPES = (ORDER_CREATED, ORDER_CANCELLED, ORDER_SHIPPED, ORDER_DELIVERED)
+"""All types; buyers are notified of each, so each must reach the queue of notification-service."""
 
 
 def order_event(kind: str, order: Order, now: datetime) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 import urllib3
 from urllib3 import BaseHTTPResponse, Timeout
 
-from chassis.errors import Unavailable
+from chassis.errors import Refused, Unavailable
 from chassis.logs import request_id
 from chassis.tokens import ServiceToken
 from order_service.model import Item, Line, Refusal, ReservationRefused, Reserved
@@ -31,11 +31,17 @@ SLOW = 1.0
 LEAST_ATTEMPT = 1.0  # not begun with less time left: looking up a name may take a second, which no time-out bounds
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 
+_REFUSING = (403, 404, 405)  # never product-service's answer to a service that has its role
+
 
 class ProductsUnavailable(Unavailable):
     """Product-service does not answer in time; whether it took the stock is not known. Safe to repeat."""
 
     code, title = "product-service-unavailable", "Product Service Unavailable"
+
+
+class ProductsRefuse(Refused, ProductsUnavailable):
+    """Product-service does not let this service in, or it is another server. Safe to repeat when that is mended."""
 
 
 class ProductClient:
@@ -97,28 +103,36 @@ class ProductClient:
         pause = FIRST_PAUSE
         while True:
             started = time.monotonic()
-            try:
-                response = self._send(method, path, deadline, **arguments)
-            except Unavailable as exc:  # user-service did not answer in time for a token, as it may just after a start
-                failure = exc.detail
-            except urllib3.exceptions.TimeoutError as exc:
-                self._note(started, well=False)
-                failure = type(exc).__name__
-            except urllib3.exceptions.HTTPError as exc:
-                self._hanging = False
-                failure = type(exc).__name__
-            else:
-                self._note(started, well=response.status < 500 and time.monotonic() - started <= SLOW)
-                if response.status < 500 and response.status != 401:
-                    self._failing_since = None
-                    return response
-                failure = f"status {response.status}"
+            response, failure = self._try(method, path, deadline, **arguments)
+            if response is not None:
+                self._failing_since = None
+                return response
             self._failing_since = self._failing_since or started
             is_patient = started - self._failing_since < BUDGET
             if not is_patient or time.monotonic() + pause + LEAST_ATTEMPT >= deadline:
                 raise ProductsUnavailable(f"product-service does not answer: {failure}.")
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _try(self, method: str, path: str, deadline: float, **arguments: Any) -> tuple[BaseHTTPResponse | None, str]:
+        """Send a request once; return the answer, or why there is none that counts. Raises Refused."""
+        started = time.monotonic()
+        try:
+            response = self._send(method, path, deadline, **arguments)
+        except Refused:
+            raise
+        except Unavailable as exc:  # user-service did not answer in time for a token, as it may just after a start
+            return None, exc.detail
+        except urllib3.exceptions.TimeoutError as exc:
+            self._note(started, well=False)
+            return None, type(exc).__name__
+        except urllib3.exceptions.HTTPError as exc:
+            self._hanging = False
+            return None, type(exc).__name__
+        self._note(started, well=response.status < 500 and time.monotonic() - started <= SLOW)
+        if response.status >= 500 or response.status == 401:
+            return None, f"status {response.status}"
+        return response, ""
 
     def _note(self, started: float, *, well: bool) -> None:
         """Note how a call fared: product-service hangs if no other was answered well meanwhile."""
@@ -139,6 +153,8 @@ class ProductClient:
 
 
 def _expect(response: BaseHTTPResponse, status: int) -> BaseHTTPResponse:
+    if response.status in _REFUSING:
+        raise ProductsRefuse(f"product-service answers {response.status}. Check PRODUCT_SERVICE_URL and CLIENT_ID.")
     if response.status != status:
         raise ProductsUnavailable(f"product-service answered {response.status} instead of {status}.")
     return response

@@ -1,5 +1,9 @@
 """Publishing events to RabbitMQ, each confirmed by the broker before it counts as published.
 
+`mandatory` makes the broker return an event that no queue takes, but it is content with any queue, such as one that
+somebody binds to watch events. So before it publishes, a publisher binds the queue that must get them, which changes
+nothing where the binding is there, makes it anew where it was lost, and fails where the queue is missing.
+
 A `Publisher` is one connection, used by one thread. It is opened when needed, and after a failure not again for a
 second. A confirm takes as long as the broker's disk; `Lanes` publish over several connections at a time, so that the
 broker writes several events to its disk at once.
@@ -15,8 +19,10 @@ from zlib import crc32
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
-from pika.adapters.utils.connection_workflow import AMQPConnectorException
-from pika.exceptions import AMQPError
+from pika.exceptions import ChannelClosedByBroker
+
+from chassis.amqp import FAILURES, refusal
+from order_service.events import TYPES
 
 EXCHANGE = "shop.events"
 QUEUE = "notifications"
@@ -24,14 +30,17 @@ HEARTBEAT = 6
 SOCKET_SECONDS = 3
 CONNECT_SECONDS = 5
 PAUSE = 1.0
-
-_FAILURES = (AMQPError, AMQPConnectorException, OSError)  # the second is how pika reports a broker that hangs at first
+PRECONDITION_FAILED = 406
 
 log = logging.getLogger(__name__)
 
 
 class BrokerUnavailable(Exception):
     """RabbitMQ did not confirm; whether it has the events is not known. Safe to repeat."""
+
+
+class BrokerRefuses(BrokerUnavailable):
+    """RabbitMQ answers and refuses: a right, a setting or a queue is missing. Safe to repeat when that is mended."""
 
 
 class Publisher:
@@ -47,14 +56,24 @@ class Publisher:
         self._channel: BlockingChannel | None = None
         self._retry_at = 0.0
 
-    def publish(self, events: Iterable[dict[str, Any]]) -> None:
-        """Publish events, persistent, and wait for the confirm of each. Raises BrokerUnavailable."""
+    def check(self) -> None:
+        """Return if events can be published; publishes none. Raises BrokerUnavailable, BrokerRefuses."""
         try:
             channel = self._open()
-            channel.queue_declare(QUEUE, passive=True)  # mandatory alone is content with any other queue
+            self._bind(channel, TYPES)
+            self._ask_to_publish(channel)
+        except FAILURES as exc:
+            self._give_up(exc)
+
+    def publish(self, events: Iterable[dict[str, Any]]) -> None:
+        """Publish events, persistent, and wait for the confirm of each. Raises BrokerUnavailable, BrokerRefuses."""
+        events = list(events)
+        try:
+            channel = self._open()
+            self._bind(channel, dict.fromkeys(event["type"] for event in events))
             for event in events:
                 self._publish(channel, event)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             self._give_up(exc)
 
     def keep_alive(self) -> None:
@@ -62,7 +81,7 @@ class Publisher:
         if self._connection:
             try:
                 self._connection.process_data_events(0)
-            except _FAILURES:
+            except FAILURES:
                 self.close()
 
     def close(self) -> None:
@@ -71,7 +90,7 @@ class Publisher:
         if connection and connection.is_open:
             try:
                 connection.close()
-            except _FAILURES as exc:
+            except FAILURES as exc:
                 log.info("closing the broker connection failed: %s", type(exc).__name__)
 
     def _open(self) -> BlockingChannel:
@@ -83,6 +102,18 @@ class Publisher:
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()
         return self._channel
+
+    def _bind(self, channel: BlockingChannel, types: Iterable[str]) -> None:
+        for event_type in types:
+            channel.queue_bind(QUEUE, EXCHANGE, event_type)
+
+    def _ask_to_publish(self, channel: BlockingChannel) -> None:
+        """Return if the account may publish: RabbitMQ looks at rights first, then at properties, here a wrong one."""
+        try:
+            channel.basic_publish(EXCHANGE, "", b"", pika.BasicProperties(expiration="not a number"))
+        except ChannelClosedByBroker as exc:
+            if exc.reply_code != PRECONDITION_FAILED:
+                raise
 
     def _publish(self, channel: BlockingChannel, event: dict[str, Any]) -> None:
         properties = pika.BasicProperties(
@@ -96,6 +127,8 @@ class Publisher:
     def _give_up(self, exc: Exception) -> None:
         self._retry_at = time.monotonic() + PAUSE
         self.close()
+        if reason := refusal(exc):
+            raise BrokerRefuses(reason) from exc
         raise BrokerUnavailable(f"RabbitMQ did not confirm: {type(exc).__name__} {exc}".strip()) from exc
 
 
@@ -107,11 +140,11 @@ class Lanes:
         self._pool = ThreadPoolExecutor(len(self._publishers), thread_name_prefix="lane")
 
     def check(self) -> None:
-        """Return if events can be published. Raises BrokerUnavailable."""
-        self._publishers[0].publish([])
+        """Return if events can be published; publishes none. Raises BrokerUnavailable, BrokerRefuses."""
+        self._publishers[0].check()
 
     def publish(self, events: Iterable[dict[str, Any]]) -> None:
-        """Publish events, persistent, and wait for the confirm of each. Raises BrokerUnavailable."""
+        """Publish events, persistent, and wait for the confirm of each. Raises BrokerUnavailable, BrokerRefuses."""
         lanes: dict[Publisher, list[dict[str, Any]]] = {}
         for event in events:
             lane = self._publishers[crc32(event["subject"].encode()) % len(self._publishers)]

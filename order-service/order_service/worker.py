@@ -18,7 +18,7 @@ from chassis.tokens import ServiceToken
 from order_service import config
 from order_service.model import PENDING, Order
 from order_service.products import ProductClient
-from order_service.publisher import BrokerUnavailable, Lanes, Publisher
+from order_service.publisher import BrokerRefuses, BrokerUnavailable, Lanes, Publisher
 from order_service.store import OrderStore
 
 BATCH = 100
@@ -28,6 +28,7 @@ RELEASE_SECONDS = 1.0
 RELEASES_POSTPONED = 5.0  # longer than a round takes while product-service hangs, so that others get a turn
 RECONCILE_EVERY = 5.0
 RECONCILE_AGE = 60.0
+CHECK_EVERY = 5.0
 EXIT_WITHIN = 25.0
 
 log = logging.getLogger(__name__)
@@ -50,14 +51,20 @@ class Worker:
         self._publisher = publisher
         self._poll = poll
         self._heartbeat = heartbeat or Heartbeat()
-        self._reconcile_at = 0.0
+        self._refusals = self._heartbeat.refusals
+        self._reconcile_at = self._check_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; no outage ends this, each is logged and waited for. The heart beats each round."""
+        """Work until `stop` is set; no outage ends this, each is logged and waited for.
+
+        The heart beats each round, unless the worker is refused what it needs.
+        """
         while not stop.is_set():
             self._heartbeat.sign_of_life()
+            self._check_publishing()
             try:
-                busy = self.work()
+                with self._refusals.watch("the database"):
+                    busy = self.work()
             except Unavailable as exc:
                 log.warning("waiting: %s", exc.detail)
                 busy = False
@@ -94,7 +101,8 @@ class Worker:
     def _compare_page(self, older_than: float) -> int | None:
         """Compare the next reservations, and return how many were released; None if there are no more."""
         cursor = self._store.reconciled_up_to()
-        reservations, next_cursor = self._products.reservations(older_than=older_than, cursor=cursor)
+        with self._refusals.watch("product-service"):
+            reservations, next_cursor = self._products.reservations(older_than=older_than, cursor=cursor)
         held = [order_id for order_id, state in reservations if state == "held"]
         stray = set(held) - self._store.living(held)
         for order_id in stray:
@@ -116,16 +124,37 @@ class Worker:
         try:
             self._publisher.publish(event for order in orders for event in order.outbox)
         except BrokerUnavailable as exc:
-            log.warning("events wait in the outbox: %s", exc)
+            self._wait_for_broker(exc)
             self._store.postpone([order.id for order in orders], POSTPONED)
         else:
             self._store.published((order.id, [event["id"] for event in order.outbox]) for order in orders)
+
+    def _check_publishing(self) -> None:
+        """Find out at the start, and again after a refusal, whether events can be published."""
+        if time.monotonic() < self._check_at:
+            return
+        try:
+            self._publisher.check()
+        except BrokerUnavailable as exc:
+            self._wait_for_broker(exc)
+        else:
+            self._refusals.remove("publishing events")
+            self._check_at = float("inf")
+
+    def _wait_for_broker(self, exc: BrokerUnavailable) -> None:
+        if isinstance(exc, BrokerRefuses):
+            self._refusals.add("publishing events", f"they wait in the outbox. {exc}")
+            self._check_at = time.monotonic() + CHECK_EVERY
+        else:
+            log.warning("events wait in the outbox: %s", exc)
+            self._check_at = min(self._check_at, time.monotonic() + CHECK_EVERY)
 
     def _release(self, order_ids: list[str]) -> None:
         deadline = time.monotonic() + RELEASE_SECONDS
         for number, order_id in enumerate(order_ids):
             try:
-                self._products.release(order_id)
+                with self._refusals.watch("product-service"):
+                    self._products.release(order_id)
             except Unavailable as exc:
                 log.warning("stock waits to be released: %s", exc.detail)
                 self._store.postpone_release(order_ids[number + 1 :], RELEASES_POSTPONED)
@@ -164,11 +193,6 @@ def main() -> None:
     stop = threading.Event()
     stop_on_signals(stop, within=EXIT_WITHIN)
     log.info("worker started")
-    heartbeat.sign_of_life()
-    try:
-        lanes.check()
-    except BrokerUnavailable as exc:
-        log.warning("events will wait in the outbox: %s", exc)
     worker.run(stop)
     log.info("worker stopped")
 

@@ -15,12 +15,15 @@ import pytest
 from pymongo.database import Database
 
 from chassis.mongo import Document
+from deploy.broker import NOTIFICATION_SERVICE, Management, Rights
+from deploy.settings import Account
 from tests.integration import mailroom
 from tests.integration.mailroom import Broker, MailServer, event
 from tests.waiting import until
 from tools import processes
 from tools.paths import ROOT
 from tools.ports import free_ports
+from tools.rabbitmq import RabbitServer
 
 Running = subprocess.Popen[str]
 Start = Callable[..., Running]
@@ -141,6 +144,29 @@ def test_it_shows_by_its_heartbeat_that_it_consumes(start: Start, tmp_path: Path
     last = heartbeat.stat().st_mtime
     time.sleep(1.5)  # nothing is to happen
     assert heartbeat.stat().st_mtime == last
+
+
+def test_it_is_unwell_while_rabbitmq_refuses_it_and_says_once_what_to_do(
+    start: Start, rabbitmq: RabbitServer, broker_url: str, tmp_path: Path
+) -> None:
+    management = Management(rabbitmq.management_url, broker_url)
+    account, heartbeat, log = Account("newcomer", "secret"), tmp_path / "heartbeat", tmp_path / "log"
+    management.set_user(account, Rights())
+    start(RABBITMQ_URL=broker_url.replace("admin:", "newcomer:", 1))
+    until(lambda: log.read_text().count("trying again") or "refused" in log.read_text(), "it is refused")
+    time.sleep(3)  # it tries again, which is to change nothing
+    assert not heartbeat.exists()
+    errors = [line for line in log.read_text().splitlines() if '"level": "error"' in line]
+    assert len(errors) == 1
+    assert "refused: consuming events" in errors[0]
+    assert "Run the provisioning" in errors[0]
+    management.set_user(account, NOTIFICATION_SERVICE)
+    until(heartbeat.exists, "it is well when it has its rights", seconds=30)
+
+
+def test_it_is_well_while_the_broker_is_away(start: Start, tmp_path: Path) -> None:
+    start(RABBITMQ_URL=f"amqp://guest:guest@127.0.0.1:{free_ports(1)[0]}/%2F")
+    until((tmp_path / "heartbeat").exists, "the first beat")
 
 
 @contextmanager

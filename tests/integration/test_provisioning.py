@@ -91,8 +91,11 @@ def test_order_service_publishes_events_and_sees_the_queue_but_reads_and_declare
     assert not refused(url, lambda opened: opened.queue_declare("notifications", passive=True))
     assert refused(url, publish("", "notifications"))
     assert refused(url, lambda opened: opened.basic_get("notifications"))
+    assert not refused(url, lambda opened: opened.queue_bind("notifications", "shop.events", "order_created"))
+    assert refused(url, lambda opened: opened.queue_bind("events.recent", "shop.events", "order_created"))
     assert refused(url, lambda opened: opened.queue_declare("another"))
     assert refused(url, lambda opened: opened.queue_delete("notifications"))
+    assert refused(url, lambda opened: opened.queue_purge("notifications"))
 
 
 def test_notification_service_reads_and_retries_but_publishes_no_event(environment: dict[str, str]) -> None:
@@ -141,6 +144,24 @@ def test_a_queue_with_other_arguments_is_a_loud_error(vhost_url: str) -> None:
         SystemExit, match="RabbitMQ refuses contracts/topology.json: PRECONDITION_FAILED.*'notifications'"
     ):
         broker.declare_topology(vhost_url, deadline=1)
+
+
+def test_a_database_without_the_administrator_is_told_with_its_two_causes(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = environment["MONGO_URL"].replace("admin:", "admin:not-", 1)
+    for name, value in {**environment, "MONGO_URL": wrong}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=r"no such administrator.*the\nfirst start was interrupted"):
+        provision.main()
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_the_brokers_api(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    provision.provision({**environment, "PROVISION_DEADLINE": "1"})
 
 
 def test_a_server_that_cannot_be_reached_is_named(environment: dict[str, str]) -> None:

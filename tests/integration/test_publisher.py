@@ -12,8 +12,11 @@ import pika
 import pytest
 
 from deploy import broker
+from deploy.broker import ORDER_SERVICE, Rights
+from deploy.settings import Account
 from order_service import publisher
-from order_service.publisher import PAUSE, QUEUE, BrokerUnavailable, Publisher
+from order_service.events import TYPES
+from order_service.publisher import PAUSE, QUEUE, BrokerRefuses, BrokerUnavailable, Publisher
 from tests.waiting import until
 from tools import processes, programs, throwaway
 from tools.rabbitmq import RabbitServer
@@ -149,16 +152,52 @@ def test_nothing_is_published_while_the_queue_that_must_get_it_is_missing(
     assert ids(vhost_url) == ["o1.order_created"]
 
 
-def test_an_event_that_no_queue_takes_is_not_counted_as_published(
-    vhost_url: str, make_publisher: MakePublisher
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_binding_that_was_lost_is_made_again_and_costs_no_event(
+    broker_url: str, make_publisher: MakePublisher, kind: str
 ) -> None:
-    def declare(channel: Any) -> None:
-        channel.exchange_declare(publisher.EXCHANGE, "topic", durable=True)
-        channel.queue_declare(QUEUE)  # not bound
+    one = make_publisher(broker_url)
+    one.publish([event(1, kind)])
+    channel_work(broker_url, lambda channel: channel.queue_unbind(QUEUE, publisher.EXCHANGE, kind))
+    one.publish([event(2, kind)])
+    assert ids(broker_url, RECENT) == ids(broker_url) == [f"o1.{kind}", f"o2.{kind}"]
 
-    channel_work(vhost_url, declare)
-    with pytest.raises(BrokerUnavailable, match="Unroutable"):
-        make_publisher(vhost_url).publish([event()])
+
+def test_the_check_publishes_nothing_and_leaves_the_publisher_usable(
+    broker_url: str, make_publisher: MakePublisher
+) -> None:
+    one = make_publisher(broker_url)
+    one.check()
+    assert ids(broker_url, RECENT) == []
+    one.publish([event()])
+    assert ids(broker_url) == ["o1.order_created"]
+
+
+@pytest.mark.parametrize(
+    ("rights", "refused"),
+    [
+        (Rights(write="^notifications$", read=ORDER_SERVICE.read), r"exchange 'shop\.events'"),
+        (Rights(write=r"^shop\.events$", read=ORDER_SERVICE.read), "queue 'notifications'"),
+        (Rights(write=ORDER_SERVICE.write), r"exchange 'shop\.events'"),
+    ],
+)
+def test_each_right_that_is_taken_away_is_found_before_anything_is_published(
+    broker_url: str, rabbitmq: RabbitServer, make_publisher: MakePublisher, rights: Rights, refused: str
+) -> None:
+    account = Account("limited", "secret")
+    broker.Management(rabbitmq.management_url, broker_url).set_user(account, rights)
+    one = make_publisher(broker_url.replace("admin:", "limited:", 1))
+    with pytest.raises(BrokerRefuses, match=rf"ACCESS_REFUSED - .*access to {refused}.*Run the provisioning"):
+        one.check()
+    assert ids(broker_url, RECENT) == []
+
+
+@pytest.mark.parametrize(("change", "to"), [("admin:", "nobody:"), ("/test-", "/no-")])
+def test_an_account_or_virtual_host_that_is_not_there_is_a_refusal(
+    broker_url: str, make_publisher: MakePublisher, change: str, to: str
+) -> None:
+    with pytest.raises(BrokerRefuses, match="account or virtual host of RABBITMQ_URL"):
+        make_publisher(broker_url.replace(change, to, 1)).check()
 
 
 def test_a_full_queue_refuses_and_the_event_is_not_counted_as_published(

@@ -14,7 +14,7 @@ from chassis import mongo
 from order_service.config import Settings
 from order_service.model import Item, Line, Refusal, ReservationRefused, Reserved
 from order_service.products import ProductsUnavailable
-from order_service.publisher import BrokerUnavailable
+from order_service.publisher import BrokerRefuses, BrokerUnavailable
 from order_service.store import OrderStore
 from order_service.worker import Worker
 from tests.clock import FakeClock
@@ -90,15 +90,20 @@ class FakeProducts:
 
 
 class FakePublisher:
-    """Keeps what it is to publish, unless the broker is away."""
+    """Keeps what it is to publish, unless the broker is away or refuses."""
 
     def __init__(self) -> None:
         self.published: list[dict[str, Any]] = []
-        self.away = False
+        self.away = self.refuses = False
 
-    def publish(self, events: Iterable[dict[str, Any]]) -> None:
+    def check(self) -> None:
+        if self.refuses:
+            raise BrokerRefuses("RabbitMQ says no.")
         if self.away:
             raise BrokerUnavailable
+
+    def publish(self, events: Iterable[dict[str, Any]]) -> None:
+        self.check()
         self.published.extend(events)
 
     def keep_alive(self) -> None:

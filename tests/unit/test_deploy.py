@@ -42,10 +42,19 @@ def test_a_package_that_is_not_pinned_stops_the_build() -> None:
         locked.locked(CONSTRAINTS, report("flask", "requests"))
 
 
-@pytest.mark.parametrize(("status", "well"), [(200, True), (503, False)])
-def test_a_web_service_is_well_when_it_is_ready(status: int, well: bool) -> None:
+@pytest.mark.parametrize(
+    ("status", "body", "well"),
+    [
+        (200, {"status": "ready", "degraded": []}, True),
+        (200, {"status": "ready", "degraded": ["user-service"]}, True),
+        (200, {"status": "ready", "degraded": ["user-service"], "refused": ["user-service"]}, False),
+        (200, None, False),
+        (503, {}, False),
+    ],
+)
+def test_a_web_service_is_well_when_it_is_ready_and_refused_nothing(status: int, body: Any, well: bool) -> None:
     def answer(asked: Any) -> tuple[int, Any]:
-        return (status if asked.path == "/ready" else 404), {}
+        return (status if asked.path == "/ready" else 404), body
 
     with serving(answer) as server:
         assert healthcheck.is_ready(int(server.url.rpartition(":")[2])) is well

@@ -43,7 +43,10 @@ from order_service.worker import Worker
 class Store:
     def due(self, limit):
         time.sleep(60)
-Worker(Store(), None, None, poll=1, heartbeat=heartbeat).run(threading.Event())
+class Publisher:
+    def check(self):
+        pass
+Worker(Store(), None, Publisher(), poll=1, heartbeat=heartbeat).run(threading.Event())
 """,
     "the consumer, before it is connected": """
 from notification_service import consumer

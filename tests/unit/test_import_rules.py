@@ -36,6 +36,7 @@ HOMES = {
     "requests": {"chassis.tokens", "deploy.*"},
     "urllib3": {"order_service.products"},
     "pika": {
+        "chassis.amqp",
         "order_service.publisher",
         "notification_service.publisher",
         "notification_service.consumer",

@@ -19,7 +19,7 @@ from pymongo.errors import (
 )
 
 from chassis import mongo
-from chassis.errors import Invalid, Unavailable
+from chassis.errors import Invalid, Refused, Unavailable
 from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, find_page, guarded, has_transactions
 
 
@@ -82,7 +82,8 @@ def test_a_call_that_timed_out_is_not_run_again(slow: Exception) -> None:
         WTimeoutError("slow", 64, {}),
         labelled("TransientTransactionError"),
         labelled("RetryableWriteError"),
-        *(OperationFailure("changing", code) for code in (91, 189, 10107, 11600, 11602, 13435, 13436)),
+        *(OperationFailure("changing", code) for code in (24, 91, 189, 262, 365, 10107, 11600, 11602, 13435, 13436)),
+        labelled("SystemOverloadedError"),
     ],
     ids=lambda outage: f"{type(outage).__name__}-{outage.code}",
 )
@@ -100,6 +101,12 @@ def test_a_mistake_of_ours_stays_what_it_is(mistake: Exception) -> None:
     with pytest.raises(type(mistake)):
         store.read("a")
     assert store.runs == 1
+
+
+@pytest.mark.parametrize("code", [13, 18])
+def test_an_account_that_the_database_refuses_is_no_outage_that_ends(code: int) -> None:
+    with pytest.raises(Refused, match="refuses this service's account"):
+        Store(OperationFailure("no", code)).read("a")
 
 
 def test_a_transaction_that_the_driver_gave_up_is_not_run_again() -> None:

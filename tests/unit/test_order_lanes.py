@@ -21,6 +21,9 @@ class FakePublisher:
         self.before()
         self.ids.extend(event["id"] for event in events)
 
+    def check(self) -> None:
+        self.before()
+
     def keep_alive(self) -> None:
         self.kept_alive = True
 

@@ -288,3 +288,34 @@ def test_no_outage_ends_the_worker(shop: Shop, monkeypatch: pytest.MonkeyPatch, 
     with meanwhile(lambda: worker.run(stop), stop=stop, seconds=5):
         until(lambda: shop.publisher.published, "the event is published after the outage")
     assert heartbeat.exists()
+
+
+def test_the_heart_beats_while_the_broker_is_away_and_not_while_it_refuses(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("order_service.worker.CHECK_EVERY", 0.05)
+    monkeypatch.setattr("chassis.heartbeat.INTERVAL", 0.01)
+    heartbeat = tmp_path / "heartbeat"
+    worker = Worker(shop.store, shop.products, shop.publisher, poll=0.01, heartbeat=Heartbeat(str(heartbeat)))  # type: ignore[arg-type]
+    shop.publisher.away = True
+    stop = threading.Event()
+    with meanwhile(lambda: worker.run(stop), stop=stop, seconds=5):
+        until(heartbeat.exists, "it beats while the broker is away")
+        shop.publisher.refuses = True
+        until(lambda: "refused" in caplog.text, "the refusal is logged, though nothing waits")
+        heartbeat.unlink()
+        rounds = worker._check_at
+        until(lambda: worker._check_at > rounds + 0.1, "it goes on")
+        assert not heartbeat.exists()
+        shop.publisher.refuses = shop.publisher.away = False
+        until(heartbeat.exists, "it beats again by itself")
+    refused = "refused: publishing events: they wait in the outbox. RabbitMQ says no."
+    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [refused]
+
+
+def test_a_right_that_is_missing_when_events_wait_is_a_refusal(shop: Shop) -> None:
+    shop.ordered()
+    shop.publisher.refuses = True
+    shop.work()
+    assert list(shop.worker._refusals) == ["publishing events"]
+    assert shop.publisher.published == []

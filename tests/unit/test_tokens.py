@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from chassis import tokens
-from chassis.errors import Unavailable
+from chassis.errors import Refused, Unavailable
 from chassis.tokens import RemoteKeys, ServiceToken
 from tests.at_once import at_once, meanwhile
 from tests.local_server import Asked, LocalServer, serving
@@ -207,12 +207,50 @@ def test_a_user_service_that_hangs_holds_a_request_for_its_time_out_only(users: 
         hanging.set()
 
 
-def test_the_check_tells_whether_user_service_answers(users: LocalServer) -> None:
+def test_the_check_tells_whether_user_service_publishes_its_keys(users: LocalServer) -> None:
     keys = RemoteKeys(users.url)
     keys.check()
     users.answer = lambda _asked: (500, {})
-    with pytest.raises(Unavailable, match=rf"^{users.url} does not answer: HTTPError\.$"):
+    with pytest.raises(Unavailable, match=rf"^{users.url}/ answers 500\.$"):
         keys.check()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((404, {}), "answers 404. Check JWKS_URL"),
+        ((200, {"status": "ok"}), "answers no keys"),
+        ((200, None), "no keys"),
+    ],
+)
+def test_an_address_without_keys_is_a_refusal_only_while_there_were_never_any(
+    users: LocalServer, answer: tuple[int, Any], reason: str
+) -> None:
+    known, unknown = RemoteKeys(users.url), RemoteKeys(users.url)
+    known.check()
+    users.answer = lambda _asked: answer
+    with pytest.raises(Refused, match=reason):
+        unknown.check()
+    with pytest.raises(Unavailable, match=reason) as raised:
+        known.check()
+    assert not isinstance(raised.value, Refused)
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_is_not_asked_for_neighbours(
+    users: LocalServer, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    RemoteKeys(users.url).check()
+    users.answer = granting(("t1", 3600))
+    service_token(users).check()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_service_that_user_service_does_not_know_is_refused(users: LocalServer, status: int) -> None:
+    users.answer = lambda _asked: (status, {"error": "invalid_client"})
+    with pytest.raises(Refused, match=f"/token answers {status}. Check CLIENT_ID, CLIENT_SECRET and TOKEN_URL"):
+        service_token(users).check()
 
 
 def granting(*granted: tuple[str, float]) -> Callable[[Asked], tuple[int, Any]]:
@@ -283,7 +321,7 @@ def test_an_expired_service_token_is_not_used(users: LocalServer, time: Time) ->
     token = service_token(users)
     token()
     time.now += 3601
-    with pytest.raises(Unavailable, match=r"No service token from user-service: HTTPError\."):
+    with pytest.raises(Unavailable, match=r"/token answers 503\."):
         token()
     users.answer = granting(("t2", 3600))
     time.now += 1

@@ -14,7 +14,7 @@ from werkzeug.exceptions import TooManyRequests
 
 from chassis import bodies, health, web
 from chassis.auth import public
-from chassis.errors import Conflict, Unavailable
+from chassis.errors import Conflict, Refused, Unavailable
 from chassis.logs import request_id
 from chassis.schemas import Body, PageQuery, Query
 
@@ -384,6 +384,27 @@ def test_a_neighbour_that_is_away_is_named_and_the_service_stays_ready(app: Open
     client = with_health(app, Database(away=False), users=away, products=lambda: None)
     answer = client.get("/ready")
     assert (answer.status_code, answer.json) == (200, {"status": "ready", "degraded": ["users"]})
+
+
+def test_a_refusal_is_named_and_logged_once_with_what_to_do_until_it_ends(
+    app: OpenAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "chassis.refusals")
+    reasons = ["Check A.", "Check A.", "Check B."]
+
+    def refusing() -> None:
+        if reasons:
+            raise Refused(reasons.pop(0))
+
+    client = with_health(app, Database(away=False), users=refusing)
+    answers = [client.get("/ready").json for _ in range(5)]
+    refused = {"status": "ready", "degraded": ["users"], "refused": ["users"]}
+    assert answers == [refused] * 3 + [{"status": "ready", "degraded": []}] * 2
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("ERROR", "refused: users: Check A."),
+        ("ERROR", "refused: users: Check B."),
+        ("INFO", "granted again: users"),
+    ]
 
 
 def test_a_neighbour_that_is_missed_is_named_in_the_log_with_where_it_was_sought(
