@@ -5,6 +5,7 @@ anything else of a request, so that nobody learns from a validation error what i
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from chassis.errors import Forbidden, Unauthorized
 CUSTOMER, ADMIN, SERVICE = "customer", "admin", "service"
 LEEWAY_SECONDS = 90
 TOKENS_KEPT = 10_000
+
+_CREDENTIALS = re.compile(r"bearer +([0-9A-Za-z._~+/-]+=*)", re.IGNORECASE)  # RFC 6750, 2.1; the scheme: RFC 9110, 11.1
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -59,30 +62,30 @@ class Verified:
 class VerifiedTokens:
     """Remembers tokens that were found to be valid: checking one costs more than most of what it guards.
 
-    A token is known no longer than it is valid, and only while its key is published. What is kept is the digest of the
-    `Authorization` header. When there are too many, all are forgotten.
+    A token is known no longer than it is valid, and only while its key is published. What is kept is its digest. When
+    there are too many, all are forgotten.
     """
 
     def __init__(self, keys: KeySource) -> None:
         self._keys = keys
         self._known: dict[bytes, Verified] = {}
 
-    def find(self, header: str) -> Identity | None:
+    def find(self, token: str) -> Identity | None:
         """Return whose token it is, None if it must be verified. Raises Unavailable."""
-        known = self._known.get(_digest(header))
+        known = self._known.get(_digest(token))
         if known is None or time.time() >= known.expires_at + LEEWAY_SECONDS:
             return None
         return known.identity if self._keys.public_key(known.kid) == known.key else None
 
-    def add(self, header: str, verified: Verified) -> None:
+    def add(self, token: str, verified: Verified) -> None:
         """Remember a token."""
         if len(self._known) >= TOKENS_KEPT:
             self._known = {}
-        self._known[_digest(header)] = verified
+        self._known[_digest(token)] = verified
 
 
-def _digest(header: str) -> bytes:
-    return hashlib.sha256(header.encode()).digest()
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def public(view: View) -> View:
@@ -150,17 +153,21 @@ def caller() -> Identity:
 
 
 def _identity() -> Identity:
-    header = request.headers.get("Authorization", "")
+    credentials = _CREDENTIALS.fullmatch(request.headers.get("Authorization", "").strip())
+    if credentials is None:
+        raise Unauthorized("A valid access token is needed, as `Authorization: Bearer TOKEN`.")
+    token = credentials[1]
     verified = cast(VerifiedTokens, current_app.extensions["verified_tokens"])
-    identity = verified.find(header)
+    identity = verified.find(token)
     if identity is None:
-        identity, expires_at = _verify()
-        verified.add(header, Verified(identity, g.kid, g.key, expires_at))
+        identity, expires_at = _verify(token)
+        verified.add(token, Verified(identity, g.kid, g.key, expires_at))
     return identity
 
 
-def _verify() -> tuple[Identity, float]:
+def _verify(token: str) -> tuple[Identity, float]:
     """Return the caller and when the token expires. Raises Unauthorized, Unavailable."""
+    request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # as flask-jwt-extended spells it
     try:
         verified = verify_jwt_in_request()
     except (JWTExtendedException, jwt.PyJWTError, ValueError) as exc:

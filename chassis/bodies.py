@@ -2,17 +2,43 @@
 
 import json
 from contextlib import suppress
+from io import BytesIO
 from itertools import chain
+from typing import IO
 
+import flask
 from flask import Flask, current_app, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
 
 from chassis.errors import BadRequest, Invalid, UnsupportedMediaType
 
+MERGE_PATCH = ("PATCH", "application/merge-patch+json")  # RFC 7396, which is what PATCH does here
 MAX_BODY = 1 << 20
 MAX_DISCARDED = 8 << 20
 MAX_NESTING = 20  # levels; far below what the JSON parser stands, which depends on how deep its caller is
+MAX_MEMBERS = 100  # of an object; no body has so many fields, and each unknown one would be named in the answer
+
+
+class Request(flask.Request):
+    """A request whose body is either there as a whole or refused.
+
+    Of a body without a length (`Transfer-Encoding: chunked`) werkzeug takes what fits into the limit for the whole.
+    """
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """Return the body to read from. Raises RequestEntityTooLarge, BadRequest."""
+        if self.content_length is not None or "wsgi.input_terminated" not in self.environ:
+            return super().stream
+        try:
+            body = self.environ["wsgi.input"].read(MAX_BODY + 1)
+        except Exception as exc:  # the server's own, of a body that breaks off or is badly framed
+            raise BadRequest("The body cannot be read.") from exc
+        if len(body) > MAX_BODY:
+            raise RequestEntityTooLarge
+        return BytesIO(body)
 
 
 def read_bodies(app: Flask) -> None:
@@ -36,8 +62,10 @@ def _read_body() -> None:
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or "body" not in getattr(view, "__annotations__", {}) or request.method == "OPTIONS":
         return
-    if request.mimetype != "application/json":
+    if request.mimetype != "application/json" and (request.method, request.mimetype) != MERGE_PATCH:
         raise UnsupportedMediaType("The body must be application/json.")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("The body must not have a content coding.", headers={"Accept-Encoding": "identity"})
     try:
         value = json.loads(_received(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -46,6 +74,8 @@ def _read_body() -> None:
         raise BadRequest(f"The body is nested deeper than {MAX_NESTING} levels.")
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
+    if len(value) > MAX_MEMBERS:
+        raise Invalid(f"The body has more than {MAX_MEMBERS} fields.")
 
 
 def _received() -> bytes:

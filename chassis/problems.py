@@ -13,6 +13,7 @@ from chassis import logs
 from chassis.bodies import MAX_BODY
 from chassis.errors import ContentTooLarge, Invalid, Problem, code_of, title_of
 
+MOST_ERRORS, LONGEST_FIELD = 100, 100
 _UNUSUAL_SEGMENT = re.compile(r"[^/]*[^/0-9A-Za-z_.-][^/]*|[^/]{65,}")
 
 
@@ -57,12 +58,12 @@ def problem_response(problem: Problem) -> Response:
 
 
 def refuse_invalid(error: ValidationError) -> Response:
-    """Answer 422, naming the fields that are wrong."""
+    """Answer 422, naming the first of the fields that are wrong: an answer is not to grow with what is sent."""
     errors = [
-        {"field": ".".join(map(str, e["loc"])), "message": e["msg"].removeprefix("Value error, ")}
+        {"field": ".".join(map(str, e["loc"]))[:LONGEST_FIELD], "message": e["msg"].removeprefix("Value error, ")}
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    return problem_response(Invalid(errors=errors))
+    return problem_response(Invalid(errors=errors[:MOST_ERRORS]))
 
 
 def _to_response(error: Exception) -> Response:

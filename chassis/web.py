@@ -12,9 +12,9 @@ from flask_openapi3 import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from chassis import logs
-from chassis.bodies import MAX_BODY, discard_body
+from chassis.bodies import MAX_BODY, Request, discard_body
 from chassis.cors import allow_origins
-from chassis.errors import Invalid
+from chassis.errors import BadRequest, Invalid
 from chassis.problems import ProblemDocument, answer_errors, plain_path, refuse_invalid
 from chassis.schemas import Reply, to_json
 
@@ -32,11 +32,14 @@ SAFETY_HEADERS = (
 
 log = logging.getLogger("access")
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_HOST = re.compile(r"(?:[0-9A-Za-z._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")  # RFC 9110, 7.2; RFC 3986, 3.2.2
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class App(OpenAPI):
     """A Flask app without asynchronous functions, which Flask would look for at each call, with `SAFETY_HEADERS`."""
+
+    request_class = Request
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is."""
@@ -99,6 +102,14 @@ def _begin() -> None:
     given = request.headers.get("X-Request-ID", "")
     logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
     g.started = time.perf_counter()
+    _check_host()
+
+
+def _check_host() -> None:
+    """Raise BadRequest for a `Host` that is none, or is missing where HTTP/1.1 demands it (RFC 9112, 3.2)."""
+    host = request.environ.get("HTTP_HOST")
+    if not _HOST.fullmatch(host or "") or (host is None and request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
+        raise BadRequest("The request has no valid Host header.")
 
 
 def _finish(response: Response) -> Response:

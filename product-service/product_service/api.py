@@ -6,7 +6,7 @@ from flask import Response, current_app, request
 from flask_openapi3 import APIBlueprint
 
 from chassis.auth import ADMIN, SERVICE, caller, public, requires
-from chassis.errors import PreconditionFailed
+from chassis.conditions import check_conditions, conditional
 from chassis.web import created, idempotency_key, no_content, present
 from product_service.catalogue import Catalogue, Product, ProductFilter
 from product_service.reservations import Line, Reservations
@@ -55,6 +55,7 @@ def add_product(body: ProductBody) -> Response:
 
 
 @api.put("/products/<product_id>", responses={200: ProductReply, 409: None, 412: None})
+@conditional
 @requires(ADMIN)
 def replace_product(path: ProductPath, body: ProductBody) -> Response:
     """Replace a product; `stock` is a stock-take."""
@@ -63,6 +64,7 @@ def replace_product(path: ProductPath, body: ProductBody) -> Response:
 
 
 @api.patch("/products/<product_id>", responses={200: ProductReply, 409: None, 412: None})
+@conditional
 @requires(ADMIN)
 def change_product(path: ProductPath, body: ProductPatch) -> Response:
     """Change some attributes of a product; `stock` is a stock-take."""
@@ -70,21 +72,23 @@ def change_product(path: ProductPath, body: ProductPatch) -> Response:
     return _with_etag(_catalogue().change(path.product_id, body.model_dump(exclude_unset=True), expected))
 
 
-@api.delete("/products/<product_id>", responses={204: None})
+@api.delete("/products/<product_id>", responses={204: None, 412: None})
+@conditional
 @requires(ADMIN)
 def remove_product(path: ProductPath) -> Response:
     """Hide a product. Past orders keep what they know of it."""
-    _catalogue().remove(path.product_id)
+    _catalogue().remove(path.product_id, _expected(path.product_id))
     return no_content()
 
 
-@api.post("/products/<product_id>/stock", responses={200: ProductReply, 409: None})
+@api.post("/products/<product_id>/stock", responses={200: ProductReply, 409: None, 412: None})
+@conditional
 @requires(ADMIN)
 def adjust_stock(path: ProductPath, body: StockChangeBody) -> Response:
     """Put units in, or take some out; `Idempotency-Key` is honoured."""
     key = idempotency_key()
     key = f"{caller().id}:{key}" if key else None
-    product, repeated = _catalogue().adjust_stock(path.product_id, body.change, key)
+    product, repeated = _catalogue().adjust_stock(path.product_id, body.change, key, lambda: _expected(path.product_id))
     response = _with_etag(product)
     if repeated:
         response.headers["Idempotent-Replayed"] = "true"
@@ -135,10 +139,6 @@ def _tagged(response: Response, product: Product) -> Response:
 
 
 def _expected(product_id: str) -> Product | None:
-    """Return the state that `If-Match` demands, None if any will do. Raises NotFound, PreconditionFailed."""
+    """Return the state that the request demands, None if any will do. Raises NotFound, PreconditionFailed."""
     product = _catalogue().get(product_id)
-    if "If-Match" not in request.headers or request.if_match.star_tag:
-        return None
-    if not request.if_match.contains(product.etag):
-        raise PreconditionFailed("The product has changed since you read it.")
-    return product
+    return product if check_conditions(product.etag) else None

@@ -1,7 +1,7 @@
 """The catalogue: what can be bought, at which price, and how much of it is there."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from product_service.store import ProductStore
 
 MAX_STOCK = 10**9
+CHANGED = "The product has changed since you read it. Read it again before you repeat the request."
 
 
 @dataclass(frozen=True)
@@ -102,21 +103,36 @@ class Catalogue:
         if changed is None:
             raise SkuTaken(f"Another product has the SKU {attributes['sku']!r}.")
         if not changed:
-            raise PreconditionFailed("The product has changed since you read it.")
+            raise PreconditionFailed(CHANGED)
         return product
 
-    def remove(self, product_id: str) -> None:
-        """Hide a product: it can no longer be found or bought. Raises NotFound."""
-        if not self._products.hide(product_id, uuid.uuid4().hex):
-            raise NotFound(f"There is no product {product_id!r}.")
-
-    def adjust_stock(self, product_id: str, change: int, key: str | None) -> tuple[Product, bool]:
-        """Add `change` units, below zero to take some out; tell as well whether `key` had done so before.
-
-        Raises NotFound, StockTooLow, and Invalid if the key was used for another change.
+    def remove(self, product_id: str, expected: Product | None = None) -> None:
+        """Hide a product: it can no longer be found or bought. Raises NotFound and, with `expected`, PreconditionFailed
+        if the product is no longer in that state.
         """
-        recorded = self._products.adjust_stock(product_id, change, key or uuid.uuid4().hex)
+        if not self._products.hide(product_id, expected.version if expected else None, uuid.uuid4().hex):
+            self.get(product_id)
+            raise PreconditionFailed(CHANGED)
+
+    def adjust_stock(
+        self, product_id: str, change: int, key: str | None, expect: Callable[[], Product | None] = lambda: None
+    ) -> tuple[Product, bool]:
+        """Add `change` units, below zero to take some out; return as well whether `key` had done so before.
+
+        `expect` returns the state that the product must be in, None if any will do. Raises what it raises, NotFound,
+        PreconditionFailed, StockTooLow, and Invalid if the key was used for another change.
+        """
+        try:
+            expected = expect()
+        except PreconditionFailed:
+            if key is None or not self._products.knows_change(key):
+                raise
+            expected = None  # a repeat: it was the first run that has changed the state
+        version = expected.version if expected else None
+        recorded = self._products.adjust_stock(product_id, change, key or uuid.uuid4().hex, version)
         product = self.get(product_id)
+        if recorded is None and version not in (None, product.version):
+            raise PreconditionFailed(CHANGED)
         if recorded is None:
             raise StockTooLow(f"The stock must stay between 0 and {MAX_STOCK}; it is {product.stock} now.")
         if (recorded.product_id, recorded.change) != (product_id, change):

@@ -23,6 +23,7 @@ HOMES = {
         "*.api",
         "chassis.auth",
         "chassis.bodies",
+        "chassis.conditions",
         "chassis.cors",
         "chassis.docs",
         "chassis.health",

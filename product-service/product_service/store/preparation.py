@@ -1,6 +1,9 @@
 """What the database of product-service needs before it is used."""
 
+from contextlib import suppress
+
 from pymongo.database import Database
+from pymongo.errors import CollectionInvalid
 from pymongo.operations import IndexModel
 
 from chassis.mongo import ASCENDING, Document, guarded, has_transactions
@@ -23,6 +26,11 @@ class Preparation:
             for prefix in ((), ("category",), ("words",))
             for field in ("name_key", "price", "created_at")
         ]
+        if "stock_changes" not in self._database.list_collection_names():
+            with suppress(
+                CollectionInvalid
+            ):  # another process has just made it; made in a transaction, two would collide
+                self._database.create_collection("stock_changes")
         self._database.products.create_indexes([*by_sort, IndexModel("sku_key", unique=True, sparse=True)])
         self._database.reservations.create_indexes(
             [

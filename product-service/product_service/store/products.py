@@ -82,39 +82,43 @@ class ProductStore:
             new["sku_key"] = "$$REMOVE"
         new |= {"version": {"$add": ["$version", 1]}, "updated_at": self._clock(), "write_id": write_id}
         wanted: Document = {"_id": product_id, "hidden": False, "write_id": {"$ne": write_id}}
-        if version is not None:
-            wanted["version"] = version
+        wanted |= _in_version(version)
         try:
             changed = self._products.update_one(wanted, [{"$set": new}]).matched_count > 0
         except DuplicateKeyError:
             return None
         return changed or self._was_written(product_id, write_id)
 
-    def hide(self, product_id: str, write_id: str) -> bool:
-        """Take a product out of the catalogue and free its SKU; False if it is not there."""
+    def hide(self, product_id: str, version: int | None, write_id: str) -> bool:
+        """Take a product out of the catalogue and free its SKU; False if it is not there (in that version)."""
         change = {
             "$set": {"hidden": True, "updated_at": self._clock(), "write_id": write_id},
             "$unset": {"sku_key": ""},
             "$inc": {"version": 1},
         }
-        hidden = self._products.update_one({"_id": product_id, "hidden": False}, change).matched_count > 0
+        wanted = {"_id": product_id, "hidden": False, **_in_version(version)}
+        hidden = self._products.update_one(wanted, change).matched_count > 0
         return hidden or self._was_written(product_id, write_id)
 
     def _was_written(self, product_id: str, write_id: str) -> bool:
         """Tell whether this is the repeat of a write that had succeeded."""
         return self._products.find_one({"_id": product_id, "write_id": write_id}, {"_id": True}) is not None
 
-    def adjust_stock(self, product_id: str, change: int, key: str) -> StockChange | None:
+    def knows_change(self, key: str) -> bool:
+        """Return whether a change of stock is recorded under a key."""
+        return self._changes.find_one({"_id": key}, {"_id": True}) is not None
+
+    def adjust_stock(self, product_id: str, change: int, key: str, version: int | None = None) -> StockChange | None:
         """Add units and record it under `key` in one transaction; a key seen before returns what it had recorded.
 
-        Return None if the stock would leave its bounds, or the product is not there.
+        Return None if the stock would leave its bounds, or the product is not there (in that version).
         """
 
         def adjust(session: ClientSession) -> StockChange | None:
             if recorded := self._changes.find_one({"_id": key}, session=session):
                 return StockChange(recorded["product_id"], recorded["change"], repeated=True)
             bounds = {"$gte": max(0, -change), "$lte": MAX_STOCK - max(0, change)}
-            wanted = {"_id": product_id, "hidden": False, "stock": bounds}
+            wanted = {"_id": product_id, "hidden": False, "stock": bounds, **_in_version(version)}
             increments = {"stock": change, "received": change, "version": 1}
             booked = {"$inc": increments, "$set": {"updated_at": self._clock()}}
             if not self._products.update_one(wanted, booked, session=session).matched_count:
@@ -127,6 +131,10 @@ class ProductStore:
             return self._transactions.run(adjust, touching=[product_id])
         except DuplicateKeyError:  # recorded between our look and our insert
             return self._transactions.run(adjust, touching=[product_id])
+
+
+def _in_version(version: int | None) -> Document:
+    return {} if version is None else {"version": version}
 
 
 def _conditions(wanted: ProductFilter) -> Document:
