@@ -70,12 +70,9 @@ def _read_body() -> None:
         value = json.loads(_received(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.") from None
-    if _is_nested_deeper(value, MAX_NESTING):
-        raise BadRequest(f"The body is nested deeper than {MAX_NESTING} levels.")
+    _check_shape(value)
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
-    if len(value) > MAX_MEMBERS:
-        raise Invalid(f"The body has more than {MAX_MEMBERS} fields.")
 
 
 def _received() -> bytes:
@@ -90,13 +87,16 @@ def _received() -> bytes:
     return data
 
 
-def _is_nested_deeper(value: object, levels: int) -> bool:
-    """Tell whether lists and objects contain each other on more than so many levels."""
+def _check_shape(value: object) -> None:
+    """Raise BadRequest for a body that is nested too deeply, Invalid for one with an object of too many members."""
     containers = [value] if isinstance(value, list | dict) else []
-    for _ in range(levels):
+    for _ in range(MAX_NESTING):
+        if any(isinstance(c, dict) and len(c) > MAX_MEMBERS for c in containers):
+            raise Invalid(f"An object has more than {MAX_MEMBERS} fields.")
         inner = chain.from_iterable(c.values() if isinstance(c, dict) else c for c in containers)
         containers = [item for item in inner if isinstance(item, list | dict)]
-    return bool(containers)
+    if containers:
+        raise BadRequest(f"The body is nested deeper than {MAX_NESTING} levels.")
 
 
 def _refuse_constant(name: str) -> None:

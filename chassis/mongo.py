@@ -43,6 +43,7 @@ _PASSING = {  # codes of the server's errors, of which pymongo makes no Connecti
     13436: "NotPrimaryOrSecondary",
 }
 _REFUSALS = {13: "Unauthorized", 18: "AuthenticationFailed"}
+_ADVICE = "Correct it, or run the provisioning: it sets passwords and rights."
 
 
 def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Document]:
@@ -113,7 +114,8 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
                 return method(*args, **kwargs)
         except PyMongoError as exc:
             if isinstance(exc, OperationFailure) and exc.code in _REFUSALS:
-                raise Refused(f"The database refuses this service's account ({_REFUSALS[exc.code]}).") from exc
+                reason = f"The database refuses the account of MONGO_URL ({_REFUSALS[exc.code]})."
+                raise Refused(f"{reason} {_ADVICE}") from exc
             if not is_outage(exc):
                 raise
             raise Unavailable("The database does not answer.") from exc

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import uuid
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 
 def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) -> None:
-    """Answer what is not valid HTTP with a problem document (RFC 9457), as the services do all else."""
+    """Answer what is not valid HTTP with a problem document (RFC 9457), as the services do all else.
+
+    An unknown transfer coding is the client's mistake as well: its 501 would count as a failure of the server.
+    """
+    status = 400 if status == HTTPStatus.NOT_IMPLEMENTED else status
     request_id, title = uuid.uuid4().hex, title_of(status)
     problem = {
         "type": code_of(title),

@@ -145,7 +145,16 @@ def test_the_forgeries_differ_from_a_token_that_is_accepted(client: FlaskClient)
     assert client.get("/me", headers={"Authorization": f"Bearer {signed()}"}).status_code == 200
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic YTpi", "bearer", "Token abc", "Bearer a b"])
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR", "Bearer "])
+def test_the_scheme_is_compared_in_any_case(client: FlaskClient, scheme: str) -> None:
+    for _ in range(2):  # verified, then remembered
+        assert client.get("/me", headers={"Authorization": f"{scheme} {token('customer')}"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Basic YTpi", "bearer", "Token abc", "Bearer a b", "Bearer \xe9", "a, \xa0", "Bearer a, b"],
+)
 def test_without_a_bearer_token_the_answer_is_401(client: FlaskClient, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}
     assert client.get("/me", headers=headers).status_code == 401

@@ -105,7 +105,7 @@ def test_a_mistake_of_ours_stays_what_it_is(mistake: Exception) -> None:
 
 @pytest.mark.parametrize("code", [13, 18])
 def test_an_account_that_the_database_refuses_is_no_outage_that_ends(code: int) -> None:
-    with pytest.raises(Refused, match="refuses this service's account"):
+    with pytest.raises(Refused, match="refuses the account of MONGO_URL .* run the provisioning"):
         Store(OperationFailure("no", code)).read("a")
 
 
