@@ -15,6 +15,7 @@ from chassis import logs
 from chassis.bodies import MAX_BODY, Request, discard_body
 from chassis.cors import allow_origins
 from chassis.errors import BadRequest, Invalid
+from chassis.headers import drop_malformed
 from chassis.problems import ProblemDocument, answer_errors, plain_path, refuse_invalid
 from chassis.schemas import Reply, to_json
 
@@ -53,6 +54,7 @@ class App(OpenAPI):
             headers += [header for header in SAFETY_HEADERS if header[0] not in said]
             return start_response(status, headers, exc_info)
 
+        drop_malformed(environ)
         return super().wsgi_app(environ, start)
 
 
