@@ -240,6 +240,44 @@ def test_a_change_is_made_only_in_the_state_that_it_expects(shop: Shop, method: 
     assert shop.call(method, "/products/none", {**ADMIN, "If-Match": "*"}, json={}).status_code in (404, 422)
 
 
+@pytest.mark.parametrize(("method", "path", "body"), [("DELETE", "", None), ("POST", "/stock", {"change": 5})])
+def test_a_product_is_removed_or_restocked_only_in_the_state_that_is_expected(
+    shop: Shop, method: str, path: str, body: Any
+) -> None:
+    cup = shop.add(10)["id"]
+    old = shop.etag(cup)
+    shop.reserve("o1", (cup, 1))
+    before = shop.contents()
+    for headers in ({"If-Match": old}, {"If-Match": '"0"'}, {"If-None-Match": "*"}, {"If-None-Match": shop.etag(cup)}):
+        answer = shop.call(method, f"/products/{cup}{path}", {**ADMIN, **headers}, json=body)
+        assert (answer.status_code, answer.json["type"]) == (412, "precondition-failed")
+    assert shop.contents() == before
+    current = {"If-Match": shop.etag(cup)}
+    assert shop.call(method, f"/products/{cup}{path}", {**ADMIN, **current}, json=body).status_code < 300
+    assert shop.contents() != before
+
+
+def test_of_many_that_remove_or_restock_the_same_state_one_wins(shop: Shop) -> None:
+    cup = shop.add(10)["id"]
+    headers = {**ADMIN, "If-Match": shop.etag(cup)}
+    answers = at_once(8, lambda _: shop.call("POST", f"/products/{cup}/stock", headers, json={"change": 5}))
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 412: 7}
+    assert shop.stock(cup) == 15
+    headers = {**ADMIN, "If-Match": shop.etag(cup)}
+    answers = at_once(8, lambda _: shop.call("DELETE", f"/products/{cup}", headers))
+    assert Counter(answer.status_code for answer in answers if answer.status_code == 204) == {204: 1}
+    assert {answer.status_code for answer in answers} <= {204, 404, 412}
+
+
+def test_a_stock_change_is_repeated_under_its_key_though_it_has_changed_the_state(shop: Shop) -> None:
+    cup = shop.add(10)["id"]
+    headers = {**ADMIN, "If-Match": shop.etag(cup), "Idempotency-Key": "k"}
+    answers = [shop.call("POST", f"/products/{cup}/stock", headers, json={"change": 5}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
+    assert shop.stock(cup) == 15
+
+
 def test_an_order_in_between_makes_a_stock_take_with_if_match_fail(shop: Shop) -> None:
     cup = shop.add(10)["id"]
     tag = shop.etag(cup)
