@@ -1,6 +1,5 @@
 """Promise 6: a dead or frozen neighbour costs only what needs it. Needs a stack whose parts can be killed."""
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
