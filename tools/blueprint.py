@@ -119,8 +119,7 @@ class Blueprint:
             command = self.mongodb.command(secured=True)
             servers.append(Program("mongodb", command, after=str(self.mongodb.prepared.relative_to(self._state))))
         if self.rabbitmq:
-            command = (str(self.rabbitmq.program),)
-            servers.append(Program("rabbitmq", command, self.rabbitmq.environment()))
+            servers.append(Program("rabbitmq", self.rabbitmq.command, self.rabbitmq.environment()))
         return servers
 
     def service_programs(self) -> list[Program]:

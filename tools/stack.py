@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ class Stack:
         deadline = time.monotonic() + seconds
         while missing := readiness.missing(self.state, self.urls, self.services()):
             if starting:
-                readiness.check_starts(self.state, missing)
+                self._check_starts(missing)
             if supervision.is_stopping(self.state):
                 raise StackError("The stack was stopped meanwhile.")
             if time.monotonic() > deadline:
@@ -120,8 +120,15 @@ class Stack:
         plan = Blueprint(self.state, self.ports, secrets, self._options)
         startup.require_free(plan.ports_to_bind())
         self._supervisord = startup.launch(self.state, plan, owned=owned)
-        startup.prepare(self.state, plan, secrets["mongodb_admin"])
+        startup.prepare(self.state, plan, secrets["mongodb_admin"], self._check_starts)
         self._wait(SECONDS_TO_START, starting=True)
+
+    def _check_starts(self, names: Iterable[str]) -> None:
+        """Raise StackError if supervisord has ended, or one of the programs again and again."""
+        if self._supervisord and self._supervisord.poll() is not None:
+            log = readiness.last_lines(self.state, supervision.SUPERVISORD)
+            raise StackError(f"supervisord, which starts all programs, has ended.\n{log}")
+        readiness.check_starts(self.state, names)
 
     def _reap(self) -> None:
         """Let the system forget the supervisord that this process has started, and that has ended now."""

@@ -1,7 +1,6 @@
 """Single servers for tests: on free ports, with a data directory that goes away with them."""
 
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +43,7 @@ def rabbitmq() -> Iterator[RabbitServer]:
         program = packages.rabbitmq_server()
         server = RabbitServer(home / "rabbitmq", program, amqp, management, epmd, distribution, PASSWORD)
         server.write_configuration()
-        with _running("rabbitmq", (str(server.program),), server.environment(), home):
+        with _running("rabbitmq", server.command, server.environment(), home):
             yield server
 
 

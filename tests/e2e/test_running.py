@@ -15,6 +15,7 @@ from tools.blueprint import free_ports
 from tools.stack import Stack
 
 MEGABYTES = 500
+ODD_NAME = "100% of it #2 ;x 'a' \"b\" $HOME & ö "  # of a folder: what shells, supervisord and RabbitMQ may stumble on
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def idle() -> Iterator[Stack]:
     """A stack that nobody has used."""
     if Shop.from_environment():
         pytest.skip("needs a stack of its own")
-    stack = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports())
+    stack = Stack(Path(tempfile.mkdtemp(prefix=ODD_NAME)), free_ports())
     try:
         stack.up(owned=True)
         yield stack

@@ -1,13 +1,15 @@
+import shlex
 import threading
 import time
-from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from supervisor.options import ServerOptions
 
 from tools import blueprint, launch, readiness, secret_store, supervision
 from tools.blueprint import PORTS, Blueprint, Options
 from tools.readiness import StackError
+from tools.stack import Stack
 
 ELSEWHERE = Options(
     mongo_url="mongodb://root:pw@db.example:27018/admin?authSource=admin&replicaSet=rs1",
@@ -52,14 +54,32 @@ def test_secrets_stay_and_are_private(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_supervisord_understands_a_path_with_spaces_and_percent_signs(tmp_path: Path) -> None:
-    state = tmp_path / "100% of it"
-    state.mkdir()
+def test_supervisord_understands_its_configuration_whatever_the_folder_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "100% of it #2 ;x 'a' \"b\" $HOME & ö"
+    for folder in ("run", "logs"):
+        (state / folder).mkdir(parents=True)
     supervision.write_configuration(state, {"servers": [], "services": ["web"]})
-    parser = ConfigParser()
-    parser.read(state / "supervisord.conf")
-    assert parser["program:web"]["stdout_logfile"] == f"{state}/logs/web.log"
-    assert parser.sections() == ["supervisord", "program:web", "group:services"]
+    monkeypatch.chdir(state)
+    options = ServerOptions()
+    options.realize(["-c", supervision.CONFIGURATION])
+    (group,) = options.process_group_configs
+    (web,) = group.process_configs
+    assert options.logfile == f"{state}/logs/supervisord.log"
+    assert (group.name, web.name, web.stdout_logfile) == ("services", "web", "logs/web.log")
+    assert shlex.split(web.command) == ["/bin/sh", "-c", 'exec "$SHOP_PYTHON" -m tools.launch web']
+
+
+def test_a_supervisord_that_does_not_start_is_noticed_at_once_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "SUPERVISOR_SECTION", "[supervisord]\nnodaemon = perhaps\n")
+    stack = Stack(tmp_path / "state", blueprint.free_ports(), ELSEWHERE)
+    started = time.monotonic()
+    with pytest.raises(StackError, match=r"supervisord, which starts all programs, has ended.(.|\n)*perhaps"):
+        stack.up()
+    assert time.monotonic() - started < 30
 
 
 def test_starts_of_a_program_are_a_second_apart(tmp_path: Path) -> None:
