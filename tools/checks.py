@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO
 
-from tools import compose, packages
+from tools import compose, limits, packages
 from tools.paths import ROOT
 
 SHIPPED = ("chassis", "deploy", "user-service", "product-service", "order-service", "notification-service")
@@ -44,6 +44,7 @@ def test(pytest_arguments: Sequence[str], *, in_compose: bool) -> int:
     if in_compose:
         with compose.running() as environment:
             return run("pytest", *(pytest_arguments or ["tests/e2e"]), environment=environment)
+    limits.allow_open_files()
     if pytest_arguments:
         return run("pytest", *pytest_arguments)
     return next((code for check in CHECKS if (code := run(*check))), 0) or test_side_by_side()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tools import blueprint, processes, programs, readiness, secret_store, startup, supervision
+from tools import blueprint, limits, processes, programs, readiness, secret_store, startup, supervision
 from tools.blueprint import PORTS, Blueprint, Options
 from tools.readiness import StackError
 
@@ -116,6 +116,7 @@ class Stack:
             time.sleep(0.1)
 
     def _start(self, owned: bool) -> None:
+        limits.allow_open_files()
         secrets = secret_store.load(self.state / "secrets.json")
         plan = Blueprint(self.state, self.ports, secrets, self._options)
         startup.require_free(plan.ports_to_bind())

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools import first_start, packages, ports, processes, programs
+from tools import first_start, limits, packages, ports, processes, programs
 from tools.mongodb import ADMINISTRATOR, MongoServer
 from tools.rabbitmq import RabbitServer
 
@@ -56,6 +56,7 @@ def frozen(server: MongoServer | RabbitServer) -> Iterator[None]:
 
 @contextmanager
 def _directory() -> Iterator[Path]:
+    limits.allow_open_files()
     home = Path(tempfile.mkdtemp(prefix="shop-"))
     try:
         yield home

@@ -1,3 +1,4 @@
+import resource
 import shlex
 import threading
 import time
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from tools import blueprint, launch, readiness, secret_store, supervision
+from tools import blueprint, launch, limits, readiness, secret_store, supervision
 from tools.blueprint import PORTS, Blueprint, Options
 from tools.readiness import StackError
 from tools.stack import Stack
@@ -80,6 +81,25 @@ def test_a_supervisord_that_does_not_start_is_noticed_at_once_with_its_log(
     with pytest.raises(StackError, match=r"supervisord, which starts all programs, has ended.(.|\n)*perhaps"):
         stack.up()
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    ("hard", "allowed"), [(1024, 1024), (20_000, 20_000), (1 << 30, 65_536), (resource.RLIM_INFINITY, 65_536)]
+)
+def test_as_many_files_may_be_opened_as_the_hard_limit_allows_within_reason(
+    monkeypatch: pytest.MonkeyPatch, hard: int, allowed: int
+) -> None:
+    limits_set: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits_set.append(pair))
+    limits.allow_open_files()
+    assert limits_set == [(allowed, hard)]
+
+
+def test_a_stack_that_may_not_open_enough_files_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (512, 512))
+    with pytest.raises(SystemExit, match="may open only 512 files here"):
+        Stack(tmp_path / "state", blueprint.free_ports(), ELSEWHERE).up()
 
 
 def test_starts_of_a_program_are_a_second_apart(tmp_path: Path) -> None:
