@@ -1,6 +1,8 @@
 """The commands of ./dev. To add one, write it in a module of its own and name it in `COMMANDS`."""
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -42,5 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def run() -> int:
+    """Run the command of the command line; one whose reader has gone, as `head` does, ends quietly."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        return 128 + signal.SIGPIPE
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -1,5 +1,8 @@
 import resource
 import shlex
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -9,6 +12,7 @@ from supervisor.options import ServerOptions
 
 from tools import blueprint, launch, limits, readiness, secret_store, supervision
 from tools.blueprint import PORTS, Blueprint, Options
+from tools.paths import ROOT
 from tools.readiness import StackError
 from tools.stack import Stack
 
@@ -100,6 +104,25 @@ def test_a_stack_that_may_not_open_enough_files_is_not_started(tmp_path: Path, m
     monkeypatch.setattr(resource, "getrlimit", lambda _: (512, 512))
     with pytest.raises(SystemExit, match="may open only 512 files here"):
         Stack(tmp_path / "state", blueprint.free_ports(), ELSEWHERE).up()
+
+
+def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
+    code = """
+import sys
+from tools import cli
+def define(_):
+    return lambda _: print("line\\n" * 100_000) or 0
+cli.COMMANDS = {"status": define}
+sys.exit(cli.run())
+"""
+    command = [sys.executable, "-c", code, "status"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"line\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 def test_starts_of_a_program_are_a_second_apart(tmp_path: Path) -> None:
