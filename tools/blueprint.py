@@ -116,8 +116,8 @@ class Blueprint:
         """Return the programs of the stack's own servers."""
         servers = []
         if self.mongodb:
-            command = self.mongodb.command(secured=True)
-            servers.append(Program("mongodb", command, after=str(self.mongodb.prepared.relative_to(self._state))))
+            command, prepared = self.mongodb.command(secured=True), self.mongodb.prepared.relative_to(self._state)
+            servers.append(Program("mongodb", command, self.mongodb.environment, after=str(prepared)))
         if self.rabbitmq:
             servers.append(Program("rabbitmq", self.rabbitmq.command, self.rabbitmq.environment()))
         return servers

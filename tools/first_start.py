@@ -24,7 +24,7 @@ def main() -> None:
 
 def prepare(server: MongoServer, password: str) -> None:
     """Start the server open, make the administrator, and stop it again."""
-    process = subprocess.Popen(server.command(secured=False))
+    process = subprocess.Popen(server.command(secured=False), env={**os.environ, **server.environment})
     try:
         create_administrator(server, password)
     finally:

@@ -20,7 +20,7 @@ def mongodb() -> Iterator[MongoServer]:
     with _directory() as home:
         server = MongoServer.choose(home, ports.free_ports(1)[0])
         server.write_configuration("unused")
-        with _running("mongodb", server.command(secured=False), {}, home):
+        with _running("mongodb", server.command(secured=False), server.environment, home):
             yield server
 
 
@@ -31,7 +31,7 @@ def secured_mongodb(password: str) -> Iterator[str]:
         server = MongoServer.choose(home, ports.free_ports(1)[0])
         server.write_configuration("c2hvcA==")
         first_start.prepare(server, password)
-        with _running("mongodb", server.command(secured=True), {}, home):
+        with _running("mongodb", server.command(secured=True), server.environment, home):
             yield server.url(ADMINISTRATOR, password, "admin")
 
 
