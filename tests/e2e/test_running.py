@@ -11,7 +11,7 @@ from tests.e2e.shop import Shop
 from tests.waiting import until
 from tools import processes, supervision
 from tools.bench.meter import pss_megabytes
-from tools.blueprint import free_ports
+from tools.blueprint import Options, free_ports
 from tools.stack import Stack
 
 MEGABYTES = 500
@@ -19,11 +19,11 @@ ODD_NAME = "100% of it #2 ;x 'a' \"b\" $HOME & ö "  # of a folder: what shells,
 
 
 @pytest.fixture(scope="module")
-def idle() -> Iterator[Stack]:
+def idle(mongodb_program: str) -> Iterator[Stack]:
     """A stack that nobody has used."""
     if Shop.from_environment():
         pytest.skip("needs a stack of its own")
-    stack = Stack(Path(tempfile.mkdtemp(prefix=ODD_NAME)), free_ports())
+    stack = Stack(Path(tempfile.mkdtemp(prefix=ODD_NAME)), free_ports(), Options(mongodb=mongodb_program))
     try:
         stack.up(owned=True)
         yield stack
