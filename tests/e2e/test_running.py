@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.e2e.shop import Shop
 from tests.waiting import until
-from tools import processes, supervision
+from tools import ports, processes, supervision
 from tools.bench.meter import pss_megabytes
 from tools.blueprint import Options, free_ports
 from tools.stack import Stack
@@ -36,6 +37,11 @@ def test_all_python_processes_of_an_idle_stack_fit_into_500_megabytes(idle: Stac
     pids = {name: processes.find(idle.state, name) for name in names}
     assert all(pids.values()), pids
     assert pss_megabytes(pid for found in pids.values() for pid in found) < MEGABYTES
+
+
+def test_services_answer_at_every_address_that_localhost_may_mean(idle: Stack) -> None:
+    urls = [f"http://{host}:{idle.ports[name]}/health" for host in ports.loopback() for name in idle.urls]
+    assert {url: requests.get(url, timeout=10).status_code for url in urls} == dict.fromkeys(urls, 200)
 
 
 @pytest.mark.parametrize("victim", [supervision.SUPERVISORD, supervision.KEEPER])
