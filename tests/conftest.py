@@ -8,6 +8,23 @@ from collections.abc import Iterator
 import pytest
 
 from chassis import logs
+from tools.mongodb import PROGRAMS, find
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--mongodb", default="", help=f"the MongoDB server to test with: {', '.join(PROGRAMS)}, or a path")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    program = config.getoption("--mongodb")
+    if program and not find(program):
+        raise pytest.UsageError(f"there is no MongoDB server {program} here")
+
+
+@pytest.fixture(scope="session")
+def mongodb_program(request: pytest.FixtureRequest) -> str:
+    """The MongoDB server program that the command line names; empty for the usual one."""
+    return str(request.config.getoption("--mongodb"))
 
 
 @pytest.fixture(autouse=True)

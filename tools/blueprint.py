@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tools import packages, ports, programs
+from tools import origins, packages, ports, programs
 from tools.mongodb import ADMINISTRATOR, MongoServer
+from tools.origins import Origin
 from tools.programs import Program
 from tools.rabbitmq import RabbitServer
 
@@ -27,13 +28,14 @@ class Options:
     """How a stack differs from the usual one.
 
     `settings` are environment variables for every service program, `extra` for single programs by name; `workers` is
-    the number of processes per web service. With `mongo_url` or `rabbitmq_url`, an administrator's, no such server is
-    started.
+    the number of processes per web service; `mongodb` is the name or path of the MongoDB server program. With
+    `mongo_url` or `rabbitmq_url`, an administrator's, no such server is started.
     """
 
     workers: int = 2
     settings: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    mongodb: str = ""
     mongo_url: str = ""
     rabbitmq_url: str = ""
     management_url: str = ""
@@ -44,9 +46,12 @@ class Blueprint:
 
     def __init__(self, state: Path, numbers: Mapping[str, int], secrets: Mapping[str, str], options: Options) -> None:
         self._state, self._ports, self._secrets, self._options = state, numbers, secrets, options
-        self.mongodb = None if options.mongo_url else MongoServer.choose(state / "data", numbers["mongodb"])
+        self.mongodb = None if options.mongo_url else self._mongo_server()
         self.rabbitmq = None if options.rabbitmq_url else self._rabbit_server()
         self.urls = service_urls(numbers)
+
+    def _mongo_server(self) -> MongoServer:
+        return MongoServer.choose(self._state / "data", self._ports["mongodb"], self._options.mongodb)
 
     def _rabbit_server(self) -> RabbitServer:
         epmd, distribution = ports.free_ports(2)
@@ -71,6 +76,14 @@ class Blueprint:
     def rabbitmq_url(self) -> str:
         """Return the administrator's RabbitMQ URL."""
         return self.rabbitmq.url if self.rabbitmq else self._options.rabbitmq_url
+
+    def origins(self) -> dict[str, Origin]:
+        """Return which servers the stack uses and where their data is, by name."""
+        mongo, rabbit, state = self.mongodb, self.rabbitmq, self._state
+        return {
+            "MongoDB": origins.mongodb(state, mongo) if mongo else origins.given("MONGO_URL", self.mongo_url),
+            "RabbitMQ": origins.rabbitmq(state, rabbit) if rabbit else origins.given("RABBITMQ_URL", self.rabbitmq_url),
+        }
 
     def administrators(self) -> str:
         """Return the lines of admin.env."""
@@ -116,11 +129,10 @@ class Blueprint:
         """Return the programs of the stack's own servers."""
         servers = []
         if self.mongodb:
-            command = self.mongodb.command(secured=True)
-            servers.append(Program("mongodb", command, after=str(self.mongodb.prepared.relative_to(self._state))))
+            command, prepared = self.mongodb.command(secured=True), self.mongodb.prepared.relative_to(self._state)
+            servers.append(Program("mongodb", command, self.mongodb.environment, after=str(prepared)))
         if self.rabbitmq:
-            command = (str(self.rabbitmq.program),)
-            servers.append(Program("rabbitmq", command, self.rabbitmq.environment()))
+            servers.append(Program("rabbitmq", self.rabbitmq.command, self.rabbitmq.environment()))
         return servers
 
     def service_programs(self) -> list[Program]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO
 
-from tools import compose, packages
+from tools import compose, limits, mongodb, packages
 from tools.paths import ROOT
 
 SHIPPED = ("chassis", "deploy", "user-service", "product-service", "order-service", "notification-service")
@@ -34,28 +34,32 @@ TESTS = (
 
 def define_test(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
     """Run every check and test there is, or only pytest with the given arguments."""
+    parser.usage = "./dev test [--compose] [--mongodb PROGRAM] [arguments for pytest; only pytest runs then]"
     parser.add_argument("--compose", action="store_true", help="run the end-to-end tests against docker compose")
-    parser.add_argument("pytest_arguments", nargs="*", help="arguments for pytest; only pytest runs then")
-    return lambda options: test(options.pytest_arguments, in_compose=options.compose)
+    mongodb.add_option(parser)
+    parser.set_defaults(rest=[])  # takes pytest's own options, in the order in which they were given
+    return lambda options: test(options.rest, in_compose=options.compose, server=options.mongodb)
 
 
-def test(pytest_arguments: Sequence[str], *, in_compose: bool) -> int:
+def test(pytest_arguments: Sequence[str], *, in_compose: bool, server: str) -> int:
     """Run what is asked for and return the first exit code that is not 0."""
     if in_compose:
         with compose.running() as environment:
             return run("pytest", *(pytest_arguments or ["tests/e2e"]), environment=environment)
+    limits.allow_open_files()
+    choice = (f"--mongodb={server}",) if server else ()
     if pytest_arguments:
-        return run("pytest", *pytest_arguments)
-    return next((code for check in CHECKS if (code := run(*check))), 0) or test_side_by_side()
+        return run("pytest", *choice, *pytest_arguments)
+    return next((code for check in CHECKS if (code := run(*check))), 0) or test_side_by_side(choice)
 
 
-def test_side_by_side() -> int:
+def test_side_by_side(choice: Sequence[str]) -> int:
     """Run all tests in three processes that take about the same time: what they do most is wait.
 
     The last one prints as it goes; of the others, when they have ended, one that failed prints all, one that passed
     its last line.
     """
-    *others, last = TESTS
+    *others, last = ((*choice, *folders) for folders in TESTS)
     packages.rabbitmq_server()  # which may take long where it is to be installed; no test should wait for that
     deadline = time.monotonic() + SECONDS_TO_END
     print(f"\n$ pytest {' '.join(last)}", flush=True)

@@ -1,6 +1,8 @@
 """The commands of ./dev. To add one, write it in a module of its own and name it in `COMMANDS`."""
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -30,17 +32,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, define in COMMANDS.items():
         summary = (define.__doc__ or "").partition("\n")[0]
-        subparser = subparsers.add_parser(name, help=summary, description=summary)
+        subparser = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         subparser.set_defaults(run=define(subparser))
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    options, rest = parser.parse_known_args(given)
-    if hasattr(options, "pytest_arguments"):  # pytest's own options, in the order in which they were given
-        options.pytest_arguments = [argument for argument in given[1:] if argument != "--compose"]
+    options, rest = parser.parse_known_args(arguments)
+    if hasattr(options, "rest"):
+        options.rest = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     code: int = options.run(options)
     return code
 
 
+def run() -> int:
+    """Run the command of the command line; one whose reader has gone, as `head` does, ends quietly."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        return 128 + signal.SIGPIPE
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -1,6 +1,7 @@
-"""Give a new MongoDB server its administrator: `python -m tools.first_start DATA PORT`, password in `MONGO_PASSWORD`.
+"""Give a new MongoDB server its administrator: `python -m tools.first_start DATA PORT PROGRAM`.
 
-The server runs without access control for that moment, which neither mongod nor SecantusDB can do without.
+The password is in `MONGO_PASSWORD`. The server runs without access control for that moment, which neither mongod nor
+SecantusDB can do without.
 """
 
 import os
@@ -19,12 +20,13 @@ SECONDS_TO_STOP = 10.0
 
 def main() -> None:
     """Prepare the server that the command line describes."""
-    prepare(MongoServer.choose(Path(sys.argv[1]), int(sys.argv[2])), os.environ["MONGO_PASSWORD"])
+    data, port, program = sys.argv[1:]
+    prepare(MongoServer.choose(Path(data), int(port), program), os.environ["MONGO_PASSWORD"])
 
 
 def prepare(server: MongoServer, password: str) -> None:
     """Start the server open, make the administrator, and stop it again."""
-    process = subprocess.Popen(server.command(secured=False))
+    process = subprocess.Popen(server.command(secured=False), env={**os.environ, **server.environment})
     try:
         create_administrator(server, password)
     finally:

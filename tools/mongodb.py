@@ -1,9 +1,11 @@
 """A MongoDB server of a stack's own: `mongod` where there is one on the PATH, else SecantusDB.
 
 SecantusDB speaks MongoDB's wire protocol, has transactions and stores on disk. It is a stand-in for development. Its
-build in Python comes with `.venv`; `secantusd-rs`, its much faster build in Rust, is used where it is on the PATH.
+build in Python comes with `.venv`, in the version of constraints.txt; `secantusd-rs`, its much faster build in Rust, is
+used only where it is named: it may be of any version.
 """
 
+import argparse
 import shutil
 import sys
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 
 ADMINISTRATOR = "admin"
 IN_PYTHON = Path(__file__).with_name("secantusd.py")
+MONGOD, STAND_IN, FAST_STAND_IN = PROGRAMS = ("mongod", "secantusd-py", "secantusd-rs")
 
 
 @dataclass(frozen=True)
@@ -22,21 +25,32 @@ class MongoServer:
     program: Path
 
     @classmethod
-    def choose(cls, data: Path, port: int) -> "MongoServer":
-        """Choose the server program; each has its data in a folder of its own."""
-        found = shutil.which("mongod") or shutil.which("secantusd-rs")
-        program = Path(found) if found else Path(sys.executable).parent / "secantusd-py"
-        return cls(data / program.name, port, program)
+    def choose(cls, data: Path, port: int, program: str = "") -> "MongoServer":
+        """Take the server program with this name or path, else the usual one; each has data in a folder of its own."""
+        found = find(program or MONGOD) or find(program or STAND_IN)
+        if found is None:
+            raise SystemExit(f"There is no MongoDB server {program} here; it takes {', '.join(PROGRAMS)}, or a path.")
+        return cls(data / found.name, port, found)
 
     @property
     def is_mongod(self) -> bool:
         """Tell whether this is MongoDB itself."""
-        return self.program.name == "mongod"
+        return self.program.name == MONGOD
 
     @property
-    def address(self) -> tuple[str, str]:
+    def address(self) -> tuple[str, str, str]:
         """Return what `choose` needs to make this object again, as arguments of a command."""
-        return str(self.home.parent), str(self.port)
+        return str(self.home.parent), str(self.port), str(self.program)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables that the server needs.
+
+        MongoDB's allocator keeps caches per CPU unless glibc has taken the kernel's restartable sequences for itself.
+        With these caches it corrupts memory on Linux 6.19 to 7.0.13, where mongod therefore refuses to start
+        (SERVER-121912).
+        """
+        return {"GLIBC_TUNABLES": "glibc.pthread.rseq=1"} if self.is_mongod else {}
 
     @property
     def key_file(self) -> Path:
@@ -56,11 +70,12 @@ class MongoServer:
         place = ("--dbpath", str(self.home / "data"), "--bind_ip", "127.0.0.1", "--port", str(self.port))
         options = ("--replSet", "rs0", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25")
         limit = ("--setParameter", "transactionLifetimeLimitSeconds=10")
+        privacy = ("--slowOpSampleRate", "0")  # the log would quote slow operations, with e-mail addresses and phones
         access = ("--keyFile", str(self.key_file)) if secured else ()
-        return (str(self.program), *place, *options, *limit, *access)
+        return (str(self.program), *place, *options, *limit, *privacy, *access)
 
     def _secantusdb(self, secured: bool) -> tuple[str, ...]:
-        in_python = self.program.name == "secantusd-py"
+        in_python = self.program.name == STAND_IN
         start = (sys.executable, "-P", str(IN_PYTHON)) if in_python else (str(self.program),)
         place = ("--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.home / "data"))
         access = ("--auth",) if secured else ()
@@ -77,3 +92,17 @@ class MongoServer:
         options = "directConnection=true" if self.is_mongod else "directConnection=true&retryWrites=false"
         credentials = f"{account}:{password}@" if account else ""
         return f"mongodb://{credentials}127.0.0.1:{self.port}/{database}?{options}"
+
+
+def find(program: str) -> Path | None:
+    """Return the path of a server program that is named by its name or path, and None for one that is not here."""
+    folders = None if program != STAND_IN else str(Path(sys.executable).parent)
+    found = shutil.which(program, path=folders)
+    return Path(found).absolute() if found and Path(found).name in PROGRAMS else None
+
+
+def add_option(parser: argparse.ArgumentParser, *, default: str = "") -> None:
+    """Let a command take the program of its MongoDB server; without a default, `choose` takes the usual one."""
+    usual = default or f"{MONGOD} where it is on the PATH, else {STAND_IN}"
+    text = f"name or path of the MongoDB server to start: {', '.join(PROGRAMS)} (here: {usual})"
+    parser.add_argument("--mongodb", default=default, metavar="PROGRAM", help=text)

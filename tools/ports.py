@@ -12,15 +12,24 @@ LISTENING = "0A"
 BELOW_OUTGOING = range(16000, 25000)
 
 
+def loopback() -> list[str]:
+    """Return the addresses that `localhost` may mean here, as URLs write them; some clients know only its IPv6 one."""
+    return ["127.0.0.1", "[::1]"] if _can_listen("::1", 0) else ["127.0.0.1"]
+
+
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
+    """Tell whether a server could listen on the port, at each address of `localhost`."""
+    return all(_can_listen(host.strip("[]"), port) for host in loopback())
+
+
+def _can_listen(host: str, port: int) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
             probe.listen(1)
-        except OSError:
-            return False
+    except OSError:
+        return False
     return True
 
 

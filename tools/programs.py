@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools import ports
 from tools.paths import ROOT
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
@@ -54,9 +55,10 @@ def inherited() -> dict[str, str]:
 
 
 def web(name: str, port: int, environment: Mapping[str, str]) -> Program:
-    """Return a web service under gunicorn."""
+    """Return a web service under gunicorn. It listens on all addresses that `localhost` may mean."""
     gunicorn = (sys.executable, str(Path(sys.executable).parent / "gunicorn"))
-    options = ("--config", str(ROOT / "deploy" / "gunicorn.conf.py"), "--bind", f"127.0.0.1:{port}")
+    addresses = (f"--bind={host}:{port}" for host in ports.loopback())
+    options = ("--config", str(ROOT / "deploy" / "gunicorn.conf.py"), *addresses)
     command = (*gunicorn, *options, f"{PACKAGES[name]}:create_app()")
     return Program(name, command, environment, PROVISIONED)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ADMINISTRATOR = "admin"
+HERE = Path("/proc/self/cwd")
 CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{amqp}
 management.tcp.ip = 127.0.0.1
@@ -56,19 +57,27 @@ class RabbitServer:
         (self.home / "rabbitmq.conf").write_text(text)
         (self.home / "rabbitmq.conf").chmod(0o600)
 
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Return the command that starts the server, in its own folder."""
+        return ("/usr/bin/env", f"--chdir={self.home}", str(self.program))
+
     def environment(self) -> dict[str, str]:
-        """Return the variables that keep this server apart from all others.
+        """Return the variables that keep this server apart from all others, for programs that run in its folder.
+
+        They call that folder `HERE`, because RabbitMQ gives its path to a shell without quoting it: in a clone whose
+        path has a quote or an ampersand it would hang, or run what follows.
 
         `HOME` is where Erlang keeps its cookie. `RUNNING_UNDER_SYSTEMD` makes the start script become the server
         instead of staying its parent, who would orphan it when killed.
         """
         return {
-            "HOME": str(self.home / "home"),
+            "HOME": str(HERE / "home"),
             "RABBITMQ_NODENAME": "shop@localhost",
-            "RABBITMQ_MNESIA_BASE": str(self.home / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(self.home / "log"),
-            "RABBITMQ_CONFIG_FILE": str(self.home / "rabbitmq.conf"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.home / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(HERE / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(HERE / "log"),
+            "RABBITMQ_CONFIG_FILE": str(HERE / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(HERE / "enabled_plugins"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_DIST_PORT": str(self.distribution),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",

@@ -6,25 +6,30 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tools import blueprint, processes, programs, readiness, secret_store, startup, supervision
+from tools import blueprint, limits, origins, processes, programs, readiness, secret_store, startup, supervision
 from tools.blueprint import PORTS, Blueprint, Options
+from tools.origins import Origin
 from tools.readiness import StackError
 
 SECONDS_TO_START = 120.0
 
 
 class Stack:
-    """All programs of the shop under one supervisor; every object with the same `state` means the same stack."""
+    """All programs of the shop under one supervisor; every object with the same `state` means the same stack.
+
+    `changes` tells, after `up`, which servers are not those of the last time.
+    """
 
     def __init__(self, state: Path, numbers: Mapping[str, int] = PORTS, options: Options | None = None) -> None:
         self.state = state.resolve()
         self.ports = dict(numbers)
         self.urls = blueprint.service_urls(self.ports)
+        self.changes: list[str] = []
         self._options = options or Options()
         self._supervisord: subprocess.Popen[bytes] | None = None
 
@@ -77,6 +82,10 @@ class Stack:
         """Return the environment of a program, as of the last start."""
         return dict(self._programs()[name]["environment"])
 
+    def origins(self) -> dict[str, Origin]:
+        """Return which servers are used and where their data is, by name, as of the last start."""
+        return origins.last(self.state)
+
     def administrators(self) -> dict[str, str]:
         """Return the administrators' `MONGO_URL` and `RABBITMQ_URL`."""
         return dict(line.split("=", 1) for line in (self.state / "admin.env").read_text().splitlines())
@@ -107,7 +116,7 @@ class Stack:
         deadline = time.monotonic() + seconds
         while missing := readiness.missing(self.state, self.urls, self.services()):
             if starting:
-                readiness.check_starts(self.state, missing)
+                self._check_starts(missing)
             if supervision.is_stopping(self.state):
                 raise StackError("The stack was stopped meanwhile.")
             if time.monotonic() > deadline:
@@ -116,12 +125,22 @@ class Stack:
             time.sleep(0.1)
 
     def _start(self, owned: bool) -> None:
+        limits.allow_open_files()
+        before = origins.last(self.state)
         secrets = secret_store.load(self.state / "secrets.json")
         plan = Blueprint(self.state, self.ports, secrets, self._options)
         startup.require_free(plan.ports_to_bind())
         self._supervisord = startup.launch(self.state, plan, owned=owned)
-        startup.prepare(self.state, plan, secrets["mongodb_admin"])
+        startup.prepare(self.state, plan, secrets["mongodb_admin"], self._check_starts)
         self._wait(SECONDS_TO_START, starting=True)
+        self.changes = origins.record(self.state, before, plan.origins())
+
+    def _check_starts(self, names: Iterable[str]) -> None:
+        """Raise StackError if supervisord has ended, or one of the programs again and again."""
+        if self._supervisord and self._supervisord.poll() is not None:
+            log = readiness.last_lines(self.state, supervision.SUPERVISORD)
+            raise StackError(f"supervisord, which starts all programs, has ended.\n{log}")
+        readiness.check_starts(self.state, names)
 
     def _reap(self) -> None:
         """Let the system forget the supervisord that this process has started, and that has ended now."""

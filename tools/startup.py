@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tools import keeper, ports, processes, programs, readiness, secret_store, supervision
@@ -14,6 +14,8 @@ from tools.blueprint import Blueprint
 from tools.paths import ROOT
 from tools.programs import Program
 from tools.readiness import StackError
+
+Check = Callable[[Iterable[str]], None]  # raises StackError if one of these programs cannot start
 
 
 def require_free(numbers: Mapping[str, int]) -> None:
@@ -36,19 +38,19 @@ def launch(state: Path, plan: Blueprint, *, owned: bool) -> subprocess.Popen[byt
 
 def _write_programs(state: Path, plan: Blueprint, owned: bool) -> None:
     servers, services = plan.server_programs(), plan.service_programs()
-    watch, root = _own_programs(state, owned)
+    watch, root = _own_programs(owned)
     table = {program.name: _entry(state, program) for program in (root, watch, *servers, *services)}
     secret_store.write_private(state / "programs.json", json.dumps(table, indent=2))
     groups = {"servers": servers, "services": services, "watch": [watch]}
     supervision.write_configuration(state, {name: [p.name for p in group] for name, group in groups.items()})
 
 
-def _own_programs(state: Path, owned: bool) -> tuple[Program, Program]:
+def _own_programs(owned: bool) -> tuple[Program, Program]:
     owner = {keeper.OWNER: processes.identity(os.getpid())} if owned else {}
-    supervisord = ("supervisor.supervisord", "-c", str(state / "supervisord.conf"))
+    supervisord = (sys.executable, "-m", "supervisor.supervisord", "-c", supervision.CONFIGURATION)
     return (
         Program(supervision.KEEPER, (sys.executable, "-m", "tools.keeper"), owner),
-        Program(supervision.SUPERVISORD, (sys.executable, "-m", *supervisord)),
+        Program(supervision.SUPERVISORD, supervisord, {supervision.PYTHON: sys.executable}),
     )
 
 
@@ -57,23 +59,23 @@ def _entry(state: Path, program: Program) -> dict[str, object]:
     return {**dataclasses.asdict(program), "environment": {**programs.inherited(), **program.environment, **marks}}
 
 
-def prepare(state: Path, plan: Blueprint, mongodb_password: str) -> None:
+def prepare(state: Path, plan: Blueprint, mongodb_password: str, check: Check) -> None:
     """Make the administrator of a new MongoDB while RabbitMQ starts, then provision both."""
     if plan.mongodb and not plan.mongodb.prepared.exists():
         secret = {"MONGO_PASSWORD": mongodb_password}
-        _run(state, "mongodb-preparation", ("tools.first_start", *plan.mongodb.address), secret)
-    _run(state, "provisioning", ("deploy.provision",), plan.provisioning_environment())
+        _run(state, "mongodb-preparation", ("tools.first_start", *plan.mongodb.address), secret, check)
+    _run(state, "provisioning", ("deploy.provision",), plan.provisioning_environment(), check)
     (state / programs.PROVISIONED).touch()
 
 
-def _run(state: Path, name: str, module: Sequence[str], environment: Mapping[str, str]) -> None:
+def _run(state: Path, name: str, module: Sequence[str], environment: Mapping[str, str], check: Check) -> None:
     """Run one step to its end, unless a server that it needs cannot start."""
     marked = {**programs.inherited(), **environment, **processes.marks(state, name)}
     with (state / "logs" / f"{name}.log").open("wb") as log:
         step = subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env=marked, stdout=log, stderr=log)
     try:
         while step.poll() is None:
-            readiness.check_starts(state, ("mongodb", "rabbitmq"))
+            check(("mongodb", "rabbitmq"))
             time.sleep(0.05)
     finally:
         step.kill()

@@ -5,7 +5,6 @@ tried only once a second. Run as `python -m tools.supervision STATE` this stops 
 """
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -17,21 +16,24 @@ from tools import processes
 from tools.paths import ROOT
 
 SUPERVISORD, KEEPER = "supervisord", "keeper"
+PYTHON = "SHOP_PYTHON"
+CONFIGURATION = "supervisord.conf"
 SECONDS_TO_STOP = 30.0
 
+# No path of this machine is in the file: supervisord would take a percent sign, " #" and " ;" in it for its own syntax.
+# It runs in the state directory, and reads the path of Python from its environment.
 SUPERVISOR_SECTION = """\
 [supervisord]
 nodaemon = true
 silent = true
 loglevel = warn
-logfile = {state}/logs/supervisord.log
-pidfile = {state}/run/supervisord.pid
-childlogdir = {state}/logs
-directory = {root}
+logfile = logs/supervisord.log
+pidfile = run/supervisord.pid
+childlogdir = logs
 """
 PROGRAM_SECTION = """
 [program:{name}]
-command = {python} -m tools.launch {name}
+command = /bin/sh -c 'exec "$SHOP_PYTHON" -m tools.launch {name}'
 environment = SHOP_PROGRAM="{name}"
 autorestart = true
 startsecs = 0
@@ -39,7 +41,7 @@ startretries = 1000000
 stopwaitsecs = 28
 killasgroup = true
 redirect_stderr = true
-stdout_logfile = {state}/logs/{name}.log
+stdout_logfile = logs/{name}.log
 """
 GROUP_SECTION = """
 [group:{group}]
@@ -50,24 +52,19 @@ priority = {priority}
 
 def write_configuration(state: Path, groups: Mapping[str, list[str]]) -> None:
     """Write supervisord.conf. Programs of one group stop together, the last group first."""
-    python, root, directory = (_escaped(value) for value in (shlex.quote(sys.executable), str(ROOT), str(state)))
-    sections = [SUPERVISOR_SECTION.format(state=directory, root=root)]
+    sections = [SUPERVISOR_SECTION]
     for priority, (group, names) in enumerate(groups.items()):
-        sections += [PROGRAM_SECTION.format(name=name, python=python, state=directory) for name in names]
+        sections += [PROGRAM_SECTION.format(name=name) for name in names]
         if names:
             sections.append(GROUP_SECTION.format(group=group, names=",".join(names), priority=priority))
-    (state / "supervisord.conf").write_text("".join(sections))
-
-
-def _escaped(value: str) -> str:
-    return value.replace("%", "%%")
+    (state / CONFIGURATION).write_text("".join(sections))
 
 
 def start(state: Path) -> subprocess.Popen[bytes]:
     """Start supervisord in a session of its own, where no Ctrl-C reaches it."""
     return subprocess.Popen(
         [sys.executable, "-m", "tools.launch", SUPERVISORD],
-        cwd=ROOT,
+        cwd=state,
         env={**os.environ, **processes.marks(state, SUPERVISORD)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -3,11 +3,15 @@
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from tools import first_start, packages, ports, processes, programs
+import pymongo
+
+from tools import first_start, limits, packages, ports, processes, programs
 from tools.mongodb import ADMINISTRATOR, MongoServer
 from tools.rabbitmq import RabbitServer
 
@@ -15,24 +19,37 @@ PASSWORD = "secret"  # noqa: S105 (of a server that nobody else reaches)
 
 
 @contextmanager
-def mongodb() -> Iterator[MongoServer]:
+def mongodb(program: str = "") -> Iterator[MongoServer]:
     """Run a MongoDB server without access control; it may still be starting."""
     with _directory() as home:
-        server = MongoServer.choose(home, ports.free_ports(1)[0])
+        server = MongoServer.choose(home, ports.free_ports(1)[0], program)
         server.write_configuration("unused")
-        with _running("mongodb", server.command(secured=False), {}, home):
+        with _running("mongodb", server.command(secured=False), server.environment, home):
             yield server
 
 
 @contextmanager
-def secured_mongodb(password: str) -> Iterator[str]:
+def secured_mongodb(password: str, program: str = "") -> Iterator[str]:
     """Run a MongoDB server with access control; yields its administrator's URL."""
     with _directory() as home:
-        server = MongoServer.choose(home, ports.free_ports(1)[0])
+        server = MongoServer.choose(home, ports.free_ports(1)[0], program)
         server.write_configuration("c2hvcA==")
         first_start.prepare(server, password)
-        with _running("mongodb", server.command(secured=True), {}, home):
+        with _running("mongodb", server.command(secured=True), server.environment, home):
             yield server.url(ADMINISTRATOR, password, "admin")
+
+
+@contextmanager
+def database(server: MongoServer) -> Iterator[str]:
+    """Yield the URL of an empty database. A mongod, which keeps files open for each, drops it at the end.
+
+    SecantusDB keeps it: it never returns from dropping a database in which a transaction is still open.
+    """
+    url = server.url(database=f"test_{uuid.uuid4().hex[:12]}")
+    yield url
+    if server.is_mongod:
+        with pymongo.MongoClient[dict[str, Any]](url) as client:
+            client.drop_database(client.get_default_database())
 
 
 @contextmanager
@@ -43,7 +60,7 @@ def rabbitmq() -> Iterator[RabbitServer]:
         program = packages.rabbitmq_server()
         server = RabbitServer(home / "rabbitmq", program, amqp, management, epmd, distribution, PASSWORD)
         server.write_configuration()
-        with _running("rabbitmq", (str(server.program),), server.environment(), home):
+        with _running("rabbitmq", server.command, server.environment(), home):
             yield server
 
 
@@ -56,6 +73,7 @@ def frozen(server: MongoServer | RabbitServer) -> Iterator[None]:
 
 @contextmanager
 def _directory() -> Iterator[Path]:
+    limits.allow_open_files()
     home = Path(tempfile.mkdtemp(prefix="shop-"))
     try:
         yield home

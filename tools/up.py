@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from chassis.settings import Environment
-from tools import programs, supervision
+from tools import mongodb, programs, supervision
 from tools.blueprint import Options
 from tools.paths import STATE
 from tools.readiness import StackError, missing
@@ -26,7 +26,8 @@ def define_up(parser: argparse.ArgumentParser) -> Run:
     """Start everything: databases, broker, services. Ctrl-C stops it."""
     parser.add_argument("--detach", action="store_true", help="return when all is ready; ./dev down stops it")
     parser.add_argument("--fresh", action="store_true", help="start from empty data")
-    return lambda options: up(detach=options.detach, fresh=options.fresh)
+    mongodb.add_option(parser)
+    return lambda options: up(detach=options.detach, fresh=options.fresh, mongodb=options.mongodb)
 
 
 def define_down(_: argparse.ArgumentParser) -> Run:
@@ -45,9 +46,11 @@ def define_logs(parser: argparse.ArgumentParser) -> Run:
     return lambda options: follow(options.name)
 
 
-def up(*, detach: bool, fresh: bool) -> int:
+def up(*, detach: bool, fresh: bool, mongodb: str = "") -> int:
     """Start the stack; in the foreground, stay until somebody stops it."""
-    stack = Stack(STATE, options=_options())
+    if mongodb and os.environ.get("MONGO_URL"):
+        return _complain("MONGO_URL names a server that runs, --mongodb one to start. Leave one of them out.")
+    stack = Stack(STATE, options=_options(mongodb))
     if fresh and stack.is_running():
         return _complain("It is running, and so keeps its data. Stop it first: ./dev down")
     for number in SIGNALS:
@@ -90,13 +93,14 @@ def _complain(text: str) -> int:
     return 1
 
 
-def _options() -> Options:
+def _options(mongodb: str) -> Options:
     environment = Environment(os.environ)
     workers = environment.number("WEB_CONCURRENCY", 2, at_least=1)
     environment.check()
     return Options(
         workers=workers,
         settings={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        mongodb=mongodb,
         mongo_url=os.environ.get("MONGO_URL", ""),
         rabbitmq_url=os.environ.get("RABBITMQ_URL", ""),
         management_url=os.environ.get("RABBITMQ_MANAGEMENT_URL", ""),
@@ -109,13 +113,14 @@ def _summary(stack: Stack, started: bool) -> str:
     dashboard = f"{programs.DASHBOARD_USER} / {programs.DASHBOARD_PASSWORD}"
     if "rabbitmq" in stack.programs():
         lines.append(f"  {'RabbitMQ dashboard':<22}http://localhost:{stack.ports['rabbitmq-management']}   {dashboard}")
+    lines += [f"  {name:<22}{origin.text}" for name, origin in stack.origins().items()]
     lines += [
         f"  {'administrator':<22}{programs.ADMIN_EMAIL} / {programs.ADMIN_PASSWORD}",
         f"  {'databases, broker':<22}administrators' URLs in {state}/admin.env",
         f"  {'logs':<22}{state}/logs, or ./dev logs NAME",
     ]
     title = "The shop is ready." if started else "The shop is running already."
-    return "\n".join([title, *lines, "Stop it with ./dev down."])
+    return "\n".join([title, *lines, *stack.changes, "Stop it with ./dev down."])
 
 
 def down() -> int:

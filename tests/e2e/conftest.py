@@ -12,15 +12,16 @@ from tests.e2e.shop import Shop
 from tools.blueprint import Options, free_ports
 from tools.stack import Stack
 
-OPTIONS = Options(settings={"REGISTRATIONS_PER_MINUTE": "10000"})  # all tests register from one address
+SETTINGS = {"REGISTRATIONS_PER_MINUTE": "10000"}  # all tests register from one address
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+def stack(mongodb_program: str) -> Iterator[Stack]:
     """A whole stack on free ports. For tests that kill or freeze parts of it; they are not run against compose."""
     if Shop.from_environment():
         pytest.skip("needs a stack of its own")
-    running = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports(), OPTIONS)
+    options = Options(settings=SETTINGS, mongodb=mongodb_program)
+    running = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports(), options)
     try:
         running.up(owned=True)
         yield running

@@ -9,10 +9,11 @@ from tests.e2e.shop import Shop
 from tools.chaos.faults import ACTIONS, VICTIMS, schedule
 
 
-def test_a_minute_of_chaos_breaks_no_promise() -> None:
+def test_a_minute_of_chaos_breaks_no_promise(mongodb_program: str) -> None:
     if Shop.from_environment():
         pytest.skip("needs a stack of its own")
-    command = [sys.executable, "-m", "tools.cli", "chaos", "--seconds", "60", "--seed", "1"]
+    options = ["--seconds=60", "--seed=1", f"--mongodb={mongodb_program}"]
+    command = [sys.executable, "-m", "tools.cli", "chaos", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 

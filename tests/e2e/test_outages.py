@@ -166,5 +166,9 @@ def test_a_database_outage_answers_503_with_retry_after_and_heals(
             assert answer.headers["Content-Type"] == "application/problem+json"
         assert requests.get(customer._user_url + "/health", timeout=5).status_code == 200
         assert requests.get(customer._user_url + "/ready", timeout=10).status_code == 503
-    assert customer.post("/orders", {"product_id": pot, "quantity": 1}).status_code == 201
+
+    def placed() -> bool:
+        return customer.post("/orders", {"product_id": pot, "quantity": 1}, Idempotency_Key="k").status_code == 201
+
+    until(placed, "the server, which answers already, is primary again")
     assert len(notifications_of(customer, 2)) == 2

@@ -6,23 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.e2e.shop import Shop
 from tests.waiting import until
-from tools import processes, supervision
+from tools import ports, processes, supervision
 from tools.bench.meter import pss_megabytes
-from tools.blueprint import free_ports
+from tools.blueprint import Options, free_ports
 from tools.stack import Stack
 
 MEGABYTES = 500
+ODD_NAME = "100% of it #2 ;x 'a' \"b\" $HOME & ö "  # of a folder: what shells, supervisord and RabbitMQ may stumble on
 
 
 @pytest.fixture(scope="module")
-def idle() -> Iterator[Stack]:
+def idle(mongodb_program: str) -> Iterator[Stack]:
     """A stack that nobody has used."""
     if Shop.from_environment():
         pytest.skip("needs a stack of its own")
-    stack = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports())
+    stack = Stack(Path(tempfile.mkdtemp(prefix=ODD_NAME)), free_ports(), Options(mongodb=mongodb_program))
     try:
         stack.up(owned=True)
         yield stack
@@ -35,6 +37,11 @@ def test_all_python_processes_of_an_idle_stack_fit_into_500_megabytes(idle: Stac
     pids = {name: processes.find(idle.state, name) for name in names}
     assert all(pids.values()), pids
     assert pss_megabytes(pid for found in pids.values() for pid in found) < MEGABYTES
+
+
+def test_services_answer_at_every_address_that_localhost_may_mean(idle: Stack) -> None:
+    urls = [f"http://{host}:{idle.ports[name]}/health" for host in ports.loopback() for name in idle.urls]
+    assert {url: requests.get(url, timeout=10).status_code for url in urls} == dict.fromkeys(urls, 200)
 
 
 @pytest.mark.parametrize("victim", [supervision.SUPERVISORD, supervision.KEEPER])

@@ -1,4 +1,7 @@
-"""Real servers for the integration tests, started once for all of them, and fresh surroundings for each test."""
+"""Real servers for the integration tests, started once for all of them, and fresh surroundings for each test.
+
+What a test needs that not every MongoDB server does, it says with the fixture `ends_transactions_soon`.
+"""
 
 import uuid
 from collections.abc import Iterator
@@ -9,7 +12,7 @@ import requests
 
 from deploy import broker, database
 from tools import throwaway
-from tools.mongodb import MongoServer
+from tools.mongodb import FAST_STAND_IN, MongoServer
 from tools.rabbitmq import RabbitServer
 
 SECONDS_TO_START = 60.0
@@ -17,20 +20,25 @@ RETRY_DELAY_MS = 100
 
 
 @pytest.fixture(scope="session")
-def mongo_server() -> Iterator[MongoServer]:
+def mongo_server(mongodb_program: str) -> Iterator[MongoServer]:
     """A MongoDB server without access control, with transactions."""
-    with throwaway.mongodb() as server:
+    with throwaway.mongodb(mongodb_program) as server:
         database.require_primary(server.url(), SECONDS_TO_START)
         yield server
 
 
 @pytest.fixture
-def mongo_url(mongo_server: MongoServer) -> str:
-    """The URL of an empty database.
+def mongo_url(mongo_server: MongoServer) -> Iterator[str]:
+    """The URL of an empty database."""
+    with throwaway.database(mongo_server) as url:
+        yield url
 
-    It goes away with the server: SecantusDB never returns from dropping one in which a transaction is still open.
-    """
-    return mongo_server.url(database=f"test_{uuid.uuid4().hex[:12]}")
+
+@pytest.fixture
+def ends_transactions_soon(mongo_server: MongoServer) -> None:
+    """The server ends what a killed process has left open within seconds; a test that needs it is skipped elsewhere."""
+    if mongo_server.program.name == FAST_STAND_IN:
+        pytest.skip(f"{FAST_STAND_IN} keeps a transaction open for a minute, and has no option for it")
 
 
 @pytest.fixture(scope="session")

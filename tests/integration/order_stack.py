@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -27,6 +26,7 @@ from order_service.worker import Worker
 from tests.local_server import Asked, serving
 from tests.signing import KID, bearer, private_key, token
 from tests.waiting import until
+from tools import throwaway
 from tools.mongodb import MongoServer
 
 ANA, ADMIN = bearer("customer", user="ana"), bearer("admin", user="root")
@@ -149,10 +149,8 @@ class Stack:
 @contextmanager
 def order_stack(server: MongoServer) -> Iterator[Stack]:
     """Run the services on fresh databases."""
-    orders_url, products_url = (
-        server.url(database=f"{name}_{uuid.uuid4().hex[:12]}") for name in ("orders", "products")
-    )
     with ExitStack() as resources, pytest.MonkeyPatch.context() as patch:
+        orders_url, products_url = (resources.enter_context(throwaway.database(server)) for _ in range(2))
         _close_databases(resources, patch)
         _quiet("werkzeug", patch)
         user_service = resources.enter_context(serving(_user_service))

@@ -15,7 +15,7 @@ import user_service
 from tests.integration.commands import Commands, recorded
 from tests.integration.order_stack import ADMIN, ANA, Stack, order_stack
 from tests.signing import PublishedKeys, bearer
-from tools.mongodb import MongoServer
+from tools.mongodb import STAND_IN, MongoServer
 
 SERVICE = bearer("service", user="order-service")
 FILTERS = {"find": "filter", "findAndModify": "query"}
@@ -65,7 +65,7 @@ def queries_of(database: str, name: str, command: dict[str, Any]) -> Iterator[tu
 
 
 def assert_has_index(server: MongoServer, collection: Any, condition: dict[str, Any], sort: Any) -> None:
-    if server.program.name == "secantusd-py":
+    if server.program.name == STAND_IN:
         indexes = [["_id"], *(list(index["key"]) for index in collection.list_indexes())]
         assert is_served(indexes, condition, sort), (collection.name, condition, sort, indexes)
     else:

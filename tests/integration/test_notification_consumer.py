@@ -268,7 +268,7 @@ def test_a_restart_of_the_broker_loses_and_repeats_nothing(
         until(lambda: len(mail.received) > 5, "it is consuming")
         for step in ("stop_app", "start_app"):
             environment = {"PATH": "/usr/bin:/bin", **own_rabbitmq.environment()}
-            subprocess.run([*control, step], env=environment, check=True, timeout=120)
+            subprocess.run([*control, step], cwd=own_rabbitmq.home, env=environment, check=True, timeout=120)
         until(lambda: list(statuses().values()) == ["sent"] * 100, "all are sent")
     assert len(mail.ids) == len(set(mail.ids)) == 50
 

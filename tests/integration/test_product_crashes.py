@@ -11,7 +11,6 @@ from tests.integration.product_app import ORDERS, Shop, running
 from tests.local_server import serving
 from tests.signing import jwks
 from tests.waiting import until
-from tools.mongodb import MongoServer
 
 STORE, COMMIT = "product_service.store.reservations:ReservationStore", "pymongo.client_session:ClientSession"
 ANSWERED = "after flask:Flask.process_response"  # the answer is made, and never sent
@@ -100,11 +99,8 @@ def test_death_while_releasing(shop: Shop, settings: Settings, point: str, reser
     assert_taken(shop, 0, cup)
 
 
-def test_death_within_a_transaction_leaves_nothing_of_it(
-    shop: Shop, settings: Settings, mongo_server: MongoServer
-) -> None:
-    if mongo_server.program.name == "secantusd-rs":
-        pytest.skip("secantusd-rs keeps the transaction open for a minute")
+@pytest.mark.usefixtures("ends_transactions_soon")
+def test_death_within_a_transaction_leaves_nothing_of_it(shop: Shop, settings: Settings) -> None:
     cups = {point: shop.add(STOCK)["id"] for point in IN_A_TRANSACTION}
     pans = {point: shop.add(STOCK)["id"] for point in IN_A_TRANSACTION}
     for number, point in enumerate(IN_A_TRANSACTION):

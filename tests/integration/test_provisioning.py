@@ -24,10 +24,12 @@ ACCESS_REFUSED = 403
 
 
 @pytest.fixture(scope="module")
-def environment(rabbitmq: RabbitServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def environment(
+    rabbitmq: RabbitServer, tmp_path_factory: pytest.TempPathFactory, mongodb_program: str
+) -> Iterator[dict[str, str]]:
     """The variables of a provisioning that was run once, on a MongoDB server with access control."""
     secrets = secret_store.load(tmp_path_factory.mktemp("secrets") / "secrets.json")
-    with throwaway.secured_mongodb(secrets["mongodb_admin"]) as mongo_url:
+    with throwaway.secured_mongodb(secrets["mongodb_admin"], mongodb_program) as mongo_url:
         options = Options(mongo_url=mongo_url, rabbitmq_url=rabbitmq.url, management_url=rabbitmq.management_url)
         plan = Blueprint(Path("unused"), blueprint.free_ports(), secrets, options)
         dashboard = {"DASHBOARD_USER": GUEST[0], "DASHBOARD_PASSWORD": GUEST[1]}

@@ -112,7 +112,7 @@ def start(server: RabbitServer) -> subprocess.Popen[bytes]:
     home = server.home.parent
     environment = {**programs.inherited(), **server.environment(), **processes.marks(home, "rabbitmq")}
     quiet = subprocess.DEVNULL
-    return subprocess.Popen([server.program], env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+    return subprocess.Popen(server.command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
 
 
 def test_an_event_is_published_persistently_to_every_queue_that_wants_it(

@@ -4,7 +4,6 @@ import random
 import subprocess
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from tests.at_once import at_once
 from tests.integration.product_app import ADMIN, ORDERS, Shop, running
 from tests.signing import bearer
 from tests.waiting import stalls, until
+from tools import throwaway
 from tools.mongodb import MongoServer
 from tools.ports import free_ports
 
@@ -34,7 +34,7 @@ def shop(mongo_url: str) -> Iterator[Shop]:
 @pytest.fixture(scope="module")
 def quiet_shop(mongo_server: MongoServer) -> Iterator[Shop]:
     """A shop for all tests that change nothing of what the others look at."""
-    with running(mongo_server.url(database=f"test_{uuid.uuid4().hex[:12]}")) as shop:
+    with throwaway.database(mongo_server) as url, running(url) as shop:
         yield shop
 
 

@@ -214,8 +214,8 @@ def test_a_stray_reservation_is_released_once_and_the_cursor_is_kept(stack: Stac
     stack.check_promises()
 
 
-def test_without_its_database_order_service_answers_503_and_is_back_with_it() -> None:
-    with throwaway.mongodb() as server, order_stack(server) as stack:
+def test_without_its_database_order_service_answers_503_and_is_back_with_it(mongodb_program: str) -> None:
+    with throwaway.mongodb(mongodb_program) as server, order_stack(server) as stack:
         assert stack.order(1).status_code == 201
         with throwaway.frozen(server):
             answer = stack.order(1)

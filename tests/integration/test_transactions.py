@@ -19,9 +19,9 @@ SECONDS_TO_START = 60.0
 
 
 @pytest.fixture
-def own_server() -> Iterator[MongoServer]:
+def own_server(mongodb_program: str) -> Iterator[MongoServer]:
     """A server that the test may freeze."""
-    with throwaway.mongodb() as server:
+    with throwaway.mongodb(mongodb_program) as server:
         deployed.require_primary(server.url(), SECONDS_TO_START)
         yield server
 
@@ -83,9 +83,8 @@ def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
     assert products.find_one({"_id": "cup"}) == {"_id": "cup", "stock": 9}
 
 
-def test_what_a_killed_process_left_open_ends_soon(own_server: MongoServer, products: Any) -> None:
-    if own_server.program.name == "secantusd-rs":
-        pytest.skip("secantusd-rs has no option for it and takes a minute")
+@pytest.mark.usefixtures("ends_transactions_soon")
+def test_what_a_killed_process_left_open_ends_soon(products: Any) -> None:
     products.insert_one({"_id": "cup", "stock": 10})
     killed = products.database.client.start_session()  # nobody ends it
     killed.start_transaction()

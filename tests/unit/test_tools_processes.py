@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import until
-from tools import ports, processes
+from tools import ports, processes, programs
 
 IGNORES_SIGTERM = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 
@@ -85,6 +86,16 @@ def test_names_who_holds_a_port() -> None:
         assert not ports.is_free(port)
         assert ports.holder(port).startswith(f"pid {process.pid}: {sys.executable} -c import socket")
     assert ports.is_free(port)
+
+
+@pytest.mark.skipif("[::1]" not in ports.loopback(), reason="there is no IPv6 here")
+def test_a_port_is_in_use_at_either_address_of_localhost_and_services_listen_on_both() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        port = server.getsockname()[1]
+        assert not ports.is_free(port)
+        assert ports.holder(port).startswith(f"pid {os.getpid()}: ")
+    command = programs.web("user-service", port, {}).command
+    assert [part for part in command if "--bind" in part] == [f"--bind=127.0.0.1:{port}", f"--bind=[::1]:{port}"]
 
 
 def test_free_ports_are_all_different_and_below_those_of_outgoing_connections() -> None:

@@ -1,13 +1,20 @@
+import resource
+import shlex
+import signal
+import subprocess
+import sys
 import threading
 import time
-from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from supervisor.options import ServerOptions
 
-from tools import blueprint, launch, readiness, secret_store, supervision
+from tools import blueprint, launch, limits, readiness, secret_store, supervision
 from tools.blueprint import PORTS, Blueprint, Options
+from tools.paths import ROOT
 from tools.readiness import StackError
+from tools.stack import Stack
 
 ELSEWHERE = Options(
     mongo_url="mongodb://root:pw@db.example:27018/admin?authSource=admin&replicaSet=rs1",
@@ -52,14 +59,70 @@ def test_secrets_stay_and_are_private(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_supervisord_understands_a_path_with_spaces_and_percent_signs(tmp_path: Path) -> None:
-    state = tmp_path / "100% of it"
-    state.mkdir()
+def test_supervisord_understands_its_configuration_whatever_the_folder_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "100% of it #2 ;x 'a' \"b\" $HOME & ö"
+    for folder in ("run", "logs"):
+        (state / folder).mkdir(parents=True)
     supervision.write_configuration(state, {"servers": [], "services": ["web"]})
-    parser = ConfigParser()
-    parser.read(state / "supervisord.conf")
-    assert parser["program:web"]["stdout_logfile"] == f"{state}/logs/web.log"
-    assert parser.sections() == ["supervisord", "program:web", "group:services"]
+    monkeypatch.chdir(state)
+    options = ServerOptions()
+    options.realize(["-c", supervision.CONFIGURATION])
+    (group,) = options.process_group_configs
+    (web,) = group.process_configs
+    assert options.logfile == f"{state}/logs/supervisord.log"
+    assert (group.name, web.name, web.stdout_logfile) == ("services", "web", "logs/web.log")
+    assert shlex.split(web.command) == ["/bin/sh", "-c", 'exec "$SHOP_PYTHON" -m tools.launch web']
+
+
+def test_a_supervisord_that_does_not_start_is_noticed_at_once_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "SUPERVISOR_SECTION", "[supervisord]\nnodaemon = perhaps\n")
+    stack = Stack(tmp_path / "state", blueprint.free_ports(), ELSEWHERE)
+    started = time.monotonic()
+    with pytest.raises(StackError, match=r"supervisord, which starts all programs, has ended.(.|\n)*perhaps"):
+        stack.up()
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    ("hard", "allowed"), [(1024, 1024), (20_000, 20_000), (1 << 30, 65_536), (resource.RLIM_INFINITY, 65_536)]
+)
+def test_as_many_files_may_be_opened_as_the_hard_limit_allows_within_reason(
+    monkeypatch: pytest.MonkeyPatch, hard: int, allowed: int
+) -> None:
+    limits_set: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits_set.append(pair))
+    limits.allow_open_files()
+    assert limits_set == [(allowed, hard)]
+
+
+def test_a_stack_that_may_not_open_enough_files_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (512, 512))
+    with pytest.raises(SystemExit, match="may open only 512 files here"):
+        Stack(tmp_path / "state", blueprint.free_ports(), ELSEWHERE).up()
+
+
+def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
+    code = """
+import sys
+from tools import cli
+def define(_):
+    return lambda _: print("line\\n" * 100_000) or 0
+cli.COMMANDS = {"status": define}
+sys.exit(cli.run())
+"""
+    command = [sys.executable, "-c", code, "status"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"line\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 def test_starts_of_a_program_are_a_second_apart(tmp_path: Path) -> None:

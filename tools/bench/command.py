@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from tools import programs
+from tools import mongodb, programs
 from tools.bench import floor, ground, growth, measuring, profiling, report, results, tables
 from tools.bench.ground import Arena
 from tools.bench.workloads import SHOP, WORKLOADS, Workload
@@ -28,6 +28,7 @@ def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], in
     parser.add_argument("--rounds", type=int, default=5, help="how often each run is repeated, targets in turn")
     parser.add_argument("--only", nargs="+", metavar="TARGET", help="shop, baseline, baseline-kept, floor")
     parser.add_argument("--scale", type=float, default=1.0, help="of growth: 0.01 makes it a hundredth")
+    mongodb.add_option(parser, default=ground.fastest())
     parser.add_argument("--url", help="use the shop at this URL (its usual ports) instead of an own one")
     parser.add_argument("--admin", default=f"{programs.ADMIN_EMAIL}:{programs.ADMIN_PASSWORD}", help="of that shop")
 
@@ -57,7 +58,7 @@ def bench(options: argparse.Namespace) -> int:
 
 def _measure(names: list[str], options: argparse.Namespace) -> None:
     admin = tuple(options.admin.split(":", 1))
-    place = ground.elsewhere(options.url, (admin[0], admin[-1])) if options.url else ground.own()
+    place = ground.elsewhere(options.url, (admin[0], admin[-1])) if options.url else ground.own(options.mongodb)
     with place as arena:
         print(f"database: {arena.database}", flush=True)
         for name in names:

@@ -28,7 +28,7 @@ PUBLISHED = "bench.published"
 
 def run(options: argparse.Namespace) -> None:
     """Measure every part of the floor, and save and print what it costs per order."""
-    with ground.own() as arena:
+    with ground.own(options.mongodb) as arena:
         parts = {
             "bare operations of an order": _order(arena),
             "bare operations of a naive order": _naive_order(arena),

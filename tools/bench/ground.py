@@ -20,7 +20,7 @@ from tools.bench.rivals import Ground
 from tools.bench.seeding import Seed, seed
 from tools.bench.workloads import BASELINE, FLOOR, HOPS, KEPT, SHOP
 from tools.blueprint import Options
-from tools.mongodb import MongoServer
+from tools.mongodb import FAST_STAND_IN, MONGOD, STAND_IN, find
 from tools.stack import Stack
 
 CUSTOMERS, PRODUCTS = 64, 200
@@ -60,8 +60,13 @@ class Arena:
         return [pid for name in names for pid in self.stack.pids(name)] if self.stack else []
 
 
+def fastest() -> str:
+    """Return the name of the fastest MongoDB server program that is here; each has results of its own."""
+    return next(name for name in (MONGOD, FAST_STAND_IN, STAND_IN) if find(name))
+
+
 @contextmanager
-def own(settings: Mapping[str, str] | None = None) -> Iterator[Arena]:
+def own(mongodb: str, settings: Mapping[str, str] | None = None) -> Iterator[Arena]:
     """Run a stack of the bench's own, with the rivals beside it; all of it is gone afterwards."""
     workers, threads = rivals.settings()
     limits = {"ACCESS_TOKEN_SECONDS": "86400", "SERVICE_TOKEN_SECONDS": "86400", "REGISTRATIONS_PER_MINUTE": "100000"}
@@ -69,6 +74,7 @@ def own(settings: Mapping[str, str] | None = None) -> Iterator[Arena]:
         workers=workers,
         settings={"WEB_THREADS": str(threads), **(settings or {})},
         extra={"user-service": limits},
+        mongodb=mongodb,
         mongo_url=os.environ.get("MONGO_URL", ""),
         rabbitmq_url=os.environ.get("RABBITMQ_URL", ""),
         management_url=os.environ.get("RABBITMQ_MANAGEMENT_URL", ""),
@@ -98,7 +104,7 @@ def _furnish(stack: Stack, workers: int, threads: int) -> Arena:
     made.write(stack.state / "data.lua")
     urls = stack.administrators()
     client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(urls["MONGO_URL"], tz_aware=True)
-    arena = Arena(stack.state / "data.lua", made, {}, stack, database_name(client), client)
+    arena = Arena(stack.state / "data.lua", made, {}, stack, database_name(stack, client), client)
     key, token = _keys(stack)
     ground = Ground(stack.state, urls["MONGO_URL"], urls["RABBITMQ_URL"], key, token, workers, threads)
     _stock_rivals(arena)
@@ -149,10 +155,10 @@ def _keys(stack: Stack) -> tuple[str, str]:
     return pem, str(answer.json()["access_token"])
 
 
-def database_name(client: pymongo.MongoClient[dict[str, Any]]) -> str:
+def database_name(stack: Stack, client: pymongo.MongoClient[dict[str, Any]]) -> str:
     """Name the database program, so that results of different ones are kept apart."""
     version = client.admin.command("buildInfo")["version"]
-    program = "MONGO_URL" if os.environ.get("MONGO_URL") else MongoServer.choose(Path(), 0).program.name
+    program = "MONGO_URL" if os.environ.get("MONGO_URL") else stack.origins()["MongoDB"].server
     return f"{program} {version}"
 
 

@@ -28,7 +28,7 @@ NOT_COPIED = {"due", "outbox", "idempotency_key", "release", "sku_key"}
 
 def run(options: argparse.Namespace) -> None:
     """Measure the median latency of every route at each stage; save and print it with the growth as a ratio."""
-    with ground.own() as arena:
+    with ground.own(options.mongodb) as arena:
         routes = _routes(arena)
         for work in routes.values():  # among others, this makes the documents that are copied
             _median(work, 20)

@@ -41,9 +41,9 @@ WAITING = ("recv_into", "recv", "poll", "select", "acquire", "epoll", "sendall",
 Part = Callable[[int], None]
 
 
-def run(_options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Profile every part of an order; save and print the milliseconds."""
-    with ground.own({"LOG_LEVEL": "WARNING"}) as arena:
+    with ground.own(options.mongodb, {"LOG_LEVEL": "WARNING"}) as arena:
         assert arena.stack is not None  # noqa: S101
         arena.stack.hold("order-worker")
         parts = _parts(arena, arena.stack)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
 
-from tools import audit, programs
+from tools import audit, mongodb, programs
 from tools.blueprint import Options, free_ports
 from tools.chaos.customers import Customer, Ledger
 from tools.chaos.faults import Fault, Saboteur, schedule
@@ -29,12 +29,13 @@ def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], in
     parser.add_argument("--seconds", type=float, default=60.0, help="how long faults are made (60)")
     parser.add_argument("--seed", type=int, default=1, help="repeats a schedule of faults (1)")
     parser.add_argument("--only", nargs="+", default=[], metavar="PROGRAM", help="harm only these programs")
-    return lambda options: main(options.seconds, options.seed, options.only)
+    mongodb.add_option(parser)
+    return lambda options: main(options.seconds, options.seed, options.only, options.mongodb)
 
 
-def main(seconds: float, seed: int, only: list[str]) -> int:
+def main(seconds: float, seed: int, only: list[str], server: str) -> int:
     """Run chaos and return 0 if every promise held, and the run was hard enough to count."""
-    options = Options(settings={"REGISTRATIONS_PER_MINUTE": "100000"})
+    options = Options(settings={"REGISTRATIONS_PER_MINUTE": "100000"}, mongodb=server)
     stack = Stack(Path(tempfile.mkdtemp(prefix="shop-chaos-")), free_ports(), options)
     print(f"chaos: {seconds:g} s, seed {seed}; the stack is under {stack.state}", flush=True)
     try:

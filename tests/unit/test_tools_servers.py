@@ -1,0 +1,175 @@
+"""Which MongoDB server a stack takes, how it is started, and what is said when a shop finds itself on other servers."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.conftest import pytest_configure
+from tests.waiting import until
+from tools import checks, cli, first_start, origins, secret_store, throwaway
+from tools.bench import ground
+from tools.blueprint import PORTS, Blueprint, Options
+from tools.mongodb import MongoServer
+
+STAND_IN = Path(sys.executable).parent / "secantusd-py"
+ELSEWHERE = Options(mongo_url="mongodb://root:pw@db.example/admin?authSource=admin", rabbitmq_url="amqp://a:pw@mq/")
+
+
+@pytest.fixture(autouse=True)
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on the PATH, with a secantusd-rs in it."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    install(folder, "secantusd-rs")
+    return folder
+
+
+def install(folder: Path, name: str) -> Path:
+    (folder / name).write_text("#!/bin/sh\n")
+    (folder / name).chmod(0o755)
+    return folder / name
+
+
+def test_without_a_mongod_the_pinned_stand_in_is_used_whatever_else_is_on_the_path(tmp_path: Path) -> None:
+    assert MongoServer.choose(tmp_path, 1) == MongoServer(tmp_path / "secantusd-py", 1, STAND_IN)
+
+
+def test_a_mongod_on_the_path_is_used(tmp_path: Path, path: Path) -> None:
+    mongod = install(path, "mongod")
+    assert MongoServer.choose(tmp_path, 1) == MongoServer(tmp_path / "mongod", 1, mongod)
+
+
+def test_a_server_is_chosen_by_its_name_or_path(tmp_path: Path, path: Path) -> None:
+    install(path, "mongod")
+    elsewhere = install(tmp_path, "mongod")
+    chosen = ("secantusd-rs", "secantusd-py", str(elsewhere))
+    assert [MongoServer.choose(tmp_path, 1, name).program for name in chosen] == [
+        path / "secantusd-rs",
+        STAND_IN,
+        elsewhere,
+    ]
+
+
+@pytest.mark.parametrize("name", ["mongod", "/nowhere/mongod", "sh", "/bin/sh"])
+def test_a_named_server_that_is_not_here_is_refused_and_not_replaced(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SystemExit, match=f"There is no MongoDB server {name} here"):
+        MongoServer.choose(tmp_path, 1, name)
+
+
+def test_the_bench_takes_the_fastest(path: Path) -> None:
+    assert ground.fastest() == "secantusd-rs"
+    install(path, "mongod")
+    assert ground.fastest() == "mongod"
+    for program in path.iterdir():
+        program.unlink()
+    assert ground.fastest() == "secantusd-py"
+
+
+def test_a_mongod_logs_no_queries_and_leaves_restartable_sequences_to_glibc(tmp_path: Path, path: Path) -> None:
+    install(path, "mongod")
+    plan = Blueprint(tmp_path, PORTS, secret_store.load(tmp_path / "s.json"), Options(rabbitmq_url="amqp://a:b@mq/"))
+    (mongodb,) = plan.server_programs()
+    command = mongodb.command
+    assert command[command.index("--slowOpSampleRate") + 1] == "0"
+    assert mongodb.environment == {"GLIBC_TUNABLES": "glibc.pthread.rseq=1"}
+
+
+def test_every_start_of_a_mongod_has_what_it_needs(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = tmp_path / "starts"
+    starts.touch()
+    (path / "mongod").write_text(f'#!/bin/sh\necho "$GLIBC_TUNABLES" "$*" >> {starts}\nread wait\n')
+    (path / "mongod").chmod(0o755)
+
+    def seen(number: int) -> None:
+        until(lambda: len(starts.read_text().splitlines()) == number, "the server is started")
+
+    monkeypatch.setattr(first_start, "create_administrator", lambda *_: seen(1))
+    with throwaway.secured_mongodb("secret"):
+        seen(2)
+    first, second = starts.read_text().splitlines()
+    assert {line.split()[0] for line in (first, second)} == {"glibc.pthread.rseq=1"}
+    assert ("--keyFile" in first, "--keyFile" in second) == (False, True)
+
+
+def started(state: Path, options: Options) -> list[str]:
+    """Return what a start with these options says of its servers."""
+    plan = Blueprint(state, PORTS, secret_store.load(state / "secrets.json"), options)
+    before = origins.last(state)
+    plan.write_configuration()
+    return origins.record(state, before, plan.origins())
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tools.packages.rabbitmq_server", lambda: Path("/usr/lib/rabbitmq/bin/rabbitmq-server"))
+    (tmp_path / ".dev" / "data").mkdir(parents=True)
+    return tmp_path / ".dev"
+
+
+def test_nothing_is_said_while_the_servers_stay_the_same(state: Path) -> None:
+    assert [started(state, Options()) for _ in range(2)] == [[], []]
+    assert [origin.text for origin in origins.last(state).values()] == [
+        "secantusd-py, data in .dev/data/secantusd-py",
+        "rabbitmq-server, data in .dev/data/rabbitmq",
+    ]
+
+
+def test_another_server_program_has_other_data_and_that_is_said_once(state: Path, path: Path) -> None:
+    started(state, Options(mongodb="secantusd-rs"))
+    said = "\n".join(started(state, Options()))
+    assert "MongoDB is not the same server as last time" in said
+    assert "secantusd-rs, data in .dev/data/secantusd-rs" in said
+    assert "./dev up --mongodb secantusd-rs" in said
+    assert "RabbitMQ is the same as last time" in said
+    assert started(state, Options()) == []
+
+
+def test_a_server_that_is_not_on_the_path_is_named_by_its_path(state: Path, tmp_path: Path) -> None:
+    mongod = install(tmp_path, "mongod")
+    started(state, Options(mongodb=str(mongod)))
+    assert f"./dev up --mongodb {mongod}" in "\n".join(started(state, Options()))
+
+
+def test_servers_of_an_administrator_are_told_from_own_ones_without_their_passwords(state: Path) -> None:
+    started(state, Options())
+    there = "\n".join(started(state, ELSEWHERE))
+    assert "secantusd-py, data in .dev/data/secantusd-py" in there
+    assert "rabbitmq-server, data in .dev/data/rabbitmq" in there
+    assert "RabbitMQ is the same" not in there
+    back = "\n".join(started(state, Options(rabbitmq_url=ELSEWHERE.rabbitmq_url)))
+    assert "the server of MONGO_URL, at db.example" in back
+    assert ":pw@" not in there + back + (state / "data" / "origins.json").read_text()
+
+
+def test_another_broker_keeps_the_events_that_wait_in_it(state: Path) -> None:
+    started(state, Options())
+    assert "stay there" in started(state, Options(rabbitmq_url="amqp://a:b@mq/"))[-1]
+
+
+def test_data_of_before_servers_were_recorded_is_not_forgotten(state: Path) -> None:
+    (state / "data" / "secantusd-rs").mkdir()
+    (state / "data" / "secantusd-rs" / "replica-set.key").touch()
+    assert "./dev up --mongodb secantusd-rs" in started(state, Options())[0]
+
+
+def test_pytest_refuses_to_test_on_another_server_than_the_named_one() -> None:
+    config: Any = SimpleNamespace(getoption=lambda _: "mongod")
+    with pytest.raises(pytest.UsageError, match="there is no MongoDB server mongod here"):
+        pytest_configure(config)
+
+
+def test_arguments_of_pytest_keep_their_order_and_own_ones_are_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(checks, "run", lambda *command: ran.append(command) or 0)
+    assert cli.main(["test", "-k", "a or b", "--mongodb", "mongod", "tests/unit", "-x"]) == 0
+    assert ran == [("pytest", "--mongodb=mongod", "-k", "a or b", "tests/unit", "-x")]
+
+
+def test_the_named_server_does_not_make_a_part_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "run", lambda *_: 0)
+    monkeypatch.setattr(checks, "test_side_by_side", lambda choice: {("--mongodb=mongod",): 17}[tuple(choice)])
+    assert checks.test([], in_compose=False, server="mongod") == 17
