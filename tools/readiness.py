@@ -1,10 +1,9 @@
 """Telling whether the programs of a stack are ready, and what is wrong with one that is not."""
 
-import http.client
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from deploy import healthcheck
 
 FRESH_SECONDS = 3.0
 STARTS_OF_A_FAILURE = 5
@@ -15,32 +14,16 @@ class StackError(Exception):
     """The stack, or a part of it, cannot start; the message says which and why."""
 
 
-def answers(url: str) -> bool:
-    """Tell whether a web service says that it is ready."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=2)
-    try:
-        connection.request("GET", "/ready")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def beats(heartbeat: Path) -> bool:
-    """Tell whether a background program has lately renewed its heartbeat file."""
-    try:
-        return time.time() - heartbeat.stat().st_mtime < FRESH_SECONDS
-    except OSError:
-        return False
-
-
 def missing(state: Path, urls: Mapping[str, str], names: Iterable[str]) -> list[str]:
     """Return those of the programs that are not ready; web services have a URL, the others a heartbeat."""
     return [
         name
         for name in names
-        if not (answers(urls[name]) if name in urls else beats(state / "run" / f"{name}.heartbeat"))
+        if not (
+            healthcheck.is_ready(urls[name], timeout=2)
+            if name in urls
+            else healthcheck.beats(state / "run" / f"{name}.heartbeat", within=FRESH_SECONDS)
+        )
     ]
 
 

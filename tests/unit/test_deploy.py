@@ -57,11 +57,11 @@ def test_a_web_service_is_well_when_it_is_ready_and_refused_nothing(status: int,
         return (status if asked.path == "/ready" else 404), body
 
     with serving(answer) as server:
-        assert healthcheck.is_ready(int(server.url.rpartition(":")[2])) is well
+        assert healthcheck.is_ready(server.url) is well
 
 
 def test_a_web_service_that_does_not_listen_is_not_well() -> None:
-    assert not healthcheck.is_ready(1)
+    assert not healthcheck.is_ready("http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize(("age", "well"), [(0, True), (14, True), (16, False)])
