@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pika
 import pymongo
 import pytest
 from pymongo.database import Database
@@ -152,6 +153,20 @@ def test_what_is_refused_for_good_dies_at_once_and_the_sms_is_sent(
         until(lambda: broker.depth("notifications.dead") == 1, "it is in the dead-letter queue")
     assert statuses() == {**BOTH_SENT, "order-1.order_created:email": "failed"}
     assert broker.dead()[0]["x-reason"] == f"email: the mail server refuses the {refused} ({answer[:3]})"
+
+
+def test_what_a_terminal_would_obey_is_listed_escaped_and_replayed_by_that_name(broker_url: str, command: Any) -> None:
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+        channel = connection.channel()
+        properties = pika.BasicProperties(
+            message_id="o\x1b[2J\n1", type="\u202eevil", headers={"x-reason": "a\r\x9bb", "x-died-at": "\u2028now"}
+        )
+        channel.basic_publish("", "notifications.dead", b"{}", properties)
+        until(lambda: command("list")[1].count("\n") == 2, "it is listed in one line")
+        code, printed = command("list")
+        assert (code, printed.replace("\n", "").isprintable()) == (0, True)
+        assert printed.splitlines()[1].split() == [r"o\x1b[2J\n1", r"\u202eevil", r"\u2028now", "0", r"a\r\x9bb"]
+        assert command("replay", r"o\x1b[2J\n1") == (0, "1 replayed\n")
 
 
 def test_what_no_delay_has_helped_is_listed_and_can_be_replayed(
