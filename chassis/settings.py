@@ -6,6 +6,7 @@ A wrong or missing variable is reported with all others of its kind in one line,
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -95,13 +96,23 @@ class Environment:
         """Return a currency by its code (ISO 4217)."""
         return self._parse(name, default, str, re.compile("[A-Z]{3}").fullmatch, "three capital letters (ISO 4217)")
 
-    def number(self, name: str, default: int, *, at_least: int = 0) -> int:
-        """Return a whole number of at least `at_least`."""
-        return self._parse(name, default, int, lambda n: n >= at_least, f"a whole number of at least {at_least}")
+    def number(self, name: str, default: int, *, at_least: int = 0, at_most: int | None = None) -> int:
+        """Return a whole number of at least `at_least`, and at most `at_most` if that is given."""
+        meaning = f"a whole number of at least {at_least}" + (f" and at most {at_most}" if at_most else "")
+        return self._parse(name, default, int, lambda n: at_least <= n <= (at_most or n), meaning)
 
-    def seconds(self, name: str, default: float) -> float:
-        """Return a duration in seconds, above zero."""
-        return self._parse(name, default, float, lambda s: 0 < s < float("inf"), "a number of seconds above 0")
+    def seconds(self, name: str, default: float, *, at_least: float = 0) -> float:
+        """Return a duration in seconds, above zero and of at least `at_least`."""
+        meaning = f"a number of seconds of at least {at_least:g}" if at_least else "a number of seconds above 0"
+        return self._parse(name, default, float, lambda s: 0 < s < float("inf") and s >= at_least, meaning)
+
+    def file(self, name: str) -> str:
+        """Return the path of a file to write, empty where it is not set; its folder must exist."""
+        return self._parse(name, "", str, lambda path: Path(path).parent.is_dir(), "a file in a folder that exists")
+
+    def parsed(self, name: str, default: T, parse: Callable[[str], T], meaning: str) -> T:
+        """Return what `parse` makes of a text, which raises ValueError for what is not `meaning`."""
+        return self._parse(name, default, parse, lambda _: True, meaning)
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return a switch, written `true` or `false`."""

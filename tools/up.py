@@ -18,7 +18,7 @@ from tools.readiness import StackError, missing
 from tools.stack import Stack
 
 Run = Callable[[argparse.Namespace], int]
-PASSED_ON = ("CORS_ORIGINS", "LOG_LEVEL", "MAIL_FROM", "SMTP_URL", "WEB_THREADS")
+PASSED_ON = ("CORS_ORIGINS", "LOG_LEVEL", "MAIL_FROM", "SMTP_HELO", "SMTP_URL", "WEB_THREADS")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -2,13 +2,19 @@
 
 import os
 from dataclasses import dataclass, field
+from email.headerregistry import Address
 from pathlib import Path
 
 import chassis
 from chassis.settings import Environment, WebSettings
+from notification_service.addresses import client_name, mailbox
+from notification_service.channels import SMTP_TIMEOUT
 from notification_service.smtp import SmtpServer
 
 TOPOLOGY_FILE = Path(chassis.__file__).resolve().parent.parent / "contracts" / "topology.json"
+MAIL_FROM = Address(username="shop", domain="example.com")
+SHORTEST_LEASE = SMTP_TIMEOUT + 10  # s; a claim runs from before it is written, which takes 8 at most (chassis.mongo)
+LARGEST_PREFETCH = 65535  # AMQP has 16 bits for it
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class ConsumerSettings:
     mongo_url: str = field(repr=False)
     rabbitmq_url: str = field(repr=False)
     smtp: SmtpServer | None = None
-    mail_from: str = "shop@example.com"
+    mail_from: Address = field(default_factory=lambda: MAIL_FROM)
     log_level: str = "INFO"
     heartbeat_file: str = ""
     threads: int = 4
@@ -60,12 +66,14 @@ def load_consumer() -> ConsumerSettings:
         mongo_url=environment.mongo_url(),
         rabbitmq_url=environment.rabbitmq_url(),
         smtp=_smtp(environment),
-        mail_from=environment.text("MAIL_FROM", ConsumerSettings.mail_from),
+        mail_from=environment.parsed(
+            "MAIL_FROM", MAIL_FROM, _sender, 'one address such as shop@example.com or "Shop, Inc" <shop@example.com>'
+        ),
         log_level=environment.log_level(),
-        heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
+        heartbeat_file=environment.file("HEARTBEAT_FILE"),
         threads=environment.number("CONSUMER_THREADS", ConsumerSettings.threads, at_least=1),
-        prefetch=environment.number("PREFETCH", ConsumerSettings.prefetch, at_least=1),
-        lease=environment.seconds("LEASE_SECONDS", ConsumerSettings.lease),
+        prefetch=environment.number("PREFETCH", ConsumerSettings.prefetch, at_least=1, at_most=LARGEST_PREFETCH),
+        lease=environment.seconds("LEASE_SECONDS", ConsumerSettings.lease, at_least=SHORTEST_LEASE),
     )
     environment.check()
     return settings
@@ -80,9 +88,21 @@ def load_dead_letters() -> DeadLetterSettings:
 
 
 def _smtp(environment: Environment) -> SmtpServer | None:
+    helo = environment.parsed("SMTP_HELO", None, client_name, "a full host name, or an address such as [192.0.2.1]")
     url = environment.secret("SMTP_URL", "")
     try:
-        return SmtpServer.from_url(url) if url else None
+        return SmtpServer.from_url(url, helo) if url else None
     except ValueError:
-        environment.refuse("SMTP_URL must look like smtp://user:password@host:587?starttls=true or smtps://host")
+        environment.refuse(
+            "SMTP_URL must look like smtp://user:password@host:587?starttls=true or smtps://host, "
+            "user and password in ASCII, special characters in them percent-encoded"
+        )
         return None
+
+
+def _sender(text: str) -> Address:
+    """Return the mailbox that e-mail comes from; its local part in ASCII, or every mail would need SMTPUTF8."""
+    sender = mailbox(text)
+    if not sender.username.isascii():
+        raise ValueError("not an ASCII local part")
+    return sender

@@ -1,6 +1,7 @@
 """Look at dead letters and play them again: `python -m notification_service.dead_letters list|replay`.
 
-What a message says of a person is not shown. A message is called by its id, which for an event is the event's.
+What a message says of a person is not shown. A message is called by its id, which for an event is the event's. What a
+terminal would obey is shown escaped: whoever may publish chooses ids, types and reasons.
 """
 
 import argparse
@@ -38,24 +39,34 @@ def show(channel: BlockingChannel, limit: int | None) -> int:
         if number == limit:
             break
         died_at, reason = message.death
-        sys.stdout.write(row(message.id, message.type, died_at, message.attempts, reason))
+        shown = map(escaped, (message.id, message.type, died_at, str(message.attempts), reason))
+        sys.stdout.write(row(*shown))
     return 0
 
 
 def replay(channel: BlockingChannel, limit: int | None, wanted: set[str]) -> int:
-    """Move dead letters, by default all, back to where they are consumed; return 1 if one that is wanted is missing."""
+    """Move dead letters, by default all, back to where they are consumed; return 1 if one that is wanted is missing.
+
+    They are called as `show` prints them.
+    """
     channel.confirm_delivery()
     replayed: list[str] = []
     for message in dead_letters(channel):
         if len(replayed) == limit:
             break
-        if not wanted or message.id in wanted:
+        name = escaped(message.id)
+        if not wanted or name in wanted:
             message.replay()
-            replayed.append(message.id)
+            replayed.append(name)
     missing = sorted(wanted.difference(replayed)) if limit is None else []
     sys.stdout.write(f"{len(replayed)} replayed\n")
     sys.stderr.write("".join(f"there is no dead letter {message_id}\n" for message_id in missing))
     return 1 if missing else 0
+
+
+def escaped(text: str) -> str:
+    """Return a text without what moves a terminal's cursor or hides: these are written `\\x1b`, `\\u202e`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
             channel = connection.channel()
             if options.command == "list":
                 return show(channel, options.limit)
-            return replay(channel, options.limit, set(options.ids))
+            return replay(channel, options.limit, set(map(escaped, options.ids)))
     except FAILURES as exc:
         sys.stderr.write(f"RabbitMQ: {type(exc).__name__} {exc}\n")
         return 1

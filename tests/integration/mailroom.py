@@ -3,6 +3,7 @@
 import email
 import email.message
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from chassis import mongo
 from chassis.mongo import Document
 from notification_service import config, topology
 from notification_service.channels import EmailChannel, SimulatedChannel
+from notification_service.config import MAIL_FROM
 from notification_service.consumer import Consumer
 from notification_service.handling import Handler
 from notification_service.notifications import Notifier, Patience
@@ -29,20 +31,41 @@ from tests.at_once import meanwhile
 from tools.ports import free_ports
 
 ACCEPTED = "250 OK"
+CUT = "the connection is cut"
+STRICT = re.compile(r"\[(IPv6:)?[0-9a-f.:]+\]|[\w-]+(\.[\w-]+)+")
 
 
 class MailServer:
-    """Keeps what it accepted in `received`; each mail or recipient is answered by a function that a test replaces."""
+    """Keeps what it accepted in `received`; each mail or recipient is answered by a function that a test replaces.
 
-    def __init__(self) -> None:
+    One `step` of the dialogue, "greeting" or a command, gets `reply`. `lacks` are extensions that it does not offer,
+    `offers` more of them. `names` are those of its clients; a strict one wants them as RFC 5321, 4.1.1.1, does.
+    """
+
+    def __init__(self, step: str = "", reply: str = "", *, strict: bool = False) -> None:
         self.received: list[email.message.Message] = []
+        self.envelopes: list[Envelope] = []
+        self.names: list[str] = []
+        self.step, self.reply, self.strict = step, reply, strict
+        self.lacks: set[str] = set()
+        self.offers: list[str] = []
         self.rcpt: Callable[[], str] = lambda: ACCEPTED
         self.data: Callable[[], str] = lambda: ACCEPTED
         self.delay = 0.0
 
+    async def handle_EHLO(
+        self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        self.names.append(hostname)
+        offered = [line for line in responses if line[4:].split()[0] not in self.lacks]
+        return [offered[0], *(f"250-{extension}" for extension in self.offers), *offered[1:]]
+
     async def handle_RCPT(
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
+        if self.strict and not STRICT.fullmatch(session.host_name):
+            return "504 5.5.2 Helo command rejected: need fully-qualified hostname"
         if (answer := self.rcpt()) == ACCEPTED:
             envelope.rcpt_tos.append(address)
         return answer
@@ -52,6 +75,7 @@ class MailServer:
             content = envelope.content
             assert isinstance(content, bytes)
             self.received.append(email.message_from_bytes(content))
+            self.envelopes.append(envelope)
         await server.loop.run_in_executor(None, time.sleep, self.delay)
         return answer
 
@@ -61,11 +85,38 @@ class MailServer:
         return [mail["Message-ID"] for mail in self.received]
 
 
+class Dialogue(SMTP):
+    """aiosmtpd's side of a dialogue, but for the step that its mail server answers otherwise."""
+
+    def __init__(self, server: MailServer, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._mail = server
+        self._smtp_methods |= {step: self._answer for step in server.step.split("/")}
+
+    async def _answer(self, _argument: str) -> None:
+        await self.push(self._mail.reply)
+
+    async def push(self, status: str) -> None:
+        if self._mail.step == "greeting" and status.startswith("220 "):
+            status = self._mail.reply
+        if status == CUT:
+            self.transport.abort()
+        else:
+            await super().push(status)
+
+
+class Listener(Controller):
+    """Answers each client by a dialogue of its own."""
+
+    def factory(self) -> SMTP:
+        return Dialogue(self.handler, **self.SMTP_kwargs)
+
+
 @contextmanager
-def listening(server: MailServer, port: int | None = None) -> Iterator[int]:
-    """Let a mail server listen, and yield its port."""
+def listening(server: MailServer, port: int | None = None, **options: Any) -> Iterator[int]:
+    """Let a mail server listen, and yield its port. Options are aiosmtpd's."""
     port = port or free_ports(1)[0]
-    controller = Controller(server, hostname="127.0.0.1", port=port, ready_timeout=10)
+    controller = Listener(server, hostname="127.0.0.1", port=port, ready_timeout=10, **options)
     controller.start()
     try:
         yield port
@@ -144,7 +195,7 @@ def consuming(
     """Run a consumer in a thread of its own."""
     stop = threading.Event()
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=lease)
-    smtp = EmailChannel(SmtpServer("127.0.0.1", smtp_port), "shop@example.com", timeout=smtp_timeout)
+    smtp = EmailChannel(SmtpServer("127.0.0.1", smtp_port), MAIL_FROM, timeout=smtp_timeout)
     notifier = Notifier(store, {"email": smtp, "sms": SimulatedChannel()}, Patience(stop))
     with ThreadPoolExecutor(threads) as pool:
         consumer = Consumer(broker_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))

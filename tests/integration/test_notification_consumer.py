@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pika
 import pymongo
 import pytest
 from pymongo.database import Database
@@ -94,7 +95,7 @@ def test_what_is_redelivered_is_not_sent_again(
 def test_a_failing_email_is_tried_again_after_each_delay_and_the_sms_is_sent_once(
     broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
 ) -> None:
-    mail.data = answers("451 busy", "421 closing", "554 no")
+    mail.data = answers("451 busy", "421 closing", "452 full")
     broker.publish(event())
     with consuming(broker_url, database, smtp_port):
         until(lambda: statuses() == BOTH_SENT, "both are sent")
@@ -135,15 +136,37 @@ def test_a_poison_message_dies_at_once_and_holds_nothing_up(
     assert headers["x-died-at"].endswith("Z")
 
 
-def test_a_refused_recipient_dies_at_once_and_still_gets_the_sms(
-    broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
+@pytest.mark.parametrize(("refused", "answer"), [("recipient", "550 no such user"), ("message", "554 no")])
+def test_what_is_refused_for_good_dies_at_once_and_the_sms_is_sent(
+    broker_url: str,
+    broker: Broker,
+    database: Database[Document],
+    mail: MailServer,
+    smtp_port: int,
+    statuses: Any,
+    refused: str,
+    answer: str,
 ) -> None:
-    mail.rcpt = answers("550 no such user")
+    setattr(mail, {"recipient": "rcpt", "message": "data"}[refused], answers(answer))
     broker.publish(event())
     with consuming(broker_url, database, smtp_port):
         until(lambda: broker.depth("notifications.dead") == 1, "it is in the dead-letter queue")
     assert statuses() == {**BOTH_SENT, "order-1.order_created:email": "failed"}
-    assert broker.dead()[0]["x-reason"] == "email: the mail server refuses the recipient (550)"
+    assert broker.dead()[0]["x-reason"] == f"email: the mail server refuses the {refused} ({answer[:3]})"
+
+
+def test_what_a_terminal_would_obey_is_listed_escaped_and_replayed_by_that_name(broker_url: str, command: Any) -> None:
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+        channel = connection.channel()
+        properties = pika.BasicProperties(
+            message_id="o\x1b[2J\n1", type="\u202eevil", headers={"x-reason": "a\r\x9bb", "x-died-at": "\u2028now"}
+        )
+        channel.basic_publish("", "notifications.dead", b"{}", properties)
+        until(lambda: command("list")[1].count("\n") == 2, "it is listed in one line")
+        code, printed = command("list")
+        assert (code, printed.replace("\n", "").isprintable()) == (0, True)
+        assert printed.splitlines()[1].split() == [r"o\x1b[2J\n1", r"\u202eevil", r"\u2028now", "0", r"a\r\x9bb"]
+        assert command("replay", r"o\x1b[2J\n1") == (0, "1 replayed\n")
 
 
 def test_what_no_delay_has_helped_is_listed_and_can_be_replayed(
@@ -164,7 +187,7 @@ def test_what_no_delay_has_helped_is_listed_and_can_be_replayed(
             assert code == 0
             assert "order-1.order_created " in printed
             assert "order-2.order_created " in printed
-            assert printed.count("email: SMTPDataError (451)") == 2
+            assert printed.count("email: the mail server refuses the message (451)") == 2
             assert "ana@example.com" not in printed
             until(lambda: broker.depth("notifications.dead") == 3, "listing changes nothing")
         assert command("replay", "order-2.order_created") == (0, "1 replayed\n")

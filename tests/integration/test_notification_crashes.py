@@ -9,14 +9,13 @@ import pytest
 from pymongo.database import Database
 
 from chassis.mongo import Document
-from notification_service import consumer, dead_letters
+from notification_service import config, consumer, dead_letters
 from tests.integration import dying, mailroom
 from tests.integration.mailroom import Broker, MailServer, answers, consuming, event
 from tests.waiting import until
 
 STORE, CHANNEL = "notification_service.store:NotificationStore", "notification_service.channels:EmailChannel"
 MESSAGE, PIKA = "notification_service.publisher:Message", "pika.adapters.blocking_connection:BlockingChannel"
-LEASE = 0.3
 
 Environment = dict[str, str]
 
@@ -57,12 +56,13 @@ def environment(broker_url: str, mongo_url: str, smtp_port: int) -> Environment:
         "MONGO_URL": mongo_url,
         "RABBITMQ_URL": broker_url,
         "SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
-        "LEASE_SECONDS": str(LEASE),
+        "LEASE_SECONDS": "0.3",
     }
 
 
 def consume(environment: Environment) -> None:
     os.environ.update(environment)
+    config.SHORTEST_LEASE = 0.0
     consumer.main()
 
 

@@ -1,30 +1,34 @@
 """E-mail over real sockets: TLS, passwords, and a mail server that takes its time."""
 
+import dataclasses
 import datetime
+import email
+import email.policy
 import ipaddress
 import socket
 import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from notification_service.addresses import mailbox
 from notification_service.channels import EmailChannel
+from notification_service.config import MAIL_FROM
 from notification_service.model import Notification
-from notification_service.notifications import NotSent
+from notification_service.notifications import NotSent, Refused
 from notification_service.smtp import SmtpServer
 from tests.at_once import meanwhile
-from tests.integration.mailroom import MailServer
+from tests.integration.mailroom import CUT, MailServer, listening
 from tests.signing import private_key
 from tests.waiting import stalls
-from tools.ports import free_ports
 
 NOTIFICATION = Notification(
     "o-1.order_created", "order_created", "o-1", "u-1", "email", "ana@example.com", "Hi", "Text"
@@ -57,18 +61,19 @@ def secured(mail: MailServer, certificate: Path, *, implicit: bool) -> Iterator[
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     tls: dict[str, Any] = {"ssl_context": context} if implicit else {"tls_context": context, "require_starttls": True}
-    (port,) = free_ports(1)
     access = {"authenticator": authenticate, "auth_required": True, "auth_require_tls": not implicit}
-    controller = Controller(mail, hostname="127.0.0.1", port=port, **tls, **access)
-    controller.start()
-    try:
+    with listening(mail, **tls, **access) as port:
         yield port
-    finally:
-        controller.stop()
 
 
-def send(url: str, *, timeout: float = 5) -> None:
-    EmailChannel(SmtpServer.from_url(url), "shop@example.com", timeout=timeout).send(NOTIFICATION)
+def send(url: str, *, timeout: float = 5, helo: str | None = None, sender: Address = MAIL_FROM, **changed: str) -> None:
+    channel = EmailChannel(SmtpServer.from_url(url, helo), sender, timeout=timeout)
+    channel.send(dataclasses.replace(NOTIFICATION, **changed))
+
+
+def deliver(mail: MailServer, *, smtputf8: bool = False, **given: Any) -> None:
+    with listening(mail, enable_SMTPUTF8=smtputf8) as port:
+        send(f"smtp://127.0.0.1:{port}", **given)
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # smtps has TLS from the start
@@ -131,3 +136,117 @@ def test_what_was_accepted_is_sent_even_if_the_server_does_not_say_goodbye() -> 
     lines = (b"220 hi\r\n", b"250 hi\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250 queued\r\n")
     with dialogue(*[(0, line) for line in lines]) as port:
         send(f"smtp://127.0.0.1:{port}", timeout=3.0)
+
+
+# What a mail server answers to a step of the dialogue, and whether that gives the mail up.
+ANSWERS: list[tuple[str, str, type[NotSent]]] = [
+    *((step, CUT, NotSent) for step in ("greeting", "EHLO/HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "end")),
+    *((step, "421 closing", NotSent) for step in ("greeting", "EHLO/HELO", "MAIL", "RCPT", "DATA", "end")),
+    *((step, "nonsense", NotSent) for step in ("greeting", "EHLO/HELO", "MAIL", "RCPT", "DATA", "end")),
+    *((step, "451 later", NotSent) for step in ("MAIL", "RCPT", "DATA", "end")),
+    ("greeting", "554 no mail here", NotSent),
+    ("EHLO/HELO", "550 who are you", NotSent),
+    ("STARTTLS", "454 not now", NotSent),
+    ("STARTTLS", "554 no", NotSent),
+    ("AUTH", "454 not now", NotSent),
+    ("AUTH", "535 5.7.8 wrong password", NotSent),
+    ("MAIL", "550 5.7.1 not you", NotSent),
+    ("MAIL", "530 5.7.0 log in first", NotSent),
+    ("MAIL", "552 too large", Refused),
+    ("RCPT", "550 no such user", Refused),
+    ("RCPT", "550 5.1.1 no such user", Refused),
+    ("RCPT", "551 moved", Refused),
+    ("RCPT", "553 no such name", Refused),
+    ("RCPT", "556 5.1.10 no mail there", Refused),
+    ("RCPT", "503 5.5.1 out of sequence", NotSent),
+    ("RCPT", "504 5.5.2 EHLO needs a full name", NotSent),
+    ("RCPT", "521 5.3.2 no mail here", NotSent),
+    ("RCPT", "530 5.7.0 log in first", NotSent),
+    ("RCPT", "550 5.1.8 no such sender", NotSent),
+    ("RCPT", "550 5.7.1 relaying denied", NotSent),
+    ("RCPT", "552 too many recipients", NotSent),
+    ("RCPT", "554 5.7.1 client blocked", NotSent),
+    ("RCPT", "555 unknown parameter", NotSent),
+    ("DATA", "503 out of sequence", NotSent),
+    ("DATA", "554 no valid recipients", Refused),
+    ("end", "550 5.7.1 spam", Refused),
+    ("end", "552 too large", Refused),
+    ("end", "554 no", Refused),
+]
+
+
+@pytest.mark.parametrize(("step", "reply", "kind"), ANSWERS)
+def test_only_a_refusal_of_the_recipient_or_the_message_gives_a_mail_up(
+    step: str, reply: str, kind: type[NotSent]
+) -> None:
+    mail = MailServer(step, reply)
+    mail.data = (lambda: reply) if step == "end" else mail.data
+    mail.offers = ["STARTTLS"] if step == "STARTTLS" else ["AUTH PLAIN"]
+    account, starttls = ("ana:pw@" if step == "AUTH" else ""), str(step == "STARTTLS").lower()
+    with listening(mail, auth_require_tls=True) as port, pytest.raises(NotSent) as raised:
+        send(f"smtp://{account}127.0.0.1:{port}?starttls={starttls}")
+    assert type(raised.value) is kind
+    assert mail.received == []
+    if reply != CUT:
+        assert str(raised.value).endswith("(-1)" if reply == "nonsense" else f"({reply[:3]})")
+
+
+@pytest.mark.parametrize("extension", ["STARTTLS", "AUTH"])
+def test_a_server_that_does_not_offer_what_the_url_asks_for_gets_no_mail(extension: str) -> None:
+    mail = MailServer()
+    account = "ana:pw@" if extension == "AUTH" else ""
+    with listening(mail) as port, pytest.raises(NotSent, match=f"{extension} extension not supported") as raised:
+        send(f"smtp://{account}127.0.0.1:{port}?starttls={'false' if account else 'true'}")
+    assert type(raised.value) is NotSent
+    assert mail.received == []
+
+
+@pytest.mark.parametrize(
+    ("hostname", "name"), [("vm", "[127.0.0.1]"), ("a_b.example", "[127.0.0.1]"), ("vm.example", "vm.example")]
+)
+def test_a_strict_server_is_greeted_with_a_full_name_or_an_address_literal(
+    hostname: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: hostname)
+    mail = MailServer(strict=True)
+    deliver(mail)
+    deliver(mail, helo="shop.example.com")
+    assert (mail.names, len(mail.received)) == ([name, "shop.example.com"], 2)
+
+
+@pytest.mark.parametrize("lacks", [set(), {"8BITMIME"}, {"8BITMIME", "SIZE"}])
+def test_mail_is_seven_bit_and_needs_no_extension(lacks: set[str]) -> None:
+    mail = MailServer()
+    mail.lacks = lacks
+    sender = mailbox('"Shöp, Inc" <shop@müller.example>')
+    body = "Café crème " * 200
+    deliver(mail, sender=sender, recipient="u@MÜLLER.example", subject="Grüße " + "x" * 1500, body=body)
+    (envelope,), (sent,) = mail.envelopes, mail.received
+    assert (envelope.mail_from, envelope.rcpt_tos) == ("shop@xn--mller-kva.example", ["u@xn--mller-kva.example"])
+    assert [option for option in envelope.mail_options if not option.startswith("SIZE=")] == []
+    content = envelope.original_content
+    assert isinstance(content, bytes)
+    assert content.isascii()
+    assert max(map(len, content.split(b"\r\n"))) <= 998
+    read = email.message_from_bytes(content, policy=email.policy.default)
+    assert read["Subject"] == "Grüße " + "x" * 1500
+    assert [str(address) for address in read["From"].addresses] == ['"Shöp, Inc" <shop@xn--mller-kva.example>']
+    assert sent["To"] == "u@xn--mller-kva.example"
+    assert read.get_content().rstrip("\n") == body  # type: ignore[attr-defined]
+
+
+def test_a_local_part_beyond_ascii_goes_out_with_smtputf8() -> None:
+    mail = MailServer()
+    deliver(mail, smtputf8=True, recipient="jörg@müller.example")
+    (envelope,) = mail.envelopes
+    assert envelope.smtp_utf8
+    assert envelope.rcpt_tos == ["jörg@xn--mller-kva.example"]
+    assert isinstance(envelope.original_content, bytes)
+    assert "To: jörg@xn--mller-kva.example\r\n".encode() in envelope.original_content
+
+
+def test_a_local_part_beyond_ascii_is_refused_at_once_where_there_is_no_smtputf8() -> None:
+    mail = MailServer()
+    with pytest.raises(Refused, match="SMTPUTF8"):
+        deliver(mail, recipient="jörg@example.com")
+    assert mail.received == []

@@ -44,7 +44,8 @@ HOMES = {
         "notification_service.dead_letters",
         "deploy.*",
     },
-    "smtplib": {"notification_service.smtp", "notification_service.channels"},
+    "smtplib": {"notification_service.smtp"},
+    "idna": {"notification_service.addresses"},
     "argon2": {"user_service.passwords"},
 }
 CORES = {

@@ -2,14 +2,18 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from chassis.settings import ConfigurationError
 from notification_service import config, topology
+from notification_service.channels import SMTP_TIMEOUT
 from notification_service.smtp import SmtpServer
 from notification_service.topology import Topology
+
+Load = Callable[..., config.ConsumerSettings]
 
 
 @pytest.fixture(autouse=True)
@@ -53,19 +57,98 @@ def test_production_refuses_the_broker_account_of_the_demo(monkeypatch: pytest.M
         ("smtp://ana:p%40ss@mail:2525", SmtpServer("mail", 2525, "ana", "p@ss", starttls=True)),
         ("smtp://ana:pw@mail?starttls=false", SmtpServer("mail", 587, "ana", "pw")),
         ("smtps://ana:pw@mail", SmtpServer("mail", 465, "ana", "pw", tls=True)),
+        ("smtp://mail_1/", SmtpServer("mail_1", 587)),
+        ("smtp://[::1]:25", SmtpServer("::1", 25)),
+        ("smtp://müller.example", SmtpServer("xn--mller-kva.example", 587)),
     ],
 )
 def test_smtp_urls(url: str, server: SmtpServer) -> None:
     assert SmtpServer.from_url(url) == server
 
 
-@pytest.mark.parametrize(
-    "url", ["http://mail", "mail:25", "smtp://", "smtp://mail:port", "smtp://mail?starttls=yes", "smtp://mail?tls=true"]
-)
-def test_a_wrong_smtp_url_stops_the_consumer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SMTP_URL", url)
-    with pytest.raises(ConfigurationError, match="SMTP_URL must look like smtp://"):
-        config.load_consumer()
+@pytest.fixture
+def consumer(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load the consumer's settings with some variables set."""
+
+    def load(**variables: str) -> config.ConsumerSettings:
+        urls = {"MONGO_URL": "mongodb://u:pw@x/n", "RABBITMQ_URL": "amqp://u:pw@x"}
+        for name, value in {**urls, **variables}.items():
+            monkeypatch.setenv(name, value)
+        return config.load_consumer()
+
+    return load
+
+
+WRONG = {
+    "SMTP_URL": [
+        "http://mail",
+        "mail:25",
+        "smtp://",
+        "smtp://mail:port",
+        "smtp://mail:0",
+        "smtp://mail:65536",
+        "smtp://mail server",
+        "smtp://mail..example",
+        "smtp://-mail",
+        "smtp://256.1.1.1",
+        f"smtp://{'x' * 64}.example",
+        "smtp://mail?starttls=yes",
+        "smtp://mail?tls=true",
+        "smtps://mail?starttls=true",
+        "smtp://mail/inbox",
+        "smtp://ana:12#34@mail",
+        "smtp://ana@mail",
+        "smtp://:secret@mail",
+        "smtp://ana:gehe%C3%AFm@mail",
+    ],
+    "SMTP_HELO": ["shop", "a_b.example", "192.0.2.1", "[192.0.2.256]", "[::1]", "[IPv6:192.0.2.1]", "shop.example\n"],
+    "MAIL_FROM": [
+        "Shop, Inc <shop@example.com>",
+        "shop@example.com, b@example.com",
+        "Shop: shop@example.com;",
+        "shop",
+        "shop@",
+        "@example.com",
+        "<shop@example.com",
+        "shop@example.com\nBcc: x@example.com",
+        "shop@☕.example",
+        "shop@a..example",
+        "jörg@example.com",
+        f"{'x' * 1000} <shop@example.com>",
+    ],
+    "LEASE_SECONDS": ["0", "15", "24.9", "nan", "inf", "long"],
+    "PREFETCH": ["0", "65536", "many"],
+    "CONSUMER_THREADS": ["0", "-1"],
+    "HEARTBEAT_FILE": ["/no/such/folder/heartbeat"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_a_wrong_setting_stops_the_consumer_and_is_named(name: str, value: str, consumer: Load) -> None:
+    with pytest.raises(ConfigurationError, match=f"^configuration: {name} must [^\n]+$"):
+        consumer(**{name: value})
+
+
+def test_all_wrong_settings_are_named_at_once_and_no_secret_with_them(consumer: Load) -> None:
+    with pytest.raises(ConfigurationError) as stopped:
+        consumer(**{name: values[-1] for name, values in WRONG.items()}, LOG_LEVEL="loud")
+    assert [name for name in (*WRONG, "LOG_LEVEL") if f"{name} must" not in str(stopped.value)] == []
+    assert "gehe" not in str(stopped.value)
+
+
+@pytest.mark.parametrize("name", ["shop.example.com", "[192.0.2.1]", "[IPv6:2001:db8::1]", "müller.example"])
+def test_the_name_for_ehlo_can_be_given(name: str, consumer: Load) -> None:
+    smtp = consumer(SMTP_URL="smtp://mail", SMTP_HELO=name).smtp
+    assert smtp == SmtpServer("mail", 587, helo=name.replace("müller", "xn--mller-kva"))
+
+
+def test_the_sender_is_one_mailbox(consumer: Load) -> None:
+    sender = consumer(MAIL_FROM='"Shöp, Inc" <shop@müller.example>').mail_from
+    assert (sender.display_name, sender.addr_spec) == ("Shöp, Inc", "shop@xn--mller-kva.example")
+
+
+def test_a_lease_outlasts_the_longest_sending(consumer: Load) -> None:
+    assert consumer(LEASE_SECONDS="25").lease == 25 > SMTP_TIMEOUT
 
 
 def test_a_password_is_not_shown_with_the_settings() -> None:

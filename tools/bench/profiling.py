@@ -24,6 +24,7 @@ import product_service
 from chassis import mongo
 from chassis.tokens import ServiceToken
 from notification_service.channels import channels
+from notification_service.config import MAIL_FROM
 from notification_service.handling import Handler
 from notification_service.notifications import Notifier, Patience
 from notification_service.store import NotificationStore
@@ -119,7 +120,7 @@ def _consumer(arena: Arena, stack: Stack) -> Part:
     )
     database = mongo.connect(environment["MONGO_URL"], "bench")
     store = NotificationStore(database, mongo.DatabaseClock(database))
-    handle = Handler(Notifier(store, channels(None, "shop@example.com"), Patience(Event())))
+    handle = Handler(Notifier(store, channels(None, MAIL_FROM), Patience(Event())))
     event = events.order_event(events.ORDER_CREATED, order, order.created_at)
 
     def notify(_number: int) -> None:
