@@ -1,6 +1,7 @@
 """What every test gets: logging and the request's id as if no other test had run before."""
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.update(dict.fromkeys(("NO_PROXY", "no_proxy"), "*"))  # tests speak to this machine only
     program = config.getoption("--mongodb")
     if program and not find(program):
         raise pytest.UsageError(f"there is no MongoDB server {program} here")

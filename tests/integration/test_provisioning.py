@@ -163,6 +163,8 @@ def test_a_proxy_in_the_environment_is_not_asked_for_the_brokers_api(
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     provision.provision({**environment, "PROVISION_DEADLINE": "1"})
 
 

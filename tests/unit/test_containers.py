@@ -1,5 +1,6 @@
 """What docker-compose.yml takes away from every container, and who may talk to whom."""
 
+import re
 from typing import Any
 
 import pytest
@@ -92,3 +93,36 @@ def test_only_three_networks_lead_out_and_no_database_is_on_one() -> None:
         "rabbitmq": {"dashboard"},
         "notification-consumer": {"mail"},
     }
+
+
+def test_every_image_is_of_a_minor_version() -> None:
+    dockerfiles = [(ROOT / "deploy" / name).read_text() for name in ("Dockerfile", "gateway/Dockerfile")]
+    built_on = [image for text in dockerfiles for image in re.findall(r"^FROM (\S+:\S+)", text, re.MULTILINE)]
+    images = {service["image"] for service in SERVICES.values() if "image" in service} | set(built_on)
+    assert {image.partition(":")[0] for image in images} == {"mongo", "rabbitmq", "nginx", "python"}
+    assert all(re.fullmatch(r"[a-z]+:[0-9]+\.[0-9]+(-[a-z]+)?", image) for image in images), images
+
+
+def test_mongodb_starts_on_every_kernel_and_logs_no_queries() -> None:
+    assert SERVICES["mongodb"]["environment"]["GLIBC_TUNABLES"] == "glibc.pthread.rseq=1"
+    command = SERVICES["mongodb"]["command"]
+    assert command[command.index("--slowOpSampleRate") + 1] == "0"
+
+
+def test_rabbitmq_knows_the_memory_of_its_container() -> None:
+    arguments = SERVICES["rabbitmq"]["environment"]["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+    assert SERVICES["rabbitmq"]["mem_limit"] == "1g"
+    assert arguments == f"-rabbit total_memory_available_override_value {1 << 30}"
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if "build" in SERVICES[name] and name != "provisioning"])
+def test_what_is_refused_is_unhealthy_within_a_minute(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    start, interval = (int(check[key].removesuffix("s")) for key in ("start_period", "interval"))
+    assert start + check["retries"] * interval <= 60
+
+
+def test_nothing_is_mounted_from_the_clone() -> None:
+    production = yaml.safe_load((ROOT / "compose.production.yml").read_text())["services"]
+    mounted = [v for s in (*SERVICES.values(), *production.values()) for v in s.get("volumes", []) if v.startswith(".")]
+    assert mounted == []  # nobody but its owner can read a clone under a strict umask

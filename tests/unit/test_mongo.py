@@ -193,9 +193,15 @@ def test_a_clock_that_never_knew_the_time_says_so(server: FakeServer) -> None:
 
 @pytest.mark.parametrize(
     ("hello", "expected"),
-    [({"setName": "rs0"}, True), ({"msg": "isdbgrid"}, True), ({}, False), ({"msg": "other"}, False)],
+    [
+        ({"setName": "rs0"}, True),
+        ({"isreplicaset": True}, True),  # a member that has just started
+        ({"msg": "isdbgrid"}, True),
+        ({}, False),
+        ({"msg": "other"}, False),
+    ],
 )
-def test_replica_sets_and_routers_have_transactions(server: FakeServer, hello: dict[str, str], expected: bool) -> None:
+def test_replica_sets_and_routers_have_transactions(server: FakeServer, hello: dict[str, Any], expected: bool) -> None:
     server.hello = hello
     assert has_transactions(server) is expected  # type: ignore[arg-type]
 

@@ -241,6 +241,8 @@ def test_a_proxy_of_the_environment_is_not_asked_for_neighbours(
     users: LocalServer, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     RemoteKeys(users.url).check()
     users.answer = granting(("t1", 3600))
     service_token(users).check()
