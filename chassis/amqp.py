@@ -1,5 +1,6 @@
 """What the errors of RabbitMQ mean: the broker is away, or it answers and refuses."""
 
+from pika import URLParameters
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import (
     AMQPError,
@@ -20,6 +21,14 @@ _REFUSED = {
     406: "PRECONDITION_FAILED",
     530: "NOT_ALLOWED",
 }
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError for a URL that pika cannot read: an option that is unknown, or has an impossible value."""
+    try:
+        URLParameters(url)
+    except IndexError as exc:
+        raise ValueError("the URL has no path") from exc
 
 
 def refusal(exc: Exception) -> str | None:

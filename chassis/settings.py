@@ -76,10 +76,16 @@ class Environment:
 
     def rabbitmq_url(self, name: str = "RABBITMQ_URL") -> str:
         """Return the URL of a RabbitMQ server."""
+        from chassis import amqp  # not every service needs RabbitMQ's client
+
         value = self.secret(name)
         parts = _url(value, "amqp", "amqps")
+        try:
+            amqp.check_url(value)
+        except ValueError:
+            parts = None
         if value and not parts:
-            self._complaints.append(f"{name} must look like amqp://user:password@host:5672/%2F")
+            self._complaints.append(f"{name} must look like amqp://user:password@host:5672/%2F, with options of pika")
         elif parts and not (parts.username and parts.password):
             self._miss_account(name)
         return value

@@ -89,9 +89,12 @@ def _dashboard(variables: Mapping[str, str]) -> Account | None:
 
 def _deadline(text: str) -> float:
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise SystemExit(f"PROVISION_DEADLINE must be a number of seconds, not {text!r}") from None
+        seconds = 0
+    if not 0 < seconds < float("inf"):
+        raise SystemExit(f"PROVISION_DEADLINE must be a number of seconds above 0, not {text!r}")
+    return seconds
 
 
 def _refuse_demo_values(variables: Mapping[str, str]) -> None:

@@ -63,7 +63,7 @@ def load_worker() -> WorkerSettings:
         client_secret=environment.secret("CLIENT_SECRET"),
         log_level=environment.log_level(),
         poll_seconds=environment.seconds("POLL_SECONDS", WorkerSettings.poll_seconds),
-        heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
+        heartbeat_file=environment.file("HEARTBEAT_FILE"),
     )
     environment.check()
     return settings

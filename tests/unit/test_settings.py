@@ -115,13 +115,17 @@ def test_a_url_that_can_be_used_is_taken_as_it_is(read: str, value: str) -> None
     environment.check()
 
 
+AMQP_OPTIONS = [
+    f"amqp://u:pw@h/%2F?{options}"
+    for options in ("heartbeat=abc", "unknown=1", "heartbeat=5&heartbeat=6", "frame_max=1", "ssl_options=x")
+]
 BAD_URLS = {
     "mongo_url": [
         *("localhost", "http://h/shop", "mongodb://u:pw@h:27017", "mongodb:///shop", "mongodb://u:pw@h:x/shop"),
         *("mongodb://u:pw@h/", "mongodb://u:p:w@h/shop", "mongodb+srv://u:pw@h/"),
         "mongodb://u:pw@h/shop?tls=true&tlsCAFile=/nowhere",
     ],
-    "rabbitmq_url": ["rabbit", "http://h", "amqp:///", "amqp://u:pw@h:x", "amqp://u:pw@h:0"],
+    "rabbitmq_url": ["rabbit", "http://h", "amqp:///", "amqp://u:pw@h:x", "amqp://u:pw@h:0", *AMQP_OPTIONS],
     "http_url": ["users:5002", "ftp://users", "http:///", "http://u:pw@users", "http://users:99999"],
 }
 
