@@ -124,7 +124,7 @@ class Worker:
         try:
             self._publisher.publish(event for order in orders for event in order.outbox)
         except BrokerUnavailable as exc:
-            self._wait_for_broker(exc)
+            self._wait_for_broker("events wait in the outbox", exc)
             self._store.postpone([order.id for order in orders], POSTPONED)
         else:
             self._store.published((order.id, [event["id"] for event in order.outbox]) for order in orders)
@@ -136,18 +136,18 @@ class Worker:
         try:
             self._publisher.check()
         except BrokerUnavailable as exc:
-            self._wait_for_broker(exc)
+            self._wait_for_broker("events will wait in the outbox", exc)
         else:
             self._refusals.remove("publishing events")
             self._check_at = float("inf")
 
-    def _wait_for_broker(self, exc: BrokerUnavailable) -> None:
+    def _wait_for_broker(self, consequence: str, exc: BrokerUnavailable) -> None:
+        """Note why nothing is published, and look again soon whether it can be."""
         if isinstance(exc, BrokerRefuses):
             self._refusals.add("publishing events", f"they wait in the outbox. {exc}")
-            self._check_at = time.monotonic() + CHECK_EVERY
         else:
-            log.warning("events wait in the outbox: %s", exc)
-            self._check_at = min(self._check_at, time.monotonic() + CHECK_EVERY)
+            log.warning("%s: %s", consequence, exc)
+        self._check_at = time.monotonic() + CHECK_EVERY
 
     def _release(self, order_ids: list[str]) -> None:
         deadline = time.monotonic() + RELEASE_SECONDS
