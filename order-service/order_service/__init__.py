@@ -2,7 +2,7 @@
 
 from flask_openapi3 import OpenAPI
 
-from chassis import auth, bodies, docs, health, logs, mongo, web
+from chassis import auth, bodies, docs, health, logs, mongo, queries, web
 from chassis.tokens import RemoteKeys, ServiceToken
 from order_service import api, config
 from order_service.orders import Orders
@@ -30,6 +30,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     )
     app.extensions["orders"] = Orders(store, products)
     auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    queries.refuse_repeated(app)
     bodies.read_bodies(app)
     app.register_api(api.api)
     health.add_health(app, store.prepare, store.ping, {"product-service": products.check, "user-service": keys.check})
