@@ -27,12 +27,13 @@ HOMES = {
         "chassis.docs",
         "chassis.health",
         "chassis.problems",
+        "chassis.queries",
         "chassis.web",
     },
     "flask_openapi3": {"*.__init__", "*.api", "chassis.web", "chassis.docs"},
     "flask_jwt_extended": {"*.api", "chassis.auth"},
     "jwt": {"*.api", "chassis.auth", "chassis.tokens"},
-    "pymongo": {"*.store", "*.store.*", "chassis.mongo", "deploy.*"},
+    "pymongo": {"*.store", "*.store.*", "chassis.mongo", "chassis.rekeying", "deploy.*"},
     "requests": {"chassis.tokens", "deploy.*"},
     "urllib3": {"order_service.products"},
     "pika": {
@@ -44,6 +45,8 @@ HOMES = {
     },
     "smtplib": {"notification_service.smtp", "notification_service.channels"},
     "argon2": {"user_service.passwords"},
+    "idna": {"user_service.emails"},
+    "phonenumbers": {"user_service.phones"},
 }
 CORES = {
     "user_service": {"accounts", "tokens", "throttle"},
