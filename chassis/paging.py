@@ -26,7 +26,7 @@ class Page(Generic[T]):
 def encode_cursor(order: str, values: list[SortValue]) -> str:
     """Return the cursor for the sort values of an item in a list of this order."""
     plain = [order, *(_milliseconds(v) if isinstance(v, datetime) else v for v in values)]
-    return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps(plain, ensure_ascii=False).encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, order: str, kinds: list[type]) -> list[SortValue]:

@@ -1,7 +1,8 @@
 """Base models and field types for what comes in and goes out over HTTP (pydantic 2).
 
 Input is strict: `true`, `"2"` and `1.0` are no integers, unknown fields are refused, and text holds no control
-characters. Money is a whole number of minor units (cents) inside, and a text with two decimals outside.
+characters. What people recognise something by, as a name, is a `VisibleText`. Money is a whole number of minor units
+(cents) inside, and a text with two decimals outside.
 """
 
 import re
@@ -11,7 +12,18 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+)
+
+from chassis.characters import shows_something, turns_direction
 
 MAX_MONEY = 99_999_999_999  # minor units: 999999999.99
 _MONEY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,2})?", re.ASCII)
@@ -49,11 +61,24 @@ def _only_digits(value: object) -> object:
     return value
 
 
+def _none_if_blank(value: object) -> object:
+    """Return None for a text of blanks: a form sends its empty fields as well."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+BlankIsNone = BeforeValidator(_none_if_blank)
+
+
 class PageQuery(Query):
-    """The two parameters that every list takes."""
+    """The two parameters that every list takes; an empty cursor leads to the first page."""
 
     limit: Annotated[int, BeforeValidator(_only_digits)] = Field(20, ge=1, le=100)
-    cursor: str | None = Field(None, max_length=2000)
+    cursor: Annotated[str | None, BlankIsNone] = Field(None, max_length=2000)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_control_characters(cls, value: object) -> object:
+        return _printable(value) if isinstance(value, str) else value
 
 
 def to_json(model: type[Reply], source: object) -> str:
@@ -87,9 +112,19 @@ def format_time(moment: datetime) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
     if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
         raise ValueError("must not contain control characters")
     return text
+
+
+def _visible(text: str) -> str:
+    if not shows_something(text):
+        raise ValueError("must show something: it has only blanks or invisible characters")
+    if turns_direction(text):
+        raise ValueError("must not contain characters that turn the direction of writing (U+202A-202E, U+2066-2069)")
+    return text.strip()
 
 
 _AMOUNT = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,2})?$", "examples": ["19.99"]}
@@ -107,4 +142,5 @@ Timestamp = Annotated[
     datetime, PlainSerializer(format_time, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 Text = Annotated[str, AfterValidator(_printable)]
+VisibleText = Annotated[Text, AfterValidator(_visible)]  # without blanks around it
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.-]+$")]

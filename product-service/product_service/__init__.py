@@ -2,7 +2,7 @@
 
 from flask_openapi3 import OpenAPI
 
-from chassis import auth, bodies, conditions, docs, health, logs, mongo, web
+from chassis import auth, bodies, conditions, docs, health, logs, mongo, queries, web
 from chassis.tokens import RemoteKeys
 from product_service import api, config
 from product_service.catalogue import Catalogue
@@ -34,6 +34,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     app.extensions["reservations"] = Reservations(ReservationStore(database, clock, transactions))
     auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     conditions.refuse_other_conditions(app)
+    queries.refuse_repeated(app)
     bodies.read_bodies(app)
     app.register_api(api.api)
 

@@ -1,10 +1,11 @@
 """What product-service reads and writes over HTTP."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from chassis.schemas import (
+    BlankIsNone,
     Body,
     Identifier,
     MoneyIn,
@@ -15,6 +16,7 @@ from chassis.schemas import (
     Reply,
     Text,
     Timestamp,
+    VisibleText,
 )
 from product_service.catalogue import MAX_STOCK
 
@@ -34,23 +36,23 @@ class ReservationPath(Query):
 class ProductBody(Body):
     """A product as an administrator writes it."""
 
-    name: Text = Field(min_length=1, max_length=200)
+    name: VisibleText = Field(min_length=1, max_length=200)
     price: MoneyIn
     stock: int = Field(ge=0, le=MAX_STOCK)
-    description: Text | None = Field(None, max_length=5000)
-    category: Text | None = Field(None, min_length=1, max_length=100)
-    sku: Text | None = Field(None, min_length=1, max_length=100)
+    description: VisibleText | None = Field(None, max_length=5000)
+    category: VisibleText | None = Field(None, min_length=1, max_length=100)
+    sku: VisibleText | None = Field(None, min_length=1, max_length=100)
 
 
 class ProductPatch(Body):
     """The attributes of a product to change; null clears an optional one."""
 
-    name: Text = Field("", min_length=1, max_length=200)
+    name: VisibleText = Field("", min_length=1, max_length=200)
     price: MoneyIn = 0
     stock: int = Field(0, ge=0, le=MAX_STOCK)
-    description: Text | None = Field(None, max_length=5000)
-    category: Text | None = Field(None, min_length=1, max_length=100)
-    sku: Text | None = Field(None, min_length=1, max_length=100)
+    description: VisibleText | None = Field(None, max_length=5000)
+    category: VisibleText | None = Field(None, min_length=1, max_length=100)
+    sku: VisibleText | None = Field(None, min_length=1, max_length=100)
 
 
 class StockChangeBody(Body):
@@ -67,10 +69,10 @@ class StockChangeBody(Body):
 
 
 class ProductQuery(PageQuery):
-    """Which products to list."""
+    """Which products to list; an empty `q` or `category` is none."""
 
-    q: Text | None = Field(None, max_length=200)
-    category: Text | None = Field(None, max_length=100)
+    q: Annotated[Text | None, BlankIsNone] = Field(None, max_length=200)
+    category: Annotated[Text | None, BlankIsNone] = Field(None, max_length=100)
     min_price: MoneyQuery | None = None
     max_price: MoneyQuery | None = None
     in_stock: bool | None = None

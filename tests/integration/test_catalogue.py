@@ -129,6 +129,15 @@ def test_a_sku_belongs_to_one_product(shop: Shop) -> None:
     assert shop.patch(pan, sku="P-1").status_code == 200
 
 
+@pytest.mark.parametrize("spelling", ["é-1", "É-1", " e\u0301-1 ", "é\u200b-1"], ids=ascii)
+def test_spellings_of_a_sku_are_one_sku(shop: Shop, spelling: str) -> None:
+    cup = shop.add(sku=" É-1 ")
+    assert cup["sku"] == "É-1"
+    body = {"name": "Mug", "price": 1, "stock": 1, "sku": spelling}
+    assert shop.call("POST", "/products", ADMIN, json=body).json["type"] == "sku-taken"
+    assert shop.patch(cup["id"], sku=spelling).status_code == 200
+
+
 def test_of_many_that_want_a_sku_at_once_one_gets_it(shop: Shop) -> None:
     body = {"name": "Cup", "price": 1, "stock": 1, "sku": "C-1"}
     statuses = at_once(8, lambda _: shop.call("POST", "/products", ADMIN, json=body).status_code)
@@ -144,6 +153,8 @@ BAD_FIELDS: list[tuple[str, str]] = [
     ("name", '"' + "x" * 201 + '"'),
     ("description", '"' + "x" * 5001 + '"'),
     ("description", '"\\u0007"'),
+    *((field, '"\\u3164\\ufe0f "') for field in ("name", "description", "category", "sku")),
+    *((field, '"\\u202eexe.gnp"') for field in ("name", "description", "category", "sku")),
     ("category", '""'),
     ("category", "1"),
     ("sku", '""'),
@@ -454,6 +465,12 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"q": "CUP blu"}, {"Blue Cup"}),
     ({"q": "äp SÜSS"}, {"Äpfel, süß"}),
     ({"q": "straße"}, {"STRASSE Map"}),
+    ({"q": "apfel suess"}, set()),
+    ({"q": "APFEL suss"}, {"Äpfel, süß"}),
+    ({"q": "***"}, set()),
+    ({"q": "☕"}, set()),
+    ({"q": "", "category": "", "cursor": ""}, {"Blue Cup", "red cup", "Cupboard", "Äpfel, süß", "STRASSE Map", "Desk"}),
+    ({"q": " "}, {"Blue Cup", "red cup", "Cupboard", "Äpfel, süß", "STRASSE Map", "Desk"}),
     ({"q": "up"}, set()),
     ({"q": "c.*"}, {"Blue Cup", "red cup", "Cupboard"}),
     ({"category": "kitchen"}, {"Blue Cup", "red cup"}),
@@ -468,7 +485,7 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"q": "cup", "category": "kitchen", "in_stock": "true", "max_price": "5"}, {"Blue Cup"}),
 ]
 ORDERS_OF: dict[str, list[str]] = {
-    "name": ["Blue Cup", "Cupboard", "Desk", "red cup", "STRASSE Map", "Äpfel, süß"],
+    "name": ["Äpfel, süß", "Blue Cup", "Cupboard", "Desk", "red cup", "STRASSE Map"],
     "newest": ["Desk", "STRASSE Map", "Äpfel, süß", "Cupboard", "red cup", "Blue Cup"],
 }
 PRICES = {"Blue Cup": 500, "red cup": 750, "Cupboard": 9900, "Äpfel, süß": 750, "STRASSE Map": 0, "Desk": 9900}
@@ -529,7 +546,17 @@ def test_a_cursor_of_another_order_is_refused(stocked: Shop, made_for: str, used
     "query",
     [
         *("limit=0", "limit=101", "limit=1.0", "limit=x", "limit=", "limit=" + "9" * 400),
-        *("cursor=x", "cursor=", "sort=stock", "sort=", "colour=red", "in_stock=maybe", "in_stock="),
+        *("limit=1&limit=1", "sort=price&sort=newest", "q=a&limit=1&q=b", "cursor=&cursor=", "colour=red&colour=red"),
+        *(
+            "cursor=x",
+            "cursor=%00",
+            "cursor=" + "x" * 2001,
+            "sort=stock",
+            "sort=",
+            "colour=red",
+            "in_stock=maybe",
+            "in_stock=",
+        ),
         *("min_price=-1", "min_price=1e2", "min_price=x", "max_price=1.999", "max_price=NaN"),
         *("q=%00", "q=" + "x" * 201, "category=%00", "q[$ne]=1"),
     ],
@@ -581,6 +608,28 @@ def test_every_list_has_an_index_that_holds_its_order(mongo_url: str, monkeypatc
         equal = [name for name in ("words", "category") if name in find["filter"]]
         assert [*equal, *find["sort"]] in indexes[find["find"]]
         assert len(set(find["sort"].values())) == 1
+
+
+def test_products_of_an_earlier_version_are_found_and_sorted_at_the_next_start(
+    mongo_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(mongo_url) as shop:
+        apple, zebra, cup, hidden = (shop.add(name=name, sku=name)["id"] for name in ("Äpfel", "Zebra", "cup", "Old"))
+        shop.remove(hidden)
+        for product, key in ((apple, "Äpfel"), (zebra, "Zebra"), (cup, "cup")):
+            old = {"$set": {"words": [], "name_key": "zz", "sku_key": key}, "$unset": {"keys_version": ""}}
+            shop.database.products.update_one({"_id": product}, old)
+        shop.database.products.update_one({"_id": hidden}, {"$unset": {"keys_version": ""}})
+        shop.database.products.update_one({"_id": zebra}, {"$set": {"sku": "CUP", "sku_key": "CUP"}})
+        etag = shop.etag(apple)
+    capsys.readouterr()
+    for _ in range(2):
+        with running(mongo_url) as shop:
+            assert [product["name"] for product in shop.products()] == ["Äpfel", "cup", "Zebra"]
+            assert [product["id"] for product in shop.products(q="apfel")] == [apple]
+            assert shop.etag(apple) == etag
+            keys = {d["_id"]: d.get("sku_key") for d in shop.database.products.find()}
+    assert keys in ({apple: "äpfel", zebra: "CUP", cup: "cup", hidden: None},)
 
 
 def test_demo_products_are_there_once_however_often_the_service_starts(mongo_url: str) -> None:

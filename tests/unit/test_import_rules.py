@@ -28,12 +28,13 @@ HOMES = {
         "chassis.docs",
         "chassis.health",
         "chassis.problems",
+        "chassis.queries",
         "chassis.web",
     },
     "flask_openapi3": {"*.__init__", "*.api", "chassis.web", "chassis.docs"},
     "flask_jwt_extended": {"*.api", "chassis.auth"},
     "jwt": {"*.api", "chassis.auth", "chassis.tokens"},
-    "pymongo": {"*.store", "*.store.*", "chassis.mongo", "deploy.*"},
+    "pymongo": {"*.store", "*.store.*", "chassis.mongo", "chassis.rekeying", "deploy.*"},
     "requests": {"chassis.tokens", "deploy.*"},
     "urllib3": {"order_service.products"},
     "pika": {
@@ -45,8 +46,9 @@ HOMES = {
         "deploy.*",
     },
     "smtplib": {"notification_service.smtp"},
-    "idna": {"notification_service.addresses"},
+    "idna": {"notification_service.addresses", "user_service.emails"},
     "argon2": {"user_service.passwords"},
+    "phonenumbers": {"user_service.phones"},
 }
 CORES = {
     "user_service": {"accounts", "tokens", "throttle"},

@@ -16,8 +16,8 @@ from chassis import web
 from chassis.errors import Invalid
 from chassis.schemas import Body
 from order_service.schemas import MAX_QUANTITY, OrderBody
-from user_service.accounts import canonical
-from user_service.schemas import LONGEST_EMAIL, Email
+from user_service.emails import LONGEST_EMAIL, canonical
+from user_service.schemas import Email
 
 SERVICES = (user_service.schemas, product_service.schemas, order_service.schemas)
 BODIES = [model for model in Body.__subclasses__() if model.__module__ in {module.__name__ for module in SERVICES}]

@@ -51,6 +51,9 @@ def test_no_secret_is_in_the_representation(environment: pytest.MonkeyPatch) -> 
         ("ADMIN_PASSWORD", "admin-password", "ADMIN_PASSWORD has a demo value"),
         ("ADMIN_PASSWORD", "Password1234", "ADMIN_PASSWORD is one of the commonest"),
         ("ADMIN_PASSWORD", "long-enough", "ADMIN_EMAIL must be"),
+        ("ADMIN_EMAIL", "admin@localhost", "ADMIN_EMAIL must be an e-mail address"),
+        ("ADMIN_EMAIL", "admin@127.0.0.1", "ADMIN_EMAIL must be an e-mail address"),
+        ("ADMIN_EMAIL", "ADMIN@example.com ", "ADMIN_EMAIL has a demo value"),
         ("ADMIN_EMAIL", "admin@example.com", "ADMIN_PASSWORD must have 8"),
         ("ACCESS_TOKEN_SECONDS", "0", "ACCESS_TOKEN_SECONDS must be"),
         ("REFRESH_TOKEN_DAYS", "1.5", "REFRESH_TOKEN_DAYS must be"),
@@ -60,3 +63,14 @@ def test_no_secret_is_in_the_representation(environment: pytest.MonkeyPatch) -> 
 def test_what_is_wrong_is_named(environment: pytest.MonkeyPatch, variable: str, value: str, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         load(environment, **{**GOOD, "SERVICE_CLIENTS": "order-service:long-enough", variable: value})
+
+
+def test_the_address_of_the_administrator_is_read_as_at_registration(environment: pytest.MonkeyPatch) -> None:
+    settings = load(
+        environment,
+        MONGO_URL=GOOD["MONGO_URL"],
+        SERVICE_CLIENTS="order-service:long-enough",
+        ADMIN_EMAIL=" boss@müller.example ",
+        ADMIN_PASSWORD="long-enough",
+    )
+    assert settings.admin_email == "boss@müller.example"

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.user_app import PASSWORD, Shop, make_shop
+from user_service.throttle import _network
 
 
 @pytest.fixture
@@ -132,3 +133,21 @@ def test_what_is_kept_shows_neither_accounts_nor_addresses(shop: Shop) -> None:
     kept = str(list(shop.database.attempts.find()))
     assert "ana" not in kept
     assert "192.0.2" not in kept
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:5678", "192.0.2.1"),
+        ("[2001:db8::1]:443", "2001:db8::/64"),
+        ("[2001:db8::1]", "2001:db8::/64"),
+        ("2001:db8::1:443", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("[::ffff:192.0.2.1]:80", "192.0.2.1"),
+        *((nobody, "unknown") for nobody in (None, "", "unknown", "[]", "192.0.2.1:", ":80", "192.0.2:80", "[x]:1")),
+    ],
+)
+def test_an_address_is_told_with_its_port_or_without(address: str | None, network: str) -> None:
+    assert _network(address) == network

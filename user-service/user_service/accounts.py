@@ -1,7 +1,6 @@
 """Accounts: registration, sign-in, profile, password, roles."""
 
 import logging
-import unicodedata
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from chassis.auth import ADMIN, CUSTOMER
 from chassis.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from chassis.paging import Page
+from user_service.emails import canonical
 from user_service.passwords import Passwords, is_common
 from user_service.throttle import SignIn, Throttle
 from user_service.tokens import Tokens
@@ -145,12 +145,6 @@ class Accounts:
     def _new_user(self, email: str, password: str, name: str | None, phone: str | None, roles: tuple[str, ...]) -> User:
         password_hash = self._passwords.hash(password)
         return User(uuid.uuid4().hex, email, name, phone, roles, password_hash, 1, self._clock())
-
-
-def canonical(email: str) -> str:
-    """Return what two spellings of one e-mail address have in common; addresses are compared by it."""
-    folded = unicodedata.normalize("NFKC", email.strip()).casefold()
-    return unicodedata.normalize("NFKC", folded)
 
 
 def _refuse_common(field_name: str, password: str) -> None:

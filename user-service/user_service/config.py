@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 
 from chassis.settings import Environment, WebSettings, only_mongo_url
+from user_service.emails import canonical, check_email
 from user_service.passwords import LONGEST, SHORTEST, is_common
 
 SHORTEST_CLIENT_SECRET = 8
@@ -34,7 +35,7 @@ def load() -> Settings:
         access_token_seconds=_positive(environment, "ACCESS_TOKEN_SECONDS", Settings.access_token_seconds),
         service_token_seconds=_positive(environment, "SERVICE_TOKEN_SECONDS", Settings.service_token_seconds),
         refresh_token_days=_positive(environment, "REFRESH_TOKEN_DAYS", Settings.refresh_token_days),
-        admin_email=environment.text("ADMIN_EMAIL", ""),
+        admin_email=_admin_email(environment),
         admin_password=environment.secret("ADMIN_PASSWORD", ""),
         registrations_per_minute=_positive(environment, "REGISTRATIONS_PER_MINUTE", Settings.registrations_per_minute),
         refreshes_per_minute=_positive(environment, "REFRESHES_PER_MINUTE", Settings.refreshes_per_minute),
@@ -51,10 +52,19 @@ def load_mongo_url() -> str:
     return only_mongo_url(os.environ)
 
 
+def _admin_email(environment: Environment) -> str:
+    email = environment.text("ADMIN_EMAIL", "")
+    try:
+        return check_email(email) if email else ""
+    except ValueError as exc:
+        environment.refuse(f"ADMIN_EMAIL {exc}")
+        return email
+
+
 def _check_admin(environment: Environment, settings: Settings) -> None:
-    if "@" not in settings.admin_email:
-        environment.refuse("ADMIN_EMAIL must be an e-mail address")
-    if settings.admin_email.lower() == DEMO_ADMIN:
+    if not settings.admin_email:
+        environment.refuse("ADMIN_EMAIL must be set, as ADMIN_PASSWORD is")
+    if canonical(settings.admin_email) == DEMO_ADMIN:
         environment.refuse_demo_value("ADMIN_EMAIL")
     if not SHORTEST <= len(settings.admin_password) <= LONGEST:
         environment.refuse(f"ADMIN_PASSWORD must have {SHORTEST} to {LONGEST} characters")

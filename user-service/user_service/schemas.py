@@ -1,49 +1,19 @@
 """What user-service reads and writes over HTTP."""
 
-import re
-import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from chassis.schemas import Body, Query, Reply, Text
+from chassis.schemas import Body, Query, Reply, Text, VisibleText
+from user_service.emails import LONGEST_EMAIL, check_email
 from user_service.passwords import LONGEST, SHORTEST
-
-LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
-
-_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
-_EMAIL = re.compile(rf"[^\s@<>()\[\],;:\"\\]{{1,64}}@(?:{_LABEL}\.)+{_LABEL}")
-_PHONE = re.compile(r"\+[0-9]{5,19}", re.ASCII)
-
-
-def _check_email(text: str) -> str:
-    email = unicodedata.normalize("NFKC", text.strip())
-    local, _, _ = email.partition("@")
-    if len(email) > LONGEST_EMAIL or not email.isprintable() or not _EMAIL.fullmatch(email):
-        raise ValueError("must be an e-mail address")
-    if local.startswith(".") or local.endswith(".") or ".." in local:
-        raise ValueError("must be an e-mail address")
-    return email
-
-
-def _check_phone(text: str) -> str:
-    number = re.sub(r"[\s()./-]", "", text)
-    if not _PHONE.fullmatch(number):
-        raise ValueError("must be a phone number with its country: + and 5 to 19 digits")
-    return number
-
-
-def _strip(text: str) -> str:
-    if not (stripped := text.strip()):
-        raise ValueError("must not be empty")
-    return stripped
-
+from user_service.phones import check_phone
 
 Email = Annotated[
-    Text, Field(max_length=LONGEST_EMAIL, json_schema_extra={"format": "email"}), AfterValidator(_check_email)
+    Text, Field(max_length=LONGEST_EMAIL, json_schema_extra={"format": "email"}), AfterValidator(check_email)
 ]
-Phone = Annotated[Text, Field(max_length=40, examples=["+49 170 1234567"]), AfterValidator(_check_phone)]
-Name = Annotated[Text, Field(max_length=100), AfterValidator(_strip)]
+Phone = Annotated[Text, Field(max_length=40, examples=["+49 170 1234567"]), AfterValidator(check_phone)]
+Name = Annotated[VisibleText, Field(max_length=100)]
 NewPassword = Annotated[Text, Field(min_length=SHORTEST, max_length=LONGEST)]
 GivenPassword = Annotated[Text, Field(max_length=LONGEST)]
 RefreshToken = Annotated[Text, Field(max_length=200)]

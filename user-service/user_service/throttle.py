@@ -11,6 +11,7 @@ and keeps a connection pool of its own, which made the same check six times as s
 import hashlib
 import ipaddress
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from user_service.store import AttemptStore
 
 TRUST = timedelta(days=30)
+# Some proxies write the client's port, too: 192.0.2.1:5678, [2001:db8::1]:443.
+_WITH_PORT = re.compile(r"(?P<v4>[0-9.]+):[0-9]+|\[(?P<v6>[^\]]*)\](:[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,10 @@ def _wait(times: tuple[datetime, ...], limits: Iterable[Limit], now: datetime) -
 
 def _network(address: str | None) -> str:
     """Return whom an address stands for: with IPv6 a customer has a whole /64, so that is what is counted."""
+    with_port = _WITH_PORT.fullmatch(address or "")
+    host = (with_port["v4"] or with_port["v6"]) if with_port else (address or "")
     try:
-        parsed = ipaddress.ip_address((address or "").partition("%")[0])
+        parsed = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return "unknown"
     if isinstance(parsed, ipaddress.IPv4Address):

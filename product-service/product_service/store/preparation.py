@@ -7,7 +7,10 @@ from pymongo.errors import CollectionInvalid
 from pymongo.operations import IndexModel
 
 from chassis.mongo import ASCENDING, Document, guarded, has_transactions
+from chassis.rekeying import rekey
 from chassis.settings import ConfigurationError
+from product_service.store.products import keys_of
+from product_service.store.words import KEYS_VERSION
 
 
 @guarded
@@ -18,7 +21,10 @@ class Preparation:
         self._database = database
 
     def prepare(self) -> None:
-        """Check for transactions and make the indexes: one for each way to list, with and without a filter."""
+        """Check for transactions, make the indexes, and bring products of an earlier version up to date.
+
+        There is an index for each way to list, with and without a filter.
+        """
         if not has_transactions(self._database):
             raise ConfigurationError("MONGO_URL: the server has no transactions; start it as a replica set (--replSet)")
         by_sort = [
@@ -38,3 +44,4 @@ class Preparation:
                 IndexModel("expires_at", expireAfterSeconds=0, sparse=True),
             ]
         )
+        rekey(self._database.products, KEYS_VERSION, ("name", "sku", "hidden"), keys_of, unique="sku_key")

@@ -1,7 +1,5 @@
 """Products and their stock in MongoDB."""
 
-import re
-import unicodedata
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +11,7 @@ from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_p
 from chassis.paging import Page
 from product_service.catalogue import MAX_STOCK, Product, ProductFilter, StockChange
 from product_service.store.transactions import Transactions
-
-SORTED_LENGTH = 100  # of a name: cursors hold it, and must fit into a URL
-SEARCHED_LENGTH = 50  # of a word: each of its beginnings is an entry of an index
+from product_service.store.words import KEYS_VERSION, prefixes_of, sku_key, sort_key, words_of
 
 _SORTS: dict[str, tuple[str, int, type]] = {
     "name": ("name_key", ASCENDING, str),
@@ -61,11 +57,12 @@ class ProductStore:
             "received": attributes["stock"],
             "hidden": False,
             "version": 1,
+            "keys_version": KEYS_VERSION,
             "created_at": now,
             "updated_at": now,
         }
         try:
-            self._products.insert_one({k: v for k, v in document.items() if k != "sku_key" or v})
+            self._products.insert_one(document)
         except DuplicateKeyError:
             return self._products.find_one({"_id": product_id}, {"_id": True}) is not None
         return True
@@ -139,8 +136,9 @@ def _in_version(version: int | None) -> Document:
 
 def _conditions(wanted: ProductFilter) -> Document:
     conditions: Document = {"hidden": False}
-    if wanted.words and (words := _words(wanted.words)):
-        conditions["words"] = {"$all": words}
+    if wanted.words is not None:
+        words = words_of(wanted.words)
+        conditions["words"] = {"$all": words} if words else {"$in": []}  # without a word nothing is found
     if wanted.category is not None:
         conditions["category"] = wanted.category
     price = {"$gte": wanted.min_price, "$lte": wanted.max_price}
@@ -151,28 +149,23 @@ def _conditions(wanted: ProductFilter) -> Document:
     return conditions
 
 
-def _words(text: str) -> list[str]:
-    return [word[:SEARCHED_LENGTH] for word in re.findall(r"\w+", _folded(text))]
-
-
-def _prefixes(text: str) -> list[str]:
-    """Return all beginnings of all words, so that a search by prefix is a look-up by equality."""
-    return sorted({word[:length] for word in _words(text) for length in range(1, len(word) + 1)})
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
-
-
 def _stored(attributes: dict[str, Any]) -> Document:
+    """Return the fields of a document; one without a SKU has no key of it, as the index is sparse."""
     document = dict(attributes)
     if "name" in attributes:
-        document |= {"name_key": _folded(attributes["name"])[:SORTED_LENGTH], "words": _prefixes(attributes["name"])}
-    if "sku" in attributes:
-        document["sku_key"] = attributes["sku"]
+        document |= {"name_key": sort_key(attributes["name"]), "words": prefixes_of(attributes["name"])}
+    if attributes.get("sku"):
+        document["sku_key"] = sku_key(attributes["sku"])
     return document
 
 
 def _product(document: Document) -> Product:
     fields = {name: document.get(name) for name in Product.__dataclass_fields__ if name != "id"}
     return Product(id=document["_id"], **fields)  # type: ignore[arg-type]
+
+
+def keys_of(document: Document) -> Document:
+    """Return the keys of a stored product; a hidden one has given its SKU up."""
+    sku = None if document["hidden"] else document.get("sku")
+    stored = _stored({"name": document["name"], "sku": sku})
+    return {name: stored[name] for name in ("name_key", "words", "sku_key") if name in stored}

@@ -4,6 +4,10 @@ from pymongo.database import Database
 from pymongo.operations import IndexModel
 
 from chassis.mongo import DESCENDING, DatabaseClock, Document, guarded
+from chassis.rekeying import rekey
+from user_service.emails import canonical
+
+KEYS_VERSION = 2  # of the rules of `canonical`; documents without one are older
 
 
 @guarded
@@ -15,7 +19,9 @@ class Preparation:
         self._clock = clock
 
     def prepare(self) -> None:
-        """Make the indexes, and ask for the server's time, so that the clock is known from then on."""
+        """Make the indexes, ask for the server's time, so that the clock is known from then on, and bring accounts
+        of an earlier version up to date.
+        """
         self._clock()
         newest_first = IndexModel([("created_at", DESCENDING), ("_id", DESCENDING)])
         admins = IndexModel("roles")
@@ -23,10 +29,15 @@ class Preparation:
         self._database.signing_keys.create_index("sequence", unique=True)
         self._database.refresh_families.create_indexes([IndexModel("user_id"), _expiry()])
         self._database.attempts.create_indexes([_expiry()])
+        rekey(self._database.users, KEYS_VERSION, ("email",), _keys_of, unique="email_key")
 
     def ping(self) -> None:
         """Return if the database answers."""
         self._database.command("ping")
+
+
+def _keys_of(document: Document) -> Document:
+    return {"email_key": canonical(document["email"])}
 
 
 def _expiry() -> IndexModel:

@@ -9,7 +9,9 @@ from pymongo.errors import DuplicateKeyError
 from chassis.auth import ADMIN
 from chassis.mongo import DESCENDING, Document, find_page, guarded
 from chassis.paging import Page
-from user_service.accounts import User, canonical
+from user_service.accounts import User
+from user_service.emails import as_written, canonical
+from user_service.store.preparation import KEYS_VERSION
 
 
 @guarded
@@ -33,8 +35,13 @@ class UserStore:
         return _user(document) if document else None
 
     def find_by_email(self, email: str) -> User | None:
-        """Return the user with that e-mail address, however it is spelled."""
-        document = self._users.find_one({"email_key": canonical(email)})
+        """Return the user with that e-mail address, however it is spelled.
+
+        Of two accounts of one mailbox that an earlier version let in, it is the one with this spelling.
+        """
+        exact = as_written(email)
+        found = {d["email_key"]: d for d in self._users.find({"email_key": {"$in": list({canonical(email), exact})}})}
+        document = found.get(exact) or found.get(canonical(email))
         return _user(document) if document else None
 
     def list_newest(self, *, limit: int, cursor: str | None) -> Page[User]:
@@ -76,7 +83,13 @@ class UserStore:
 
 def _document(user: User) -> Document:
     fields = {name: value for name, value in vars(user).items() if name != "id"}
-    return {"_id": user.id, **fields, "email_key": canonical(user.email), "roles": list(user.roles)}
+    return {
+        "_id": user.id,
+        **fields,
+        "email_key": canonical(user.email),
+        "keys_version": KEYS_VERSION,
+        "roles": list(user.roles),
+    }
 
 
 def _user(document: Document) -> User:
