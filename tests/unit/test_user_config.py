@@ -56,6 +56,7 @@ def test_no_secret_is_in_the_representation(environment: pytest.MonkeyPatch) -> 
         ("ADMIN_EMAIL", "ADMIN@example.com ", "ADMIN_EMAIL has a demo value"),
         ("ADMIN_EMAIL", "admin@example.com", "ADMIN_PASSWORD must have 8"),
         ("ACCESS_TOKEN_SECONDS", "0", "ACCESS_TOKEN_SECONDS must be"),
+        ("REFRESH_TOKEN_DAYS", "9" * 30, "REFRESH_TOKEN_DAYS must be"),
         ("REFRESH_TOKEN_DAYS", "1.5", "REFRESH_TOKEN_DAYS must be"),
         ("REGISTRATIONS_PER_MINUTE", "many", "REGISTRATIONS_PER_MINUTE must be"),
     ],

@@ -8,6 +8,7 @@ from user_service.emails import canonical, check_email
 from user_service.passwords import LONGEST, SHORTEST, is_common
 
 SHORTEST_CLIENT_SECRET = 8
+LARGEST = 1_000_000  # seconds, days, requests a minute: beyond it lies what dates and the database cannot hold
 DEMO_ADMIN = "admin@example.com"
 
 
@@ -73,7 +74,7 @@ def _check_admin(environment: Environment, settings: Settings) -> None:
 
 
 def _positive(environment: Environment, name: str, default: int) -> int:
-    return environment.number(name, default, at_least=1)
+    return environment.number(name, default, at_least=1, at_most=LARGEST)
 
 
 def _service_clients(environment: Environment) -> dict[str, str]:
