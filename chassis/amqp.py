@@ -1,6 +1,9 @@
-"""What the errors of RabbitMQ mean: the broker is away, or it answers and refuses."""
+"""What RabbitMQ's errors mean: the broker is away, or it answers and refuses. And how to find out before it matters."""
 
-from pika import URLParameters
+from ssl import SSLCertVerificationError
+
+from pika import BasicProperties, URLParameters
+from pika.adapters.blocking_connection import BlockingConnection
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import (
     AMQPError,
@@ -14,11 +17,12 @@ from pika.exceptions import (
 FAILURES = (AMQPError, AMQPConnectorException, OSError)
 """What pika raises when the broker is away or refuses; the second is for one that hangs while connecting."""
 
+PRECONDITION_FAILED = 406
 _REFUSED = {
     403: "ACCESS_REFUSED",
     404: "NOT_FOUND",
     405: "RESOURCE_LOCKED",
-    406: "PRECONDITION_FAILED",
+    PRECONDITION_FAILED: "PRECONDITION_FAILED",
     530: "NOT_ALLOWED",
 }
 
@@ -27,13 +31,29 @@ def check_url(url: str) -> None:
     """Raise ValueError for a URL that pika cannot read: an option that is unknown, or has an impossible value."""
     try:
         URLParameters(url)
-    except IndexError as exc:
-        raise ValueError("the URL has no path") from exc
+    except Exception as exc:  # pika evaluates some options as Python literals and passes them on unchecked
+        raise ValueError("not a URL of RabbitMQ") from exc
+
+
+def check_publishing(connection: BlockingConnection, exchange: str, routing_key: str) -> None:
+    """Return if the account may publish there; publishes nothing. Raises one of `FAILURES`.
+
+    RabbitMQ looks at rights first, then at the properties of a message, of which one is wrong here on purpose.
+    """
+    channel = connection.channel()
+    channel.confirm_delivery()
+    try:
+        channel.basic_publish(exchange, routing_key, b"", BasicProperties(expiration="none: this is a check of rights"))
+    except ChannelClosedByBroker as exc:
+        if exc.reply_code != PRECONDITION_FAILED:
+            raise
 
 
 def refusal(exc: Exception) -> str | None:
     """Return what RabbitMQ refuses and what to do; None if it is merely away, starting or overloaded."""
     if isinstance(exc, (ProbableAuthenticationError, ProbableAccessDeniedError)):
+        if not any(name in str(exc) for name in _REFUSED.values()):
+            return None  # the connection broke while signing in
         return (
             f"RabbitMQ refuses the account or virtual host of RABBITMQ_URL: {exc}. Correct it, or run the provisioning."
         )
@@ -41,4 +61,6 @@ def refusal(exc: Exception) -> str | None:
         return f"RabbitMQ says {exc.reply_text}. Run the provisioning: it sets rights, queues and bindings."
     if isinstance(exc, UnroutableError):
         return "RabbitMQ has no queue for a message. Run the provisioning: it declares queues and bindings."
+    if isinstance(exc, SSLCertVerificationError):
+        return f"RabbitMQ's certificate is not trusted ({exc}). Check RABBITMQ_URL and its ssl_options."
     return None

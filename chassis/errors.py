@@ -126,5 +126,5 @@ class Unavailable(Problem):
 class Refused(Unavailable):
     """Something that this request needs answers and refuses: a right or a setting of this service is wrong.
 
-    Safe to repeat, but pointless until somebody mends it.
+    Safe to repeat, but pointless until somebody corrects it.
     """

@@ -39,7 +39,7 @@ def add_health(
 
     `prepare` is tried at once, and again by each request until it succeeds; like `ping` it raises Unavailable.
     A neighbour's check raises any Problem if it is away: `/ready` names it as degraded, and still answers 200. It names
-    as refused what answers and refuses, which no waiting mends: the service is then unhealthy for health checks.
+    as refused what answers and refuses, which waiting does not help: the service is then unhealthy for health checks.
     """
     prepared = False
     refusals = Refusals()

@@ -113,14 +113,23 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
                     raise
                 return method(*args, **kwargs)
         except PyMongoError as exc:
-            if isinstance(exc, OperationFailure) and exc.code in _REFUSALS:
-                reason = f"The database refuses the account of MONGO_URL ({_REFUSALS[exc.code]})."
-                raise Refused(f"{reason} {_ADVICE}") from exc
-            if not is_outage(exc):
+            if not (is_outage(exc) or _refusal(exc)):
                 raise
-            raise Unavailable("The database does not answer.") from exc
+            raise _problem(exc) from exc
 
     return call
+
+
+def _refusal(exc: PyMongoError) -> str | None:
+    """Return the name of the error with which the server refuses an account, None for any other."""
+    return _REFUSALS.get(exc.code or 0) if isinstance(exc, OperationFailure) else None
+
+
+def _problem(exc: PyMongoError) -> Unavailable:
+    """Return what a caller is told of an error of the database."""
+    if name := _refusal(exc):
+        return Refused(f"The database refuses the account of MONGO_URL ({name}). {_ADVICE}")
+    return Unavailable("The database does not answer.")
 
 
 def is_outage(exc: PyMongoError) -> bool:
@@ -162,7 +171,7 @@ class DatabaseClock:
         except PyMongoError as exc:
             offset = self._offset
             if offset is None:
-                raise Unavailable("The database does not answer.") from exc
+                raise _problem(exc) from exc
         else:
             offset = server_time.timestamp() - (started + time.monotonic()) / 2
         self._offset, self._measured_at = offset, time.monotonic()

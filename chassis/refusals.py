@@ -1,47 +1,54 @@
 """What a program needs and is refused, for lack of a right or by a wrong setting, as opposed to what is merely away.
 
-No repetition helps until somebody mends it: the program says so once, in a line at error level, and is unhealthy until
-it is granted (see `chassis.heartbeat` and `chassis.health`).
+No repetition helps until somebody corrects it: the program says so once, in a line at error level, and is unhealthy
+until it is granted (see `chassis.heartbeat` and `chassis.health`).
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chassis.errors import Refused
+from chassis.errors import Refused, Unavailable
 
 log = logging.getLogger(__name__)
 
 
 class Refusals:
-    """What is refused now, by name, with the reason and what to do."""
+    """What is refused now, by name, with the reason and what to do. Safe to use from several threads."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._reasons: dict[str, str] = {}
 
     def add(self, what: str, reason: str) -> None:
         """Note a refusal; it is logged unless it was known already."""
-        if self._reasons.get(what) != reason:
+        with self._lock:
+            is_new = self._reasons.get(what) != reason
+            self._reasons[what] = reason
+        if is_new:
             log.error("refused: %s: %s", what, reason)
-        self._reasons[what] = reason
 
     def remove(self, what: str) -> None:
-        """Note that something is granted."""
-        if self._reasons.pop(what, None) is not None:
-            log.info("granted again: %s", what)
+        """Note that something is no longer refused."""
+        if self._reasons and self._reasons.pop(what, None) is not None:
+            log.info("no longer refused: %s", what)
 
     @contextmanager
     def watch(self, what: str) -> Iterator[None]:
-        """Note whether the block is refused what it needs; its exceptions pass through."""
+        """Note whether the block is refused what it needs; what is merely away is not. Its exceptions pass through."""
         try:
             yield
         except Refused as exc:
             self.add(what, exc.detail)
             raise
+        except Unavailable:
+            self.remove(what)
+            raise
         self.remove(what)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._reasons)
+        return iter(list(self._reasons))
 
     def __len__(self) -> int:
         return len(self._reasons)

@@ -15,11 +15,24 @@ from chassis.errors import Refused, Unavailable
 log = logging.getLogger(__name__)
 
 
-def _direct() -> requests.Session:
-    """Return a session that asks user-service itself: a proxy of the environment does not know the stack's names."""
-    session = requests.Session()
-    session.trust_env = False
-    return session
+def _ask(method: str, url: str, settings: str, **arguments: Any) -> requests.Response:
+    """Return the answer of user-service. Raises Unavailable, and Refused where `settings` must be wrong.
+
+    It is asked directly: a proxy of the environment does not know the stack's names.
+    """
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            response = session.request(method, url, **arguments)
+    except requests.exceptions.SSLError as exc:
+        raise Refused(f"The certificate of {url} is not trusted. Check {settings}.") from exc
+    except requests.RequestException as exc:
+        raise Unavailable(f"{url} does not answer: {type(exc).__name__}.") from exc
+    if response.status_code >= 500 or response.status_code == requests.codes.too_many_requests:
+        raise Unavailable(f"{url} answers {response.status_code}.")
+    if response.status_code != requests.codes.ok:
+        raise Refused(f"{url} answers {response.status_code}. Check {settings}.")
+    return response
 
 
 class RemoteKeys:
@@ -77,12 +90,7 @@ class RemoteKeys:
             log.warning("cannot fetch keys: %s", exc.detail)
 
     def _fetch(self) -> None:
-        try:
-            with _direct() as session:
-                response = session.get(self._url, timeout=self._timeout)
-        except requests.RequestException as exc:
-            raise Unavailable(f"{self._url} does not answer: {type(exc).__name__}.") from exc
-        _expect_success(response, "JWKS_URL")
+        response = _ask("GET", self._url, "JWKS_URL", timeout=self._timeout)
         try:
             keys = {jwk["kid"]: RSAAlgorithm.from_jwk(jwk) for jwk in response.json()["keys"]}
         except (jwt.PyJWTError, ValueError, KeyError, TypeError) as exc:
@@ -149,24 +157,11 @@ class ServiceToken:
 
     def _fetch(self) -> None:
         asked_at = time.monotonic()
-        form = {"grant_type": "client_credentials"}
-        try:
-            with _direct() as session:
-                response = session.post(self._url, data=form, auth=self._credentials, timeout=self._timeout)
-        except requests.RequestException as exc:
-            raise Unavailable(f"No service token from user-service: {type(exc).__name__}.") from exc
-        _expect_success(response, "CLIENT_ID, CLIENT_SECRET and TOKEN_URL")
+        form, settings = {"grant_type": "client_credentials"}, "CLIENT_ID, CLIENT_SECRET and TOKEN_URL"
+        response = _ask("POST", self._url, settings, data=form, auth=self._credentials, timeout=self._timeout)
         try:
             granted = response.json()
             self._token, life = str(granted["access_token"]), float(granted["expires_in"])
         except (ValueError, KeyError, TypeError) as exc:
             raise Refused(f"{self._url} grants no token. Is TOKEN_URL that of user-service?") from exc
         self._renew_at, self._expires_at = asked_at + life / 2, asked_at + life
-
-
-def _expect_success(response: requests.Response, settings: str) -> None:
-    """Raise Unavailable for an error of the server, Refused for one that it finds in the request."""
-    if response.status_code >= 500 or response.status_code == requests.codes.too_many_requests:
-        raise Unavailable(f"{response.url} answers {response.status_code}.")
-    if response.status_code != requests.codes.ok:
-        raise Refused(f"{response.url} answers {response.status_code}. Check {settings}.")

@@ -33,7 +33,9 @@ class Rights:
 
 
 ORDER_SERVICE = Rights(write=r"^(shop\.events|notifications)$", read=r"^shop\.events$")  # it binds the queue
-NOTIFICATION_SERVICE = Rights(write=r"^amq\.default$", read=r"^notifications(\.dead)?$")
+NOTIFICATION_SERVICE = Rights(  # to write to a queue itself allows nothing; RabbitMQ 4.3 wants some right of who looks
+    write=r"^(amq\.default|notifications\.retry\..+)$", read=r"^notifications(\.dead)?$"
+)
 DASHBOARD = Rights(read=r"^events\.recent$", tags="monitoring,management")
 
 

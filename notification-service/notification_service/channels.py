@@ -10,7 +10,7 @@ from email.utils import localtime
 
 from notification_service.addresses import mailbox
 from notification_service.model import EMAIL, SMS, Notification
-from notification_service.notifications import Channel, NotSent, Refused
+from notification_service.notifications import Channel, NotSent, Undeliverable
 from notification_service.smtp import NotAccepted, SmtpServer
 
 SMTP_TIMEOUT = 15.0  # seconds for one e-mail as a whole, well below the lease of a claim
@@ -45,16 +45,16 @@ class EmailChannel:
         self._timeout = timeout
 
     def send(self, notification: Notification) -> None:
-        """Hand an e-mail to the mail server. Raises Refused if it will never take it, else NotSent."""
+        """Hand an e-mail to the mail server. Raises Undeliverable if it will never take it, else NotSent."""
         try:
             recipient = mailbox(notification.recipient)
         except ValueError:
-            raise Refused("the recipient is no e-mail address") from None
+            raise Undeliverable("the recipient is no e-mail address") from None
         message = self._message(notification, recipient)
         try:
             self._server.send(message, self._sender.addr_spec, recipient.addr_spec, timeout=self._timeout)
         except NotAccepted as exc:
-            raise (Refused if exc.permanent else NotSent)(str(exc)) from None
+            raise (Undeliverable if exc.permanent else NotSent)(str(exc)) from None
 
     def _message(self, notification: Notification, recipient: Address) -> EmailMessage:
         message = EmailMessage(POLICY)

@@ -17,7 +17,7 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from pika.exceptions import ConnectionWrongStateError
 
 from chassis import logs, mongo
-from chassis.amqp import FAILURES, refusal
+from chassis.amqp import FAILURES, check_publishing, refusal
 from chassis.heartbeat import HANGS_AFTER, Heartbeat
 from chassis.stopping import stop_on_signals
 from notification_service import config, topology
@@ -26,10 +26,9 @@ from notification_service.handling import Handler, Outcome, Verdict
 from notification_service.notifications import Notifier, Patience
 from notification_service.publisher import Message, connect
 from notification_service.store import NotificationStore
-from notification_service.topology import NOTIFICATIONS, Topology
+from notification_service.topology import DEAD, NOTIFICATIONS, Topology
 
 CHECK_EVERY = 5.0
-SETTLED_AFTER = 10.0  # a session that has lasted for so long has come over what ended the one before
 FINISH_WITHIN = 20.0
 EXIT_WITHIN = 25.0
 
@@ -57,8 +56,9 @@ class Session:
         self._check_at = time.monotonic() + CHECK_EVERY
 
     def start(self, prefetch: int) -> None:
-        """Begin to consume. Raises AMQPError, also if there is no queue: it is others who declare it."""
-        self._channel.queue_declare(NOTIFICATIONS, passive=True)
+        """Begin to consume. Raises AMQPError, also where a queue or a right is missing: the provisioning makes them."""
+        self._look_at_queues()
+        check_publishing(self._connection, "", NOTIFICATIONS)
         self._channel.confirm_delivery()
         self._channel.basic_qos(prefetch_count=prefetch)
         self._consumer_tag = self._channel.basic_consume(NOTIFICATIONS, self._take)
@@ -73,7 +73,11 @@ class Session:
             raise Interrupted("the broker has cancelled the consumer; was the queue deleted?")
         if time.monotonic() >= self._check_at:
             self._check_at = time.monotonic() + CHECK_EVERY
-            self._channel.queue_declare(NOTIFICATIONS, passive=True)  # that it is gone is not always told
+            self._look_at_queues()  # that one is gone is not always told
+
+    def _look_at_queues(self) -> None:
+        for queue in (NOTIFICATIONS, DEAD, *self._topology.retries):
+            self._channel.queue_declare(queue, passive=True)
 
     def finish(self) -> None:
         """Take no more, and settle what is being handled; what is not begun goes back to the queue."""
@@ -173,26 +177,33 @@ class Consumer:
             try:
                 self._consume(stop, prefetch, heartbeat)
             except (*FAILURES, Interrupted) as exc:
-                if time.monotonic() - started > SETTLED_AFTER:
+                if time.monotonic() - started > 10:
                     outage = Outage()
                 if reason := refusal(exc):
                     heartbeat.refusals.add(CONSUMING, reason)
-                heartbeat.beat()
-                stop.wait(outage.pause(exc))
+                else:
+                    heartbeat.refusals.remove(CONSUMING)
+                _wait(stop, outage.pause(exc), heartbeat)
 
     def _consume(self, stop: threading.Event, prefetch: int, heartbeat: Heartbeat) -> None:
         session = Session(connect(self._url), self._pool, self._handle, self._topology)
         try:
             session.start(prefetch)
-            settled_at = time.monotonic() + SETTLED_AFTER
+            heartbeat.refusals.remove(CONSUMING)
             while not stop.is_set():
                 session.work()
-                if time.monotonic() >= settled_at:
-                    heartbeat.refusals.remove(CONSUMING)
                 heartbeat.beat()
             session.finish()
         finally:
             session.close()
+
+
+def _wait(stop: threading.Event, seconds: float, heartbeat: Heartbeat) -> None:
+    """Wait, the heart beating: a broker that is away comes back."""
+    end = time.monotonic() + seconds
+    while not stop.is_set() and time.monotonic() < end:
+        heartbeat.beat()
+        stop.wait(min(1.0, max(0.0, end - time.monotonic())))
 
 
 def main() -> None:
@@ -205,7 +216,7 @@ def main() -> None:
     database = mongo.connect(settings.mongo_url, "notification-consumer")
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=settings.lease)
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER)
-    patience = Patience(stop, sign_of_life=heartbeat.sign_of_life)
+    patience = Patience(stop, sign_of_life=heartbeat.sign_of_life, refusals=heartbeat.refusals)
     notifier = Notifier(store, channels(settings.smtp, settings.mail_from), patience)
     with ThreadPoolExecutor(settings.threads, thread_name_prefix="handler") as pool:
         consumer = Consumer(settings.rabbitmq_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))

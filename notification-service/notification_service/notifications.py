@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from chassis.errors import Unavailable
 from chassis.paging import Page
+from chassis.refusals import Refusals
 from notification_service.model import Event, Notification, Recorded
 from notification_service.texts import notifications_of
 
@@ -26,7 +27,7 @@ class NotSent(Exception):
     permanent = False
 
 
-class Refused(NotSent):
+class Undeliverable(NotSent):
     """A channel will never send this to that recipient: retrying is pointless."""
 
     permanent = True
@@ -69,22 +70,29 @@ class History:
 class Patience:
     """Repeats a step while the database is away, with pauses up to 5 s, until it succeeds or `stop` is set.
 
-    `sign_of_life` is called before each pause: this is waiting, not hanging.
+    `sign_of_life` is called before each pause: this is waiting, not hanging. A database that refuses is noted.
     """
 
     def __init__(
-        self, stop: threading.Event, *, longest: float = 5.0, sign_of_life: Callable[[], None] = lambda: None
+        self,
+        stop: threading.Event,
+        *,
+        longest: float = 5.0,
+        sign_of_life: Callable[[], None] = lambda: None,
+        refusals: Refusals | None = None,
     ) -> None:
         self._stop = stop
         self._longest = longest
         self._sign_of_life = sign_of_life
+        self._refusals = refusals or Refusals()
 
     def __call__(self, step: Callable[[], T]) -> T:
         """Return what the step returns. Raises Unavailable when told to stop."""
         pause = 0.1
         while True:
             try:
-                return step()
+                with self._refusals.watch("the database"):
+                    return step()
             except Unavailable as exc:
                 log.warning("waiting for the database: %s", exc.detail)
                 self._sign_of_life()

@@ -37,8 +37,8 @@ class NotificationStore:
         self._notifications.create_indexes([IndexModel(newest), IndexModel([("user_id", ASCENDING), *newest])])
 
     def ping(self) -> None:
-        """Return if the database answers."""
-        self._database.command("ping")
+        """Return if the database answers and lets this service read."""
+        self._notifications.find_one({}, {"_id": True})
 
     def page(self, user_id: str | None, *, limit: int, cursor: str | None) -> Page[Recorded]:
         """Return a page of a user's notifications, or of everybody's, newest first."""

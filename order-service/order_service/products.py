@@ -41,7 +41,7 @@ class ProductsUnavailable(Unavailable):
 
 
 class ProductsRefuse(Refused, ProductsUnavailable):
-    """Product-service does not let this service in, or it is another server. Safe to repeat when that is mended."""
+    """Product-service does not let this service in, or it is another server. Safe to repeat when that is corrected."""
 
 
 class ProductClient:
@@ -77,9 +77,17 @@ class ProductClient:
             return [(item["order_id"], item["state"]) for item in page["items"]], page["next_cursor"]
 
     def check(self) -> None:
-        """Return if product-service lives. Raises ProductsUnavailable."""
+        """Return if product-service lets this service in. Raises ProductsUnavailable, Refused.
+
+        Without a token only whether it lives is asked: that user-service is away is another thing.
+        """
         try:
             _expect(self._pool.request("GET", f"{self._url}/health", timeout=0.5), 200)
+            try:
+                self._token()
+            except Unavailable:
+                return
+            _expect(self._send("GET", "/reservations", time.monotonic() + 1, fields={"limit": "1"}), 200)
         except urllib3.exceptions.HTTPError as exc:
             raise ProductsUnavailable(f"{self._url} does not answer: {type(exc).__name__}.") from exc
 
@@ -130,7 +138,7 @@ class ProductClient:
             self._hanging = False
             return None, type(exc).__name__
         self._note(started, well=response.status < 500 and time.monotonic() - started <= SLOW)
-        if response.status >= 500 or response.status == 401:
+        if response.status >= 500:
             return None, f"status {response.status}"
         return response, ""
 
@@ -142,14 +150,19 @@ class ProductClient:
             self._hanging = True
 
     def _send(self, method: str, path: str, deadline: float, **arguments: Any) -> BaseHTTPResponse:
-        token = self._token()
-        headers = {"Authorization": f"Bearer {token}", "X-Request-ID": request_id.get() or "worker"}
-        left = max(0.1, min(ATTEMPT, deadline - time.monotonic()))
-        timeout = Timeout(connect=0.2 * left, read=0.8 * left)
-        response = self._pool.request(method, self._url + path, headers=headers, timeout=timeout, **arguments)
-        if response.status == 401:
+        """Send a request; one whose token is refused, as after the revocation of its key, once more with a new one."""
+        for _ in range(2):
+            token = self._token()
+            headers = {"Authorization": f"Bearer {token}", "X-Request-ID": request_id.get() or "worker"}
+            left = max(0.1, min(ATTEMPT, deadline - time.monotonic()))
+            timeout = Timeout(connect=0.2 * left, read=0.8 * left)
+            response = self._pool.request(method, self._url + path, headers=headers, timeout=timeout, **arguments)
+            if response.status != 401:
+                return response
             self._token.forget(token)
-        return response
+        raise ProductsRefuse(
+            "product-service accepts no token of user-service (401). Check JWT_ISSUER, JWT_AUDIENCE and its JWKS_URL."
+        )
 
 
 def _expect(response: BaseHTTPResponse, status: int) -> BaseHTTPResponse:

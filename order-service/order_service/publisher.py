@@ -1,12 +1,13 @@
 """Publishing events to RabbitMQ, each confirmed by the broker before it counts as published.
 
 `mandatory` makes the broker return an event that no queue takes, but it is content with any queue, such as one that
-somebody binds to watch events. So before it publishes, a publisher binds the queue that must get them, which changes
+somebody binds to watch events. So before events are published, the queue that must get them is bound, which changes
 nothing where the binding is there, makes it anew where it was lost, and fails where the queue is missing.
 
 A `Publisher` is one connection, used by one thread. It is opened when needed, and after a failure not again for a
 second. A confirm takes as long as the broker's disk; `Lanes` publish over several connections at a time, so that the
-broker writes several events to its disk at once.
+broker writes several events to its disk at once. They bind once for all of them: RabbitMQ 4 writes each bind to its
+disk, also one that changes nothing.
 """
 
 import json
@@ -14,14 +15,13 @@ import logging
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
-from pika.exceptions import ChannelClosedByBroker
 
-from chassis.amqp import FAILURES, refusal
+from chassis.amqp import FAILURES, check_publishing, refusal
 from order_service.events import TYPES
 
 EXCHANGE = "shop.events"
@@ -30,7 +30,6 @@ HEARTBEAT = 6
 SOCKET_SECONDS = 3
 CONNECT_SECONDS = 5
 PAUSE = 1.0
-PRECONDITION_FAILED = 406
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +39,11 @@ class BrokerUnavailable(Exception):
 
 
 class BrokerRefuses(BrokerUnavailable):
-    """RabbitMQ answers and refuses: a right, a setting or a queue is missing. Safe to repeat when that is mended."""
+    """RabbitMQ answers and refuses: a right, a setting or a queue is missing. Safe to repeat when that is corrected."""
 
 
 class Publisher:
-    """Publishes to the exchange, and only while the queue that must get the events exists."""
+    """Publishes to the exchange of events."""
 
     def __init__(self, url: str) -> None:
         self._parameters = pika.URLParameters(url)
@@ -55,22 +54,33 @@ class Publisher:
         self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
         self._retry_at = 0.0
+        self._refusal: str | None = None
 
     def check(self) -> None:
         """Return if events can be published; publishes none. Raises BrokerUnavailable, BrokerRefuses."""
+        self.bind(TYPES)
+        try:
+            self._open()
+            check_publishing(cast(BlockingConnection, self._connection), EXCHANGE, TYPES[0])
+        except FAILURES as exc:
+            self._give_up(exc)
+
+    def bind(self, types: Iterable[str]) -> None:
+        """Let the queue that must get them have events of these types. Raises BrokerUnavailable, BrokerRefuses."""
         try:
             channel = self._open()
-            self._bind(channel, TYPES)
-            self._ask_to_publish(channel)
+            for event_type in types:
+                channel.queue_bind(QUEUE, EXCHANGE, event_type)
         except FAILURES as exc:
             self._give_up(exc)
 
     def publish(self, events: Iterable[dict[str, Any]]) -> None:
-        """Publish events, persistent, and wait for the confirm of each. Raises BrokerUnavailable, BrokerRefuses."""
-        events = list(events)
+        """Publish events whose types are bound, persistent, and wait for the confirm of each.
+
+        Raises BrokerUnavailable, BrokerRefuses.
+        """
         try:
             channel = self._open()
-            self._bind(channel, dict.fromkeys(event["type"] for event in events))
             for event in events:
                 self._publish(channel, event)
         except FAILURES as exc:
@@ -95,25 +105,15 @@ class Publisher:
 
     def _open(self) -> BlockingChannel:
         if time.monotonic() < self._retry_at:
-            raise BrokerUnavailable("RabbitMQ was away a moment ago.")
+            raise (
+                BrokerRefuses(self._refusal) if self._refusal else BrokerUnavailable("RabbitMQ was away a moment ago.")
+            )
         if not (self._channel and self._channel.is_open):
             self.close()
             self._connection = BlockingConnection(self._parameters)
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()
         return self._channel
-
-    def _bind(self, channel: BlockingChannel, types: Iterable[str]) -> None:
-        for event_type in types:
-            channel.queue_bind(QUEUE, EXCHANGE, event_type)
-
-    def _ask_to_publish(self, channel: BlockingChannel) -> None:
-        """Return if the account may publish: RabbitMQ looks at rights first, then at properties, here a wrong one."""
-        try:
-            channel.basic_publish(EXCHANGE, "", b"", pika.BasicProperties(expiration="not a number"))
-        except ChannelClosedByBroker as exc:
-            if exc.reply_code != PRECONDITION_FAILED:
-                raise
 
     def _publish(self, channel: BlockingChannel, event: dict[str, Any]) -> None:
         properties = pika.BasicProperties(
@@ -127,8 +127,9 @@ class Publisher:
     def _give_up(self, exc: Exception) -> None:
         self._retry_at = time.monotonic() + PAUSE
         self.close()
-        if reason := refusal(exc):
-            raise BrokerRefuses(reason) from exc
+        self._refusal = refusal(exc)
+        if self._refusal:
+            raise BrokerRefuses(self._refusal) from exc
         raise BrokerUnavailable(f"RabbitMQ did not confirm: {type(exc).__name__} {exc}".strip()) from exc
 
 
@@ -145,6 +146,10 @@ class Lanes:
 
     def publish(self, events: Iterable[dict[str, Any]]) -> None:
         """Publish events, persistent, and wait for the confirm of each. Raises BrokerUnavailable, BrokerRefuses."""
+        events = list(events)
+        if not events:
+            return
+        self._publishers[0].bind(dict.fromkeys(event["type"] for event in events))
         lanes: dict[Publisher, list[dict[str, Any]]] = {}
         for event in events:
             lane = self._publishers[crc32(event["subject"].encode()) % len(self._publishers)]
@@ -152,7 +157,7 @@ class Lanes:
         publishing = [self._pool.submit(lane.publish, its_events) for lane, its_events in lanes.items()]
         failures = [exc for future in publishing if (exc := future.exception())]
         if failures:
-            raise failures[0]
+            raise next((exc for exc in failures if isinstance(exc, BrokerRefuses)), failures[0])
 
     def keep_alive(self) -> None:
         """Answer the broker's heartbeats; to be called every few seconds while there is nothing to publish."""

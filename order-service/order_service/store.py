@@ -55,8 +55,8 @@ class OrderStore:
         self._orders.create_indexes([*lists, key, IndexModel("due", sparse=True), IndexModel("release", sparse=True)])
 
     def ping(self) -> None:
-        """Return if the database answers."""
-        self._database.command("ping")
+        """Return if the database answers and lets this service read."""
+        self._orders.find_one({}, {"_id": True})
 
     def find(self, order_id: str) -> Order | None:
         """Return an order."""

@@ -28,8 +28,10 @@ RELEASE_SECONDS = 1.0
 RELEASES_POSTPONED = 5.0  # longer than a round takes while product-service hangs, so that others get a turn
 RECONCILE_EVERY = 5.0
 RECONCILE_AGE = 60.0
-CHECK_EVERY = 5.0
+CHECK_EVERY = 5.0  # whether events can be published, after a refusal
+CHECK_AWAY_EVERY = 30.0  # while RabbitMQ is away: each check may take seconds
 EXIT_WITHIN = 25.0
+PUBLISHING = "publishing events"
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Worker:
         self._heartbeat = heartbeat or Heartbeat()
         self._refusals = self._heartbeat.refusals
         self._reconcile_at = self._check_at = 0.0
+        self._is_checked = False
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; no outage ends this, each is logged and waited for.
@@ -124,30 +127,33 @@ class Worker:
         try:
             self._publisher.publish(event for order in orders for event in order.outbox)
         except BrokerUnavailable as exc:
-            self._wait_for_broker("events wait in the outbox", exc)
+            self._note_outage("events wait in the outbox", exc)
             self._store.postpone([order.id for order in orders], POSTPONED)
         else:
+            self._refusals.remove(PUBLISHING)
             self._store.published((order.id, [event["id"] for event in order.outbox]) for order in orders)
 
     def _check_publishing(self) -> None:
         """Find out at the start, and again after a refusal, whether events can be published."""
         if time.monotonic() < self._check_at:
             return
+        self._check_at = time.monotonic() + CHECK_AWAY_EVERY
         try:
             self._publisher.check()
         except BrokerUnavailable as exc:
-            self._wait_for_broker("events will wait in the outbox", exc)
+            if isinstance(exc, BrokerRefuses) or not self._is_checked:
+                self._note_outage("events will wait in the outbox", exc)
         else:
-            self._refusals.remove("publishing events")
+            self._refusals.remove(PUBLISHING)
             self._check_at = float("inf")
+        self._is_checked = True
 
-    def _wait_for_broker(self, consequence: str, exc: BrokerUnavailable) -> None:
-        """Note why nothing is published, and look again soon whether it can be."""
+    def _note_outage(self, consequence: str, exc: BrokerUnavailable) -> None:
         if isinstance(exc, BrokerRefuses):
-            self._refusals.add("publishing events", f"they wait in the outbox. {exc}")
+            self._refusals.add(PUBLISHING, f"they wait in the outbox. {exc}")
+            self._check_at = time.monotonic() + CHECK_EVERY
         else:
             log.warning("%s: %s", consequence, exc)
-        self._check_at = time.monotonic() + CHECK_EVERY
 
     def _release(self, order_ids: list[str]) -> None:
         deadline = time.monotonic() + RELEASE_SECONDS

@@ -19,6 +19,7 @@ RIGHTS = [
     ("order-worker", Rights(write="^notifications$", read=ORDER_SERVICE.read)),
     ("order-worker", Rights(write=r"^shop\.events$", read=ORDER_SERVICE.read)),
     ("notification-consumer", Rights(write=NOTIFICATION_SERVICE.write)),
+    ("notification-consumer", Rights(read=NOTIFICATION_SERVICE.read)),
 ]
 
 

@@ -15,16 +15,17 @@ import pytest
 from pymongo.database import Database
 
 from chassis.mongo import Document
-from deploy.broker import NOTIFICATION_SERVICE, Management, Rights
+from deploy.broker import NOTIFICATION_SERVICE, Management, Rights, declare_topology
 from deploy.settings import Account
 from notification_service.store import NO_LEASE
 from tests.integration import mailroom
 from tests.integration.mailroom import Broker, MailServer, event
 from tests.waiting import until
-from tools import processes
+from tools import processes, throwaway
 from tools.paths import ROOT
 from tools.ports import free_ports
 from tools.rabbitmq import RabbitServer
+from tools.readiness import FRESH_SECONDS
 
 Running = subprocess.Popen[str]
 Start = Callable[..., Running]
@@ -166,9 +167,42 @@ def test_it_is_unwell_while_rabbitmq_refuses_it_and_says_once_what_to_do(
     until(heartbeat.exists, "it is well when it has its rights", seconds=30)
 
 
+@pytest.mark.parametrize("lost", ["notifications", "notifications.retry.30s", "notifications.dead"])
+def test_it_is_unwell_while_a_queue_is_missing(
+    start: Start, broker: Broker, broker_url: str, tmp_path: Path, lost: str
+) -> None:
+    broker.delete(lost)
+    start()
+    until(lambda: "refused: consuming events" in (tmp_path / "log").read_text(), "it is refused")
+    time.sleep(2)  # it tries again, which is to change nothing
+    assert not (tmp_path / "heartbeat").exists()
+    declare_topology(broker_url, 60, milliseconds=100)
+    until((tmp_path / "heartbeat").exists, "it is well when the queue is there", seconds=30)
+
+
+def test_it_is_unwell_while_its_database_refuses_it(
+    start: Start, broker: Broker, tmp_path: Path, mongodb_program: str
+) -> None:
+    with throwaway.secured_mongodb("secret", mongodb_program) as url:
+        start(MONGO_URL=url.replace("secret@", "wrong@").replace("/admin?", "/shop?authSource=admin&"))
+        until((tmp_path / "heartbeat").exists, "the first beat")
+        broker.publish(event())
+        log = tmp_path / "log"
+        until(lambda: "refused: the database" in log.read_text(), "it is refused")
+        time.sleep(1)
+        last = (tmp_path / "heartbeat").stat().st_mtime
+        time.sleep(3)  # nothing is to happen
+        assert (tmp_path / "heartbeat").stat().st_mtime == last
+        assert log.read_text().count('"level": "error"') == 1
+
+
 def test_it_is_well_while_the_broker_is_away(start: Start, tmp_path: Path) -> None:
     start(RABBITMQ_URL=f"amqp://guest:guest@127.0.0.1:{free_ports(1)[0]}/%2F")
-    until((tmp_path / "heartbeat").exists, "the first beat")
+    heartbeat = tmp_path / "heartbeat"
+    until(heartbeat.exists, "the first beat")
+    for _ in range(20):
+        time.sleep(0.5)
+        assert time.time() - heartbeat.stat().st_mtime < FRESH_SECONDS
 
 
 @contextmanager

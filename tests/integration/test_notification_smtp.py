@@ -23,7 +23,7 @@ from notification_service.addresses import mailbox
 from notification_service.channels import EmailChannel
 from notification_service.config import MAIL_FROM
 from notification_service.model import Notification
-from notification_service.notifications import NotSent, Refused
+from notification_service.notifications import NotSent, Undeliverable
 from notification_service.smtp import SmtpServer
 from tests.at_once import meanwhile
 from tests.integration.mailroom import CUT, MailServer, listening
@@ -152,12 +152,12 @@ ANSWERS: list[tuple[str, str, type[NotSent]]] = [
     ("AUTH", "535 5.7.8 wrong password", NotSent),
     ("MAIL", "550 5.7.1 not you", NotSent),
     ("MAIL", "530 5.7.0 log in first", NotSent),
-    ("MAIL", "552 too large", Refused),
-    ("RCPT", "550 no such user", Refused),
-    ("RCPT", "550 5.1.1 no such user", Refused),
-    ("RCPT", "551 moved", Refused),
-    ("RCPT", "553 no such name", Refused),
-    ("RCPT", "556 5.1.10 no mail there", Refused),
+    ("MAIL", "552 too large", Undeliverable),
+    ("RCPT", "550 no such user", Undeliverable),
+    ("RCPT", "550 5.1.1 no such user", Undeliverable),
+    ("RCPT", "551 moved", Undeliverable),
+    ("RCPT", "553 no such name", Undeliverable),
+    ("RCPT", "556 5.1.10 no mail there", Undeliverable),
     ("RCPT", "503 5.5.1 out of sequence", NotSent),
     ("RCPT", "504 5.5.2 EHLO needs a full name", NotSent),
     ("RCPT", "521 5.3.2 no mail here", NotSent),
@@ -168,10 +168,10 @@ ANSWERS: list[tuple[str, str, type[NotSent]]] = [
     ("RCPT", "554 5.7.1 client blocked", NotSent),
     ("RCPT", "555 unknown parameter", NotSent),
     ("DATA", "503 out of sequence", NotSent),
-    ("DATA", "554 no valid recipients", Refused),
-    ("end", "550 5.7.1 spam", Refused),
-    ("end", "552 too large", Refused),
-    ("end", "554 no", Refused),
+    ("DATA", "554 no valid recipients", Undeliverable),
+    ("end", "550 5.7.1 spam", Undeliverable),
+    ("end", "552 too large", Undeliverable),
+    ("end", "554 no", Undeliverable),
 ]
 
 
@@ -247,6 +247,6 @@ def test_a_local_part_beyond_ascii_goes_out_with_smtputf8() -> None:
 
 def test_a_local_part_beyond_ascii_is_refused_at_once_where_there_is_no_smtputf8() -> None:
     mail = MailServer()
-    with pytest.raises(Refused, match="SMTPUTF8"):
+    with pytest.raises(Undeliverable, match="SMTPUTF8"):
         deliver(mail, recipient="jörg@example.com")
     assert mail.received == []

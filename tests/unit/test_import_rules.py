@@ -56,7 +56,7 @@ CORES = {
     "order_service": {"orders", "events", "model"},
     "notification_service": {"events", "handling", "model", "notifications", "texts", "topology"},
 }
-FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.schemas"}
+FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.refusals", "chassis.schemas"}
 ROLE_NAMES = {"chassis.auth.CUSTOMER", "chassis.auth.ADMIN", "chassis.auth.SERVICE"}
 TYPES_ONLY = "TYPE_CHECKING"
 

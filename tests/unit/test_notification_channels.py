@@ -10,7 +10,7 @@ from notification_service.addresses import mailbox
 from notification_service.channels import EmailChannel, SimulatedChannel, channels
 from notification_service.config import MAIL_FROM
 from notification_service.model import Notification
-from notification_service.notifications import NotSent, Refused
+from notification_service.notifications import NotSent, Undeliverable
 from notification_service.smtp import NotAccepted, SmtpServer
 
 
@@ -55,12 +55,12 @@ def test_an_email_names_who_and_what_and_has_a_lasting_id() -> None:
 )
 def test_what_is_no_address_is_refused(recipient: str) -> None:
     fake = server()
-    with pytest.raises(Refused):
+    with pytest.raises(Undeliverable):
         EmailChannel(fake, MAIL_FROM).send(notification(recipient))
     assert fake.sent == []
 
 
-@pytest.mark.parametrize(("permanent", "kind"), [(True, Refused), (False, NotSent)])
+@pytest.mark.parametrize(("permanent", "kind"), [(True, Undeliverable), (False, NotSent)])
 def test_what_the_mail_server_will_never_take_is_refused(permanent: bool, kind: type[NotSent]) -> None:
     failure = NotAccepted("the mail server refuses the recipient (550)", permanent=permanent)
     with pytest.raises(NotSent) as raised:

@@ -12,7 +12,7 @@ from chassis import logs
 from chassis.errors import Unavailable
 from notification_service.events import read_event
 from notification_service.handling import Handler, Outcome, Verdict
-from notification_service.notifications import Notifier, NotSent, Patience, Refused
+from notification_service.notifications import Notifier, NotSent, Patience, Undeliverable
 from notification_service.store import NotificationStore
 from notification_service.texts import notifications_of
 from tests.unit.notification_app import FakeChannel, FakeClock, event, make_database, make_store
@@ -90,7 +90,7 @@ def test_a_failing_email_does_not_stop_the_sms_and_is_what_a_retry_sends(office:
 
 
 def test_what_is_refused_for_good_is_dead_unless_another_channel_may_still_succeed(office: Office) -> None:
-    office.email.fail(Refused("no such user"), Refused("no such user"))
+    office.email.fail(Undeliverable("no such user"), Undeliverable("no such user"))
     office.sms.fail()
     assert office.receive().verdict is Verdict.RETRY
     assert office.receive() == Outcome(Verdict.DEAD, "email: no such user")
@@ -221,4 +221,4 @@ def test_log_lines_belong_to_the_request_or_else_to_the_event(office: Office) ->
 
 def test_a_problem_keeps_its_kind() -> None:
     assert not NotSent("x").permanent
-    assert Refused("x").permanent
+    assert Undeliverable("x").permanent

@@ -1,12 +1,13 @@
 """Events are published over several connections at a time, those of one order over the same one."""
 
 from collections.abc import Iterable
+from functools import partial
 from threading import Barrier
 from typing import Any
 
 import pytest
 
-from order_service.publisher import BrokerUnavailable, Lanes
+from order_service.publisher import BrokerRefuses, BrokerUnavailable, Lanes
 
 
 class FakePublisher:
@@ -14,12 +15,16 @@ class FakePublisher:
 
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.bound: list[list[str]] = []
         self.kept_alive = self.is_closed = False
         self.before = lambda: None
 
     def publish(self, events: Iterable[dict[str, Any]]) -> None:
         self.before()
         self.ids.extend(event["id"] for event in events)
+
+    def bind(self, types: Iterable[str]) -> None:
+        self.bound.append(list(types))
 
     def check(self) -> None:
         self.before()
@@ -32,7 +37,7 @@ class FakePublisher:
 
 
 def event(order: int, kind: str = "order_created") -> dict[str, Any]:
-    return {"id": f"{order}.{kind}", "subject": str(order)}
+    return {"id": f"{order}.{kind}", "type": kind, "subject": str(order)}
 
 
 @pytest.fixture
@@ -78,6 +83,28 @@ def test_a_lane_that_fails_fails_the_whole_after_the_others_have_ended(
     with pytest.raises(BrokerUnavailable, match="gone"):
         lanes.publish(event(order) for order in range(40))
     assert all(one.ids for one in publishers[1:])
+
+
+def test_types_are_bound_once_for_all_lanes_before_anything_is_published(
+    publishers: list[FakePublisher], lanes: Lanes
+) -> None:
+    known: list[bool] = []
+    for one in publishers:
+        one.before = lambda: known.append(bool(publishers[0].bound))
+    lanes.publish(event(order, kind) for kind in ("order_created", "order_shipped") for order in range(40))
+    assert [one.bound for one in publishers] == [[["order_created", "order_shipped"]], [], [], []]
+    assert known == [True] * 4
+
+
+def test_a_refusal_is_told_rather_than_that_the_broker_was_away(publishers: list[FakePublisher], lanes: Lanes) -> None:
+    def fail_with(exc: BrokerUnavailable) -> None:
+        raise exc
+
+    for number, one in enumerate(publishers):
+        exc = BrokerRefuses("no") if number == 2 else BrokerUnavailable("gone")
+        one.before = partial(fail_with, exc)
+    with pytest.raises(BrokerRefuses, match="no"):
+        lanes.publish(event(order) for order in range(40))
 
 
 def test_nothing_is_published_of_nothing(publishers: list[FakePublisher], lanes: Lanes) -> None:

@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from threading import Event
 from typing import Any
@@ -17,7 +17,7 @@ from chassis.errors import Unavailable
 from chassis.logs import bound_to
 from order_service import products
 from order_service.model import Item, Line, ReservationRefused, Reserved
-from order_service.products import ProductClient, ProductsUnavailable
+from order_service.products import ProductClient, ProductsRefuse, ProductsUnavailable
 from tests.at_once import at_once, meanwhile
 from tests.local_server import Asked, serving
 from tests.unit.order_app import SETTINGS, Shop, make_shop
@@ -293,6 +293,41 @@ def test_a_token_that_is_refused_is_replaced_and_the_request_repeated() -> None:
     with answering((401, PROBLEM), (200, HELD)) as (client, asked):
         assert client.reserve("o1", ITEMS) == RESERVED
     assert [request.headers["Authorization"] for request in asked] == ["Bearer token-1", "Bearer token-2"]
+
+
+def test_a_product_service_that_accepts_no_token_refuses() -> None:
+    with answering((401, PROBLEM), (401, PROBLEM)) as (client, asked):
+        with pytest.raises(ProductsRefuse, match="accepts no token"):
+            client.reserve("o1", ITEMS)
+        assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "refused"),
+    [
+        ([(200, {}), (200, {"items": [], "next_cursor": None})], None),
+        ([(404, PROBLEM)], "answers 404. Check PRODUCT_SERVICE_URL"),
+        ([(200, {}), (404, PROBLEM)], "answers 404. Check PRODUCT_SERVICE_URL"),
+        ([(200, {}), (403, PROBLEM)], "answers 403"),
+        ([(200, {}), (401, PROBLEM), (401, PROBLEM)], "accepts no token"),
+    ],
+)
+def test_the_check_finds_out_whether_product_service_lets_this_service_in(
+    answers: list[tuple[int, Any]], refused: str | None
+) -> None:
+    with answering(*answers) as (client, asked):
+        with pytest.raises(ProductsRefuse, match=refused) if refused else nullcontext():
+            client.check()
+        assert [request.path.partition("?")[0] for request in asked][:2] == ["/health", "/reservations"][: len(asked)]
+
+
+def test_without_a_token_the_check_asks_only_whether_product_service_lives() -> None:
+    def no_token() -> str:
+        raise Unavailable("No service token from user-service.")
+
+    with serving(lambda _asked: (200, {})) as server:
+        ProductClient(server.url, no_token, slots=1).check()
+        assert [request.path for request in server.requests] == ["/health"]
 
 
 def test_without_a_token_nothing_is_sent() -> None:

@@ -117,7 +117,15 @@ def test_a_url_that_can_be_used_is_taken_as_it_is(read: str, value: str) -> None
 
 AMQP_OPTIONS = [
     f"amqp://u:pw@h/%2F?{options}"
-    for options in ("heartbeat=abc", "unknown=1", "heartbeat=5&heartbeat=6", "frame_max=1", "ssl_options=x")
+    for options in (
+        "heartbeat=abc",
+        "unknown=1",
+        "heartbeat=5&heartbeat=6",
+        "frame_max=1",
+        "ssl_options=x",
+        "ssl_options=%7B",
+        "ssl_options=1",
+    )
 ]
 BAD_URLS = {
     "mongo_url": [

@@ -403,7 +403,7 @@ def test_a_refusal_is_named_and_logged_once_with_what_to_do_until_it_ends(
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("ERROR", "refused: users: Check A."),
         ("ERROR", "refused: users: Check B."),
-        ("INFO", "granted again: users"),
+        ("INFO", "no longer refused: users"),
     ]
 
 

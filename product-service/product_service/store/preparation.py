@@ -32,10 +32,9 @@ class Preparation:
             for prefix in ((), ("category",), ("words",))
             for field in ("name_key", "price", "created_at")
         ]
+        # Made here, as two transactions that make it at once would collide. Another process may have just done so.
         if "stock_changes" not in self._database.list_collection_names():
-            with suppress(
-                CollectionInvalid
-            ):  # another process has just made it; made in a transaction, two would collide
+            with suppress(CollectionInvalid):
                 self._database.create_collection("stock_changes")
         self._database.products.create_indexes([*by_sort, IndexModel("sku_key", unique=True, sparse=True)])
         self._database.reservations.create_indexes(

@@ -33,8 +33,8 @@ class ProductStore:
         self._clock = clock
 
     def ping(self) -> None:
-        """Return if the database answers."""
-        self._database.command("ping")
+        """Return if the database answers and lets this service read."""
+        self._products.find_one({}, {"_id": True})
 
     def find(self, product_id: str) -> Product | None:
         """Return a product that is for sale."""

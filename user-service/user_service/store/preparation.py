@@ -32,8 +32,8 @@ class Preparation:
         rekey(self._database.users, KEYS_VERSION, ("email",), _keys_of, unique="email_key")
 
     def ping(self) -> None:
-        """Return if the database answers."""
-        self._database.command("ping")
+        """Return if the database answers and lets this service read."""
+        self._database.users.find_one({}, {"_id": True})
 
 
 def _keys_of(document: Document) -> Document:
