@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chassis.errors import Refused, Unavailable
+from chassis.errors import Refused
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +36,14 @@ class Refusals:
 
     @contextmanager
     def watch(self, what: str) -> Iterator[None]:
-        """Note whether the block is refused what it needs; what is merely away is not. Its exceptions pass through."""
+        """Note whether the block is refused what it needs; its exceptions pass through.
+
+        An outage afterwards grants nothing: a client that was refused may well see the server as away for a while.
+        """
         try:
             yield
         except Refused as exc:
             self.add(what, exc.detail)
-            raise
-        except Unavailable:
-            self.remove(what)
             raise
         self.remove(what)
 

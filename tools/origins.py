@@ -64,7 +64,7 @@ def last(state: Path) -> dict[str, Origin]:
 
 
 def record(state: Path, before: Mapping[str, Origin], now: Mapping[str, Origin]) -> list[str]:
-    """Store the servers of this start, and return what is to be said of those that are not the ones of the last."""
+    """Store the servers of this start, and return notes on those that have changed since the last start."""
     _file(state).write_text(json.dumps({name: asdict(origin) for name, origin in now.items()}, indent=2))
     changed = tuple(name for name in now if name in before and before[name].place != now[name].place)
     notes = [CHANGED.format(name=name, text=before[name].text, again=before[name].again) for name in changed]

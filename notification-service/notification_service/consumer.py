@@ -181,8 +181,6 @@ class Consumer:
                     outage = Outage()
                 if reason := refusal(exc):
                     heartbeat.refusals.add(CONSUMING, reason)
-                else:
-                    heartbeat.refusals.remove(CONSUMING)
                 _wait(stop, outage.pause(exc), heartbeat)
 
     def _consume(self, stop: threading.Event, prefetch: int, heartbeat: Heartbeat) -> None:

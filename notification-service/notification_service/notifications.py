@@ -84,7 +84,7 @@ class Patience:
         self._stop = stop
         self._longest = longest
         self._sign_of_life = sign_of_life
-        self._refusals = refusals or Refusals()
+        self._refusals = Refusals() if refusals is None else refusals
 
     def __call__(self, step: Callable[[], T]) -> T:
         """Return what the step returns. Raises Unavailable when told to stop."""

@@ -24,7 +24,7 @@ _REFUSALS: dict[type[smtplib.SMTPException], tuple[str, Collection[int]]] = {
     smtplib.SMTPResponseException: ("a command", ()),  # STARTTLS
     smtplib.SMTPAuthenticationError: ("the password", ()),
     smtplib.SMTPSenderRefused: ("the sender", {552}),  # larger than it accepts (RFC 1870, 6.1)
-    # The mailbox, or its whole domain (556, RFC 7504). 552 is to be taken as temporary here (4.5.3.1.10).
+    # The mailbox, or its whole domain (556, RFC 7504). Here 552 is temporary (4.5.3.1.10).
     smtplib.SMTPRecipientsRefused: ("the recipient", {550, 551, 553, 556}),
     # All but: out of sequence, no mail here (RFC 7504), log in first (RFC 4954).
     smtplib.SMTPDataError: ("the message", {*range(500, 600)} - {503, 521, 530}),
