@@ -20,7 +20,7 @@ def missing(state: Path, urls: Mapping[str, str], names: Iterable[str]) -> list[
         name
         for name in names
         if not (
-            healthcheck.is_ready(urls[name], timeout=2)
+            healthcheck.is_ready(urls[name], timeout=4)
             if name in urls
             else healthcheck.beats(state / "run" / f"{name}.heartbeat", within=FRESH_SECONDS)
         )
