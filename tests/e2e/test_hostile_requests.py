@@ -7,6 +7,7 @@ those that are to any, in turn. Whoever calls is let in, so that requests get as
 import http.client
 import itertools
 import json
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import pytest
 import requests
 
 from tests.e2e.shop import Shop
-from tests.e2e.test_access import BODIES, CALLERS, Row, World, rows
+from tests.e2e.test_access import BODIES, CALLERS, EVERY_SERVICE, Row, World, rows
 
 SERVICES = tuple(dict.fromkeys(row.service for row in rows()))
 GENERIC_EACH = 2
@@ -78,6 +79,21 @@ SPECIAL = {
             b"en-\xff;q=0.\xb2",
             b"text/*;q=-1;a",
         ),
+    ],
+    ("Content-Encoding", "Accept-Encoding"): [  # with those above, all that are registered
+        *(
+            b"deflate",
+            b"zstd",
+            b"compress",
+            b"x-gzip",
+            b"x-compress",
+            b"identity",
+            b"dcb",
+            b"dcz",
+            b"aes128gcm",
+            b"exi",
+        ),
+        b"pack200-gzip",
     ],
     ("Content-Type",): [
         *(b"application/json; charset=\xff", b"application/json; charset=utf-7", b"application/json; charset*=x''%"),
@@ -281,7 +297,9 @@ def test_no_query_parameter_makes_a_service_fail(world: World, service: str) -> 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_method_or_target_makes_a_service_fail(shop: Shop, service: str) -> None:
-    lines = [(method, "/health") for method in METHODS]
+    described = requests.get(f"{shop.urls[service]}/openapi.json", timeout=30).json()["paths"]
+    paths = [re.sub(r"{\w+}", "x", path) for path in (*described, *EVERY_SERVICE)]
+    lines = [(method, path) for method in METHODS for path in paths]
     lines += [(method, target) for method in ("GET", "POST", "OPTIONS") for target in TARGETS]
     wrong = {line: fault for line in lines if (fault := _fault(shop.urls[service], *line))}
     assert wrong == {}
