@@ -38,7 +38,7 @@ class NotificationStore:
 
     def ping(self) -> None:
         """Return if the database answers and lets this service read."""
-        self._notifications.find_one({}, {"_id": True})
+        self._notifications.find_one({"_id": ""})
 
     def page(self, user_id: str | None, *, limit: int, cursor: str | None) -> Page[Recorded]:
         """Return a page of a user's notifications, or of everybody's, newest first."""

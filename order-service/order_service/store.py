@@ -56,7 +56,7 @@ class OrderStore:
 
     def ping(self) -> None:
         """Return if the database answers and lets this service read."""
-        self._orders.find_one({}, {"_id": True})
+        self._orders.find_one({"_id": ""})
 
     def find(self, order_id: str) -> Order | None:
         """Return an order."""

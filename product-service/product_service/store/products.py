@@ -34,7 +34,7 @@ class ProductStore:
 
     def ping(self) -> None:
         """Return if the database answers and lets this service read."""
-        self._products.find_one({}, {"_id": True})
+        self._products.find_one({"_id": ""})
 
     def find(self, product_id: str) -> Product | None:
         """Return a product that is for sale."""

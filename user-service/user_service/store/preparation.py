@@ -33,7 +33,7 @@ class Preparation:
 
     def ping(self) -> None:
         """Return if the database answers and lets this service read."""
-        self._database.users.find_one({}, {"_id": True})
+        self._database.users.find_one({"_id": ""})
 
 
 def _keys_of(document: Document) -> Document:
