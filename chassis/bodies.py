@@ -91,6 +91,8 @@ def _check_shape(value: object) -> None:
     """Raise BadRequest for a body that is nested too deeply, Invalid for one with an object of too many members."""
     containers = [value] if isinstance(value, list | dict) else []
     for _ in range(MAX_NESTING):
+        if not containers:
+            return
         if any(isinstance(c, dict) and len(c) > MAX_MEMBERS for c in containers):
             raise Invalid(f"An object has more than {MAX_MEMBERS} fields.")
         inner = chain.from_iterable(c.values() if isinstance(c, dict) else c for c in containers)
