@@ -1,4 +1,4 @@
-"""What RabbitMQ's errors mean: the broker is away, or it answers and refuses. And how to find out before it matters."""
+"""Tell an outage of RabbitMQ from a refusal, and check the right to publish before it is needed."""
 
 from ssl import SSLCertVerificationError
 
@@ -15,7 +15,7 @@ from pika.exceptions import (
 )
 
 FAILURES = (AMQPError, AMQPConnectorException, OSError)
-"""What pika raises when the broker is away or refuses; the second is for one that hangs while connecting."""
+"""The errors of pika for a broker that is away or refuses; AMQPConnectorException is for one that hangs at first."""
 
 PRECONDITION_FAILED = 406
 _REFUSED = {

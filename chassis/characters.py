@@ -1,4 +1,4 @@
-"""What characters show, by their Unicode properties: the one place that knows the invisible ones.
+"""Visible and invisible characters, by their Unicode properties.
 
 Python's `unicodedata` lacks the property Default_Ignorable_Code_Point, so its list stands here. Unicode adds to it only
 within blocks that are listed as a whole.

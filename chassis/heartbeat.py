@@ -17,7 +17,7 @@ class Heartbeat:
     that a broker owes while it answers otherwise. It then writes to stderr where each of its threads is and exits with
     status 1, for whatever started it to start it again.
 
-    What is noted in `refusals` stops the heart, but not the program.
+    While there are `refusals`, the heart stops; the program goes on.
     """
 
     def __init__(self, path: str = "", *, end_after: float | None = None) -> None:

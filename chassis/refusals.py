@@ -1,6 +1,6 @@
-"""What a program needs and is refused, for lack of a right or by a wrong setting, as opposed to what is merely away.
+"""Refusals: a neighbour answers, but a right is missing or a setting is wrong. An outage is no refusal.
 
-No repetition helps until somebody corrects it: the program says so once, in a line at error level, and is unhealthy
+Repeating does not help until somebody corrects it. The program logs a refusal once, at error level, and is unhealthy
 until it is granted (see `chassis.heartbeat` and `chassis.health`).
 """
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Refusals:
-    """What is refused now, by name, with the reason and what to do. Safe to use from several threads."""
+    """The refusals of now: names, each with the reason and what to do. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

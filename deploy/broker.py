@@ -33,9 +33,8 @@ class Rights:
 
 
 ORDER_SERVICE = Rights(write=r"^(shop\.events|notifications)$", read=r"^shop\.events$")  # it binds the queue
-NOTIFICATION_SERVICE = Rights(  # to write to a queue itself allows nothing; RabbitMQ 4.3 wants some right of who looks
-    write=r"^(amq\.default|notifications\.retry\..+)$", read=r"^notifications(\.dead)?$"
-)
+# RabbitMQ 4.3 asks for some right to a queue before it shows it. The right to write to a queue allows nothing else.
+NOTIFICATION_SERVICE = Rights(write=r"^(amq\.default|notifications\.retry\..+)$", read=r"^notifications(\.dead)?$")
 DASHBOARD = Rights(read=r"^events\.recent$", tags="monitoring,management")
 
 

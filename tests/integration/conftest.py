@@ -1,6 +1,6 @@
 """Real servers for the integration tests, started once for all of them, and fresh surroundings for each test.
 
-What a test needs that not every MongoDB server does, it says with the fixture `ends_transactions_soon`.
+A test that needs the server to end abandoned transactions soon asks for the fixture `ends_transactions_soon`.
 """
 
 import uuid

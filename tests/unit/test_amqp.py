@@ -1,4 +1,4 @@
-"""What is refused by RabbitMQ, and what only looks like it."""
+"""Refusals of RabbitMQ are told from outages."""
 
 import ssl
 
