@@ -95,12 +95,15 @@ def adjust_stock(path: ProductPath, body: StockChangeBody) -> Response:
     return response
 
 
-@api.put("/reservations/<order_id>", responses={200: ReservationReply, 409: None})
+@api.put("/reservations/<order_id>", responses={201: ReservationReply, 200: ReservationReply, 409: None})
 @requires(SERVICE)
 def reserve(path: ReservationPath, body: ReservationBody) -> Response:
-    """Take the stock of all lines for an order, or of none."""
+    """Take the stock of all lines for an order, or of none: 201 if just now, 200 if it was taken before."""
     lines = [Line(line.product_id, line.quantity) for line in body.lines]
-    return present(ReservationReply, _reservations().reserve(path.order_id, lines))
+    reservation, made_now = _reservations().reserve(path.order_id, lines)
+    response = present(ReservationReply, reservation)
+    response.status_code = 201 if made_now else 200
+    return response
 
 
 @api.delete("/reservations/<order_id>", responses={204: None})

@@ -93,20 +93,21 @@ class Reservations:
     def __init__(self, store: "ReservationStore") -> None:
         self._store = store
 
-    def reserve(self, order_id: str, lines: Iterable[Line]) -> Reservation:
-        """Take the stock of all lines or none; a repeat is answered from the record.
+    def reserve(self, order_id: str, lines: Iterable[Line]) -> tuple[Reservation, bool]:
+        """Take the stock of all lines or none, and return the reservation and whether it was made just now.
 
-        Raises InsufficientStock, UnknownProduct, ReservationReleased, OtherLines, Unavailable.
+        A repeat is answered from the record. Raises InsufficientStock, UnknownProduct, ReservationReleased, OtherLines,
+        Unavailable.
         """
         asked = summed(lines)
-        recorded = self._store.take(order_id, asked)
+        recorded, made_now = self._store.take(order_id, asked)
         if recorded.state == RELEASED:
             raise ReservationReleased(f"The reservation of order {order_id} was released.")
         if recorded.asked != asked:
             raise OtherLines(f"Order {order_id} has a reservation with other lines.")
         if recorded.state == REFUSED:
             raise refusal(recorded.shortages)
-        return recorded
+        return recorded, made_now
 
     def release(self, order_id: str) -> None:
         """Give the stock back, once however often this is called; a reservation that comes later is refused."""

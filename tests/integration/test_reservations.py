@@ -44,7 +44,7 @@ def quiet_shop(mongo_server: MongoServer) -> Iterator[Shop]:
 def test_a_reservation_takes_stock_and_answers_with_names_and_prices_of_the_server(shop: Shop) -> None:
     cup, pan = shop.add(10, "Cup", "9.90")["id"], shop.add(5, "Pan", "45")["id"]
     answer = shop.reserve("o1", (cup, 3), (pan, 5))
-    assert answer.status_code == 200
+    assert answer.status_code == 201
     lines = sorted(answer.json.pop("lines"), key=lambda line: line["name"])
     assert lines == [
         {"product_id": cup, "name": "Cup", "unit_price": "9.90", "quantity": 3},
@@ -67,7 +67,7 @@ def test_the_same_product_twice_is_checked_as_a_sum(shop: Shop) -> None:
     answer = shop.reserve("o1", (cup, 2), (cup, 2))
     assert (answer.status_code, answer.json["lines"][0]["requested"]) == (409, 4)
     answer = shop.reserve("o2", (cup, 2), (cup, 1))
-    assert (answer.status_code, [line["quantity"] for line in answer.json["lines"]]) == (200, [3])
+    assert (answer.status_code, [line["quantity"] for line in answer.json["lines"]]) == (201, [3])
     assert shop.stock(cup) == 0
 
 
@@ -105,7 +105,7 @@ def test_a_refusal_is_final_for_its_order(shop: Shop) -> None:
     again = shop.reserve("o1", (cup, 2))
     assert (again.status_code, again.json["lines"]) == (409, first.json["lines"])
     assert shop.stock(cup) == 6
-    assert shop.reserve("o2", (cup, 2)).status_code == 200
+    assert shop.reserve("o2", (cup, 2)).status_code == 201
 
 
 def test_an_unknown_product_is_named_and_nothing_is_taken(shop: Shop) -> None:
@@ -145,7 +145,7 @@ def test_stock_that_comes_back_while_an_order_is_refused_is_sold(shop: Shop, mon
     cup = shop.add(1)["id"]
     look = ReservationStore._shortages
     monkeypatch.setattr(ReservationStore, "_shortages", lambda *asked: [shop.change_stock(cup, 1), look(*asked)][1])
-    assert shop.reserve("o1", (cup, 2)).status_code == 200
+    assert shop.reserve("o1", (cup, 2)).status_code == 201
     shop.assert_books_balance(cup)
 
 
@@ -345,7 +345,7 @@ def test_an_age_that_is_none_is_refused(quiet_shop: Shop, value: str) -> None:
 def test_the_last_units_are_sold_once(shop: Shop) -> None:
     cup = shop.add(10)["id"]
     answers = at_once(8, lambda n: [reserve_patiently(shop, f"o{n}-{k}", (cup, 1)) for k in range(5)])
-    assert Counter(status for statuses in answers for status in statuses) == {200: 10, 409: 30}
+    assert Counter(status for statuses in answers for status in statuses) == {201: 10, 409: 30}
     assert (shop.stock(cup), shop.held(cup)) == (0, 10)
 
 
@@ -364,7 +364,8 @@ def release_patiently(shop: Shop, order_id: str) -> None:
 
 def test_one_order_sent_by_many_threads_is_taken_once(shop: Shop) -> None:
     cup = shop.add(10)["id"]
-    assert set(at_once(8, lambda _: reserve_patiently(shop, "o1", (cup, 3)))) == {200}
+    statuses = Counter(at_once(8, lambda _: reserve_patiently(shop, "o1", (cup, 3))))
+    assert statuses == {201: 1, 200: 7}
     assert shop.stock(cup) == 7
 
 
@@ -386,7 +387,7 @@ def test_orders_that_cross_each_other_do_not_stop_each_other(shop: Shop) -> None
             reserve_patiently(shop, f"o{n}-{k}", *([(a, 1), (b, 2)] if n % 2 else [(b, 2), (a, 1)])) for k in range(4)
         ],
     )
-    assert {status for each in statuses for status in each} == {200}
+    assert {status for each in statuses for status in each} == {201}
     assert (shop.stock(a), shop.stock(b)) == (68, 36)
 
 
@@ -412,7 +413,7 @@ def test_the_books_balance_after_everything_at_once(shop: Shop) -> None:
 
     def customer(chance: random.Random, order: str) -> Iterator[tuple[str, int]]:
         reserved = shop.reserve(order, (hot, chance.randint(1, 3)), (other, 1))
-        if reserved.status_code == 200:
+        if reserved.status_code == 201:
             offers.update((line["name"], line["unit_price"]) for line in reserved.json["lines"])
         yield "reserve", reserved.status_code
         if chance.random() < 0.5:
@@ -430,7 +431,7 @@ def test_the_books_balance_after_everything_at_once(shop: Shop) -> None:
         return [outcome for step in steps for outcome in step]
 
     outcomes = {outcome for each in at_once(8, work) for outcome in each}
-    allowed = {"reserve": {200, 409, 503}, "release": {204, 503}, "change": {200, 409, 503}, "stock-take": {200, 503}}
+    allowed = {"reserve": {201, 409, 503}, "release": {204, 503}, "change": {200, 409, 503}, "stock-take": {200, 503}}
     allowed["price"] = {200, 503}
     assert {(what, status) for what, status in outcomes if status not in allowed[what]} == set()
     assert {name for name, price in offers if name not in (f"Cup for {price}", "Cup")} == set()
@@ -456,10 +457,10 @@ def test_a_contended_reservation_is_answered_in_time(shop: Shop, monkeypatch: py
 
     with stalls() as stalled:
         statuses = Counter(status for each in at_once(8, buy) for status in each)
-    assert set(statuses) <= {200, 503}
+    assert set(statuses) <= {201, 503}
     assert max(slowest) < 2.0 + max(stalled)  # 1.5 s, and what this machine needs besides
     assert shop.stock(cup) == 1000 - shop.held(cup)
-    assert shop.held(cup) >= statuses[200]
+    assert shop.held(cup) >= statuses[201]
 
 
 def test_a_reservation_whose_product_is_locked_is_503_in_time(shop: Shop, mongo_url: str) -> None:
@@ -476,7 +477,7 @@ def test_a_reservation_whose_product_is_locked_is_503_in_time(shop: Shop, mongo_
     assert int(answer.headers["Retry-After"]) >= 1
     assert took < 1.9 + max(stalled)  # 1.5 s, and what this machine needs besides
     assert shop.stock(cup) == 10
-    assert shop.reserve("o1", (cup, 1)).status_code == 200
+    assert shop.reserve("o1", (cup, 1)).status_code == 201
 
 
 # Its database

@@ -69,22 +69,27 @@ class ReservationStore:
         self._clock = clock
         self._offers = Offers()
 
-    def take(self, order_id: str, asked: tuple[Line, ...]) -> Reservation:
-        """Take the stock of all lines and record it, or record why not; return what is recorded for the order."""
+    def take(self, order_id: str, asked: tuple[Line, ...]) -> tuple[Reservation, bool]:
+        """Take the stock of all lines and record it, or record why not.
+
+        Return what is recorded under the order's id, and whether this call has recorded it.
+        """
         product_ids = [line.product_id for line in asked]
         with pymongo.timeout(TRANSACTION_SECONDS):
             give_up_at = time.monotonic() + TURN_SECONDS
             while True:  # what is not available may be too little stock, or a price that has changed
                 try:
-                    return self._transactions.run(
+                    taken = self._transactions.run(
                         lambda session: self._take(order_id, asked, session), touching=product_ids
                     )
                 except DuplicateKeyError:
-                    return self._recorded(order_id)
+                    return self._recorded(order_id), False
                 except _NotAvailable:
                     self._offers.forget(product_ids)
                     if shortages := self._shortages(asked):
                         return self._refuse(order_id, asked, shortages)
+                else:
+                    return taken, True
                 if time.monotonic() > give_up_at:
                     raise Unavailable("The stock has changed just now.")
 
@@ -154,14 +159,14 @@ class ReservationStore:
         ]
         return self._products.bulk_write(updates, session=session).matched_count == len(updates)
 
-    def _refuse(self, order_id: str, asked: tuple[Line, ...], shortages: list[Shortage]) -> Reservation:
+    def _refuse(self, order_id: str, asked: tuple[Line, ...], shortages: list[Shortage]) -> tuple[Reservation, bool]:
         document = self._document(order_id, REFUSED, asked, [])
         document |= {"shortages": [vars(s) for s in shortages], "expires_at": self._clock() + TOMBSTONE_LIFE}
         try:
             self._reservations.insert_one(document)
         except DuplicateKeyError:
-            return self._recorded(order_id)
-        return _reservation(document)
+            return self._recorded(order_id), False
+        return _reservation(document), True
 
     def _recorded(self, order_id: str) -> Reservation:
         document = self._reservations.find_one({"_id": order_id})
