@@ -1,4 +1,4 @@
-"""order-service: places orders, with each order's document as the log of its saga."""
+"""order-service: places orders: the stock first, by a reservation under the order's id, then the order in one write."""
 
 from flask_openapi3 import OpenAPI
 
@@ -16,7 +16,8 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     logs.configure("order-service", settings.log_level)
 
     database = mongo.connect(settings.mongo_url, "order-service")
-    store = OrderStore(database, mongo.DatabaseClock(database))
+    clock = mongo.DatabaseClock(database)
+    store = OrderStore(database, clock)
     token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
     products = ProductClient(settings.product_service_url, token, slots=max(1, settings.web_threads // 2))
     keys = RemoteKeys(settings.jwks_url)
@@ -28,7 +29,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
         trusted_proxies=settings.trusted_proxies,
         cors_origins=settings.cors_origins,
     )
-    app.extensions["orders"] = Orders(store, products)
+    app.extensions["orders"] = Orders(store, products, clock)
     auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     conditions.refuse_other_conditions(app)
     queries.refuse_repeated(app)

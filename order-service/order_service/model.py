@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 
-PENDING, CONFIRMED, SHIPPED, DELIVERED = "pending", "confirmed", "shipped", "delivered"
+CONFIRMED, SHIPPED, DELIVERED = "confirmed", "shipped", "delivered"
 REJECTED, FAILED, CANCELLED = "rejected", "failed", "cancelled"
 
-LIVING = (PENDING, CONFIRMED, SHIPPED, DELIVERED)
-"""An order in one of these states may hold stock; any other must not."""
+NOT_LIVING = (REJECTED, FAILED, CANCELLED)
+"""An order with one of these statuses must not hold stock. An order with any other status holds the stock it took."""
 
 
 @dataclass(frozen=True)
@@ -51,39 +52,49 @@ class Refusal:
     members: dict[str, Any]
 
 
+class Answer(Enum):
+    """What product-service answers when it is asked to reserve the stock of an order."""
+
+    TAKEN = auto()  # 201: the stock was taken just now
+    FOUND = auto()  # 200: it was taken before, with the same lines
+    REFUSED = auto()  # 409, 422: too little stock, or an unknown product; recorded, and so final for this id
+    DIFFERS = auto()  # 409: the id has a reservation with other lines
+    RELEASED = auto()  # 409: the reservation was released, and cannot be made again
+    UNKNOWN = auto()  # no answer in time: the request may still arrive
+
+
 @dataclass(frozen=True)
-class Reserved:
-    """The lines of an order with the prices at which their stock was taken."""
+class Reservation:
+    """An answer of product-service. Lines and currency are there for TAKEN and FOUND, the refusal for REFUSED."""
 
-    lines: tuple[Line, ...]
-    currency: str
-
-
-class ReservationRefused(Exception):
-    """Product-service refused for good: too little stock, or an unknown product. Repeating is pointless."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.detail)
-        self.refusal = refusal
+    answer: Answer
+    lines: tuple[Line, ...] = ()
+    currency: str | None = None
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True)
 class Order:
-    """An order; its total is in minor units of `currency`. Lines, total and currency are known once it is confirmed."""
+    """An order. Its total is in minor units of `currency`; lines, total and currency are there unless it is rejected.
+
+    A `failed` order is a note that an attempt is over: it has neither user nor items. `outbox` holds the events to
+    publish. `release`: its stock is still to be released.
+    """
 
     id: str
     status: str
-    user: Buyer
-    items: tuple[Item, ...]
-    lines: tuple[Line, ...]
-    total: int | None
-    currency: str | None
-    refusal: Refusal | None
-    fingerprint: str
-    outbox: tuple[dict[str, Any], ...]
-    release: bool
     created_at: datetime
     updated_at: datetime
+    user: Buyer | None = None
+    items: tuple[Item, ...] = ()
+    lines: tuple[Line, ...] = ()
+    total: int | None = None
+    currency: str | None = None
+    refusal: Refusal | None = None
+    key: str | None = None
+    fingerprint: str = ""
+    outbox: tuple[dict[str, Any], ...] = ()
+    release: bool = False
 
 
 def summed(items: Iterable[Item]) -> tuple[Item, ...]:

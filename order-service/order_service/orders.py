@@ -1,67 +1,19 @@
-"""Placing orders and moving them on. An order's document is the log of its saga: state first, effects second.
+"""The use cases around orders. An order's document is the log of what happens to it: state first, effects second."""
 
-Whoever loses a compare-and-set reads the document again and answers what it says.
-"""
-
-import hashlib
-import json
 import uuid
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from chassis.errors import Conflict, Invalid, NotFound, Problem, Unavailable
+from chassis.errors import Conflict, NotFound, Unavailable
 from chassis.paging import Page
 from order_service import events
-from order_service.model import (
-    CANCELLED,
-    CONFIRMED,
-    DELIVERED,
-    FAILED,
-    PENDING,
-    REJECTED,
-    SHIPPED,
-    Buyer,
-    Item,
-    Order,
-    Refusal,
-    ReservationRefused,
-    summed,
-)
+from order_service.model import CANCELLED, CONFIRMED, DELIVERED, SHIPPED, Buyer, Item, Order, summed
+from order_service.placing import Placement
 
 if TYPE_CHECKING:
     from order_service.products import ProductClient
     from order_service.store import OrderStore
-
-
-class OrderRejected(Problem):
-    """Product-service refused the stock. Final: the same key is answered alike."""
-
-    def __init__(self, refusal: Refusal, *, replayed: bool) -> None:
-        headers = {"Idempotent-Replayed": "true"} if replayed else {}
-        super().__init__(refusal.detail, headers=headers, **refusal.members)
-        self.status, self.code, self.title = refusal.status, refusal.code, refusal.title  # type: ignore[misc]
-
-
-class OrderFailed(Unavailable):
-    """The order was not placed and holds nothing; its idempotency key is free. Safe to repeat."""
-
-    code, title = "order-not-placed", "Order Not Placed"
-
-
-class RequestInProgress(Conflict):
-    """The first request with this key has not been answered yet: repeat after a second."""
-
-    code, title = "request-in-progress", "Request In Progress"
-
-    def __init__(self) -> None:
-        super().__init__("The first request with this Idempotency-Key is in progress.", headers={"Retry-After": "1"})
-
-
-class KeyReused(Invalid):
-    """The idempotency key was used for another order."""
-
-    code, title = "idempotency-key-reused", "Idempotency Key Reused"
 
 
 class WrongState(Conflict):
@@ -71,38 +23,33 @@ class WrongState(Conflict):
 
 
 class Orders:
-    """The use cases around orders."""
+    """Placing, reading and moving orders on."""
 
-    def __init__(self, store: "OrderStore", products: "ProductClient") -> None:
+    def __init__(self, store: "OrderStore", products: "ProductClient", clock: Callable[[], datetime]) -> None:
         self._store = store
         self._products = products
+        self._clock = clock
 
     def place(self, buyer: Buyer, items: Iterable[Item], key: str | None) -> tuple[Order, bool]:
-        """Place an order, and tell whether this repeats an earlier answer to the same idempotency key.
+        """Place an order; return it, and whether it is the answer to an earlier request with the same key.
 
-        Raises OrderRejected, OrderFailed, RequestInProgress, KeyReused, Unavailable.
+        Raises OrderRejected, OrderFailed, KeyReused, Unavailable.
         """
-        wanted = summed(items)
-        mark = fingerprint(wanted)
-        scoped_key = f"{buyer.id}:{key}" if key else None
-        order, is_new = self._store.open(uuid.uuid4().hex, buyer, wanted, scoped_key, mark)
-        if not is_new and order.fingerprint != mark:
-            raise KeyReused("This Idempotency-Key was used for another order.")
-        if is_new:
-            order = self._reserve(order)
-        elif order.status == PENDING:
-            raise RequestInProgress
-        return _outcome(order, replayed=not is_new), not is_new
+        self._store.check_after_failure()
+        return Placement(self._store, self._products, self._clock, buyer, summed(items), key).run()
 
     def get(self, order_id: str, owner: str | None) -> Order:
         """Return an order, only if it belongs to `owner` where one is given. Raises NotFound."""
-        order = self._store.find(order_id)
-        if order is None or owner not in (None, order.user.id):
+        order = self._store.read(order_id)
+        if order is None or owner not in (None, order.user and order.user.id):
             raise NotFound(f"There is no order {order_id!r}.")
         return order
 
     def page(self, owner: str | None, status: str | None, *, limit: int, cursor: str | None) -> Page[Order]:
-        """Return a page of orders, newest first: those of `owner`, or of everybody."""
+        """Return a page of orders, newest first: those of `owner`, or of everybody.
+
+        Failed ones are the platform's own notes: only `status` shows them, and never to an owner.
+        """
         return self._store.page(owner, status, limit=limit, cursor=cursor)
 
     def cancel(self, order_id: str, owner: str | None) -> Order:
@@ -123,39 +70,13 @@ class Orders:
         """Mark a shipped order as delivered. Raises NotFound, WrongState."""
         return self._advance(order_id, None, SHIPPED, DELIVERED, events.ORDER_DELIVERED)
 
-    def _reserve(self, order: Order) -> Order:
-        try:
-            reserved = self._products.reserve(order.id, order.items)
-        except ReservationRefused as exc:
-            settled = self._store.reject(order.id, exc.refusal)
-        except Unavailable:  # product-service, or user-service for the token to call it with
-            settled = self._store.fail(order.id)
-        else:
-            settled = self._store.confirm(order, reserved)
-        return settled or self._read_again(order.id)
-
     def _advance(self, order_id: str, owner: str | None, start: str, end: str, kind: str) -> Order:
         order = self.get(order_id, owner)
-        if order.status == start:  # what the event tells of an order does not change from here on
-            moved = self._store.advance(order, start, end, kind, uuid.uuid4().hex, release=end == CANCELLED)
+        if order.status == start:  # what the event says of an order does not change from here on
+            now = self._clock()
+            event, write_id = events.order_event(kind, order, now), uuid.uuid4().hex
+            moved = self._store.advance(order.id, start, end, event, now, write_id, release=end == CANCELLED)
             if moved is not None:
                 return moved
-            order = self._read_again(order_id)
+            order = self.get(order_id, owner)
         raise WrongState(f"The order is {order.status}; only a {start} one can be {end}.")
-
-    def _read_again(self, order_id: str) -> Order:
-        return self.get(order_id, None)
-
-
-def fingerprint(items: Iterable[Item]) -> str:
-    """Return a digest of what is ordered, to tell another body under the same idempotency key."""
-    return hashlib.sha256(json.dumps([asdict(item) for item in items], sort_keys=True).encode()).hexdigest()
-
-
-def _outcome(order: Order, *, replayed: bool) -> Order:
-    """Return the order if it was placed. Raises what else its state says."""
-    if order.status == REJECTED and order.refusal:
-        raise OrderRejected(order.refusal, replayed=replayed)
-    if order.status in (FAILED, PENDING):
-        raise OrderFailed("The order could not be placed in time. Nothing was ordered; please try again.")
-    return order

@@ -23,7 +23,7 @@ from urllib3 import BaseHTTPResponse, Timeout
 from chassis.errors import Refused, Unavailable
 from chassis.logs import request_id
 from chassis.tokens import ServiceToken
-from order_service.model import Item, Line, Refusal, ReservationRefused, Reserved
+from order_service.model import Answer, Item, Line, Refusal, Reservation
 
 BUDGET = 4.0
 ATTEMPT = 2.0
@@ -32,6 +32,7 @@ LEAST_ATTEMPT = 1.0  # not begun with less time left: looking up a name may take
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 
 _REFUSING = (403, 404, 405)  # never product-service's answer to a service that has its role
+_CONFLICTS = {"reservation-differs": Answer.DIFFERS, "reservation-released": Answer.RELEASED}  # by the problem's type
 
 
 class ProductsUnavailable(Unavailable):
@@ -56,13 +57,15 @@ class ProductClient:
         self._failing_since: float | None = None
         self._pool = urllib3.PoolManager(num_pools=1, maxsize=slots + 2, retries=False)
 
-    def reserve(self, order_id: str, items: tuple[Item, ...]) -> Reserved:
-        """Take the stock of all items, or of none. Raises ReservationRefused, ProductsUnavailable."""
+    def reserve(self, order_id: str, items: tuple[Item, ...]) -> Reservation:
+        """Take the stock of all items, or of none, and return the answer. Raises ProductsUnavailable."""
         body = {"lines": [vars(item) for item in items]}
         response = self._call("PUT", f"/reservations/{order_id}", BUDGET, json=body)
         if response.status in (409, 422):
-            raise ReservationRefused(_refusal(response))
-        return _reserved(_expect(response, 200))
+            return _refused(response)
+        if response.status == 200:
+            return _reserved(Answer.FOUND, response)
+        return _reserved(Answer.TAKEN, _expect(response, 201))
 
     def release(self, order_id: str) -> None:
         """Give the stock of an order back; once, however often this is called. Raises ProductsUnavailable."""
@@ -182,10 +185,10 @@ def _understood() -> Iterator[None]:
         raise ProductsUnavailable("product-service answered something else than agreed.") from exc
 
 
-def _reserved(response: BaseHTTPResponse) -> Reserved:
+def _reserved(answer: Answer, response: BaseHTTPResponse) -> Reservation:
     with _understood():
-        answer = response.json()
-        return Reserved(tuple(_line(line) for line in answer["lines"]), str(answer["currency"]))
+        body = response.json()
+        return Reservation(answer, tuple(_line(line) for line in body["lines"]), str(body["currency"]))
 
 
 def _line(line: dict[str, Any]) -> Line:
@@ -193,13 +196,16 @@ def _line(line: dict[str, Any]) -> Line:
     return Line(str(line["product_id"]), str(line["name"]), int(whole) * 100 + int(cents), int(line["quantity"]))
 
 
-def _refusal(response: BaseHTTPResponse) -> Refusal:
+def _refused(response: BaseHTTPResponse) -> Reservation:
     with _understood():
         problem = response.json()
-        return Refusal(
+        if conflict := _CONFLICTS.get(problem["type"]):
+            return Reservation(conflict)
+        refusal = Refusal(
             status=response.status,
             code=problem["type"],
             title=problem["title"],
             detail=problem["detail"],
             members={key: problem[key] for key in ("lines", "errors") if key in problem},
         )
+        return Reservation(Answer.REFUSED, refusal=refusal)

@@ -47,7 +47,7 @@ class OrderBody(Body):
 class OrderQuery(PageQuery):
     """Which orders to list; `user_id` is for administrators."""
 
-    status: Literal["pending", "confirmed", "shipped", "delivered", "rejected", "failed", "cancelled"] | None = None
+    status: Literal["confirmed", "shipped", "delivered", "rejected", "failed", "cancelled"] | None = None
     user_id: str | None = Field(None, max_length=64)
 
 
@@ -68,7 +68,7 @@ class LineReply(Reply):
 
 
 class OrderReply(Reply):
-    """An order; lines, total and currency are there once it is confirmed."""
+    """An order; lines, total and currency are there unless it is rejected."""
 
     id: str
     status: str

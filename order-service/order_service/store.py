@@ -1,40 +1,32 @@
 """MongoDB of order-service: one document per order, holding its state, its outbox and what is still due.
 
-Every change is a compare-and-set in one write and safe to run twice. `due` and `release` are times, and are there only
-while a worker has something to do: `due` to undo a pending order or to publish its outbox, `release` to release its
-stock. They are apart, so that events never wait for releases, which need product-service.
+An order is inserted once, when its outcome is known; every later change is a compare-and-set in one write. All of it is
+safe to run twice. `due` and `release` are times, and are there only while a worker has something to do: `due` to
+publish the outbox, `release` to release the order's stock. They are apart, so that events never wait for releases,
+which need product-service.
+
+Orders are read with read concern majority: what a new primary could roll back must not be acted upon.
 """
 
 import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.operations import IndexModel, UpdateOne
+from pymongo.read_concern import ReadConcern
 
-from chassis.errors import Unavailable
 from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, guarded
 from chassis.paging import Page
-from order_service import events
-from order_service.model import (
-    CONFIRMED,
-    FAILED,
-    LIVING,
-    PENDING,
-    REJECTED,
-    Buyer,
-    Item,
-    Line,
-    Order,
-    Refusal,
-    Reserved,
-)
+from chassis.settings import ConfigurationError
+from order_service.model import FAILED, Buyer, Item, Line, Order, Refusal
 
-PENDING_LIFE = timedelta(seconds=15)
-"""How long an order may be pending before a worker undoes it; far longer than placing one may take."""
+STEP_BACK_EVERY = timedelta(days=1)
+STEP_BACK = timedelta(days=2)
+_CURSOR = "reconciliation"  # the document of the worker's cursor
 
 
 @guarded
@@ -42,103 +34,79 @@ class OrderStore:
     """Orders, for the web service and the worker."""
 
     def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
-        self._database = database
-        self._orders = database.orders
+        self._orders = database.orders.with_options(read_concern=ReadConcern("majority"))
+        self._worker_state = database.worker_state
         self._clock = clock
+        self._insert_failed = False
 
     def prepare(self) -> None:
-        """Make the indexes."""
+        """Make the indexes. Raises ConfigurationError if the database is one of the saga with pending orders."""
+        if "idempotency_key_1" in self._orders.index_information():
+            raise ConfigurationError(
+                "MONGO_URL: this database was made by an earlier version, whose orders this one cannot continue. "
+                "Start from empty data: ./dev up --fresh, or docker compose down --volumes"
+            )
         newest = [("created_at", DESCENDING), ("_id", DESCENDING)]
-        prefixes: list[tuple[str, ...]] = [(), ("status",), ("user.id",), ("user.id", "status")]
+        prefixes: list[tuple[str, ...]] = [(), ("status",), ("user.id",)]
         lists = [IndexModel([*((field, ASCENDING) for field in prefix), *newest]) for prefix in prefixes]
-        key = IndexModel("idempotency_key", unique=True, sparse=True)
-        self._orders.create_indexes([*lists, key, IndexModel("due", sparse=True), IndexModel("release", sparse=True)])
+        self._orders.create_indexes([*lists, IndexModel("due", sparse=True), IndexModel("release", sparse=True)])
 
     def ping(self) -> None:
         """Return if the database answers and lets this service read."""
         self._orders.find_one({"_id": ""})
 
-    def find(self, order_id: str) -> Order | None:
+    def check_after_failure(self) -> None:
+        """Read once if the last insert failed, so that an outage shows before stock is taken for another order."""
+        if self._insert_failed:
+            self.ping()
+
+    def insert(self, order: Order) -> bool:
+        """Insert an order, with what is due for it; False if its id is taken, perhaps by an earlier run of this call.
+
+        Then the order is decided: read what it says.
+        """
+        try:
+            self._orders.insert_one(_document(order))
+        except DuplicateKeyError:
+            self._insert_failed = False
+            return False
+        except PyMongoError:
+            self._insert_failed = True
+            raise
+        self._insert_failed = False
+        return True
+
+    def read(self, order_id: str) -> Order | None:
         """Return an order."""
         document = self._orders.find_one({"_id": order_id})
         return _order(document) if document else None
 
+    def attempts(self, order_ids: list[str]) -> dict[str, Order]:
+        """Return those of these orders that there are, by id."""
+        return {document["_id"]: _order(document) for document in self._orders.find({"_id": {"$in": order_ids}})}
+
     def page(self, owner: str | None, status: str | None, *, limit: int, cursor: str | None) -> Page[Order]:
-        """Return a page of orders, newest first."""
-        conditions = {key: value for key, value in (("user.id", owner), ("status", status)) if value is not None}
+        """Return a page of orders, newest first. Failed ones, which have no owner, are shown only by `status`."""
+        conditions: Document = {"user.id": owner} if owner is not None else {}
+        if status is not None or owner is None:
+            conditions["status"] = status or {"$ne": FAILED}
         page = find_page(self._orders, conditions, _NEWEST_FIRST, limit=limit, cursor=cursor)
         return Page([_order(document) for document in page.items], page.next_cursor)
 
-    def open(
-        self, order_id: str, buyer: Buyer, items: tuple[Item, ...], key: str | None, fingerprint: str
-    ) -> tuple[Order, bool]:
-        """Insert a pending order and return it with True, or the order that has the key already with False."""
-        now = self._clock()
-        document: Document = {
-            "_id": order_id,
-            "status": PENDING,
-            "user": vars(buyer),
-            "items": [vars(item) for item in items],
-            "fingerprint": fingerprint,
-            "created_at": now,
-            "updated_at": now,
-            "due": now + PENDING_LIFE,
-        }
-        for _ in range(3):
-            try:
-                self._orders.insert_one(document | ({"idempotency_key": key} if key else {}))
-                return _order(document), True
-            except DuplicateKeyError:
-                same = [{"_id": order_id}, *([{"idempotency_key": key}] if key else [])]
-                if found := self._orders.find_one({"$or": same}):
-                    return _order(found), found["_id"] == order_id
-        raise Unavailable("The idempotency key is in use.")
-
-    def confirm(self, order: Order, reserved: Reserved) -> Order | None:
-        """Make a pending order a confirmed one, its event in the same write; None if it is no longer pending."""
-        now = self._clock()
-        total = sum(line.unit_price * line.quantity for line in reserved.lines)
-        known: Document = {"status": CONFIRMED, "total": total, "currency": reserved.currency, "updated_at": now}
-        confirmed = replace(order, lines=reserved.lines, **known)
-        event = events.order_event(events.ORDER_CREATED, confirmed, now)
-        lines = [vars(line) for line in reserved.lines]
-        change = {"$set": {**known, "lines": lines, "outbox": [event], "due": now}}
-        done = self._orders.update_one({"_id": order.id, "status": PENDING}, change).matched_count
-        return confirmed if done else None
-
-    def reject(self, order_id: str, refusal: Refusal) -> Order | None:
-        """Make a pending order a rejected one, to be released; None if it is no longer pending."""
-        return self._undo({"_id": order_id}, {"status": REJECTED, "refusal": vars(refusal)}, {})
-
-    def fail(self, order_id: str) -> Order | None:
-        """Make a pending order a failed one, to be released, and free its key; None if it is no longer pending."""
-        return self._undo({"_id": order_id}, {"status": FAILED}, {"idempotency_key": ""})
-
-    def fail_stale(self, order_id: str) -> Order | None:
-        """Do the same if it has been pending for so long that whoever placed it must have died."""
-        stale = {"_id": order_id, "created_at": {"$lte": self._clock() - PENDING_LIFE}}
-        return self._undo(stale, {"status": FAILED}, {"idempotency_key": ""})
-
-    def _undo(self, wanted: Document, state: Document, freed: Document) -> Order | None:
-        now = self._clock()
-        change: Document = {"$set": {**state, "release": now, "updated_at": now}, "$unset": {"due": "", **freed}}
-        if not self._orders.update_one({**wanted, "status": PENDING}, change).matched_count:
-            return None
-        return self.find(wanted["_id"])
-
-    def advance(self, order: Order, start: str, end: str, kind: str, write_id: str, *, release: bool) -> Order | None:
+    def advance(
+        self, order_id: str, start: str, end: str, event: Document, now: datetime, write_id: str, *, release: bool
+    ) -> Order | None:
         """Move an order from one state to another, its event in the same write; None if it is not in the first.
 
-        `write_id` tells a repeat of this call from somebody else's.
+        `write_id` distinguishes a repeat of this call from another one.
         """
-        now = self._clock()
         state = {"status": end, "updated_at": now, "due": now, "write_id": write_id}
         state |= {"release": now} if release else {}
-        change = {"$set": state, "$push": {"outbox": events.order_event(kind, order, now)}}
-        if not self._orders.update_one({"_id": order.id, "status": start}, change).matched_count:
-            ours = self._orders.find_one({"_id": order.id, "write_id": write_id})
+        change = {"$set": state, "$push": {"outbox": event}}
+        if not self._orders.update_one({"_id": order_id, "status": start}, change).matched_count:
+            ours = self._orders.find_one({"_id": order_id, "write_id": write_id})
             return _order(ours) if ours else None
-        return self.find(order.id)
+        return self.read(order_id)
 
     def facts(self) -> list[Document]:
         """Return what an audit compares: every order with its state, its lines and what is still due."""
@@ -146,7 +114,7 @@ class OrderStore:
         return [_fact(document, now) for document in self._orders.find({})]
 
     def due(self, limit: int) -> list[Order]:
-        """Return orders that are to be undone, or whose outbox is to be published, now."""
+        """Return orders whose outbox is to be published now."""
         return [_order(document) for document in self._orders.find({"due": {"$lte": self._clock()}}).limit(limit)]
 
     def releasable(self, limit: int) -> list[str]:
@@ -177,57 +145,93 @@ class OrderStore:
         self._orders.update_one({"_id": order_id}, {"$unset": {"release": ""}})
 
     def rest(self, order_id: str) -> None:
-        """Note that nothing is due for an order, if that is so."""
-        at_rest = {"_id": order_id, "status": {"$ne": PENDING}, "outbox.0": {"$exists": False}}
-        self._orders.update_one(at_rest, {"$unset": {"due": ""}})
+        """Note that nothing is to be published for an order, if that is so."""
+        self._orders.update_one({"_id": order_id, "outbox.0": {"$exists": False}}, {"$unset": {"due": ""}})
 
     def postpone(self, order_ids: list[str], seconds: float) -> None:
-        """Let what is due for these orders wait."""
-        self._put_off("due", order_ids, seconds)
+        """Let the events of these orders wait."""
+        self._postpone("due", order_ids, seconds)
 
     def postpone_release(self, order_ids: list[str], seconds: float) -> None:
         """Let the release of these orders' stock wait."""
-        self._put_off("release", order_ids, seconds)
+        self._postpone("release", order_ids, seconds)
 
-    def _put_off(self, field: str, order_ids: list[str], seconds: float) -> None:
+    def _postpone(self, field: str, order_ids: list[str], seconds: float) -> None:
         later = self._clock() + timedelta(seconds=seconds)
         self._orders.update_many({"_id": {"$in": order_ids}, field: {"$exists": True}}, {"$set": {field: later}})
 
-    def living(self, order_ids: list[str]) -> set[str]:
-        """Return which of these orders may hold stock."""
-        wanted = {"_id": {"$in": order_ids}, "status": {"$in": list(LIVING)}}
-        return {document["_id"] for document in self._orders.find(wanted, {"_id": True})}
+    def statuses(self, order_ids: list[str]) -> dict[str, str]:
+        """Return the status of those of these orders that there are, by id."""
+        found = self._orders.find({"_id": {"$in": order_ids}}, {"status": True})
+        return {document["_id"]: document["status"] for document in found}
 
-    def reconciled_up_to(self) -> str | None:
+    def cursor(self) -> str | None:
         """Return the cursor of the reservations that were compared with orders so far."""
-        document = self._database.worker_state.find_one({"_id": "reconciliation"})
-        return document["cursor"] if document else None
+        return (self._worker_state.find_one({"_id": _CURSOR}) or {}).get("cursor")
 
-    def reconciled(self, cursor: str) -> None:
-        """Keep the cursor of the reservations that were compared."""
-        with suppress(DuplicateKeyError):  # another worker keeps its own, the first of all, at this moment
-            self._database.worker_state.update_one({"_id": "reconciliation"}, {"$set": {"cursor": cursor}}, upsert=True)
+    def advance_cursor(self, seen: str | None, cursor: str) -> None:
+        """Keep the cursor of the reservations that were compared, unless another worker has moved it from `seen`."""
+        with suppress(DuplicateKeyError):  # the document is there, with another cursor
+            change = {"$set": {"cursor": cursor}}
+            self._worker_state.update_one({"_id": _CURSOR, "cursor": seen}, change, upsert=seen is None)
+
+    def step_back(self) -> None:
+        """Once a day let the cursor go back two days, so that the reservations since then are compared once more.
+
+        One may have become visible behind the cursor: a transaction takes its time before its commit, and clocks step.
+        The cursors of the last days are kept for that.
+        """
+        now = self._clock()
+        state = self._worker_state.find_one({"_id": _CURSOR}) or {}
+        passed: list[dict[str, Any]] = state.get("passed", [])
+        if not state or (passed and passed[-1]["at"] > now - STEP_BACK_EVERY):
+            return
+        old = [mark for mark in passed if mark["at"] <= now - STEP_BACK]
+        kept = [*old[-1:], *passed[len(old) :], {"at": now, "cursor": state["cursor"]}]
+        target = (old[-1]["cursor"] if old else None) if passed else state["cursor"]
+        unchanged = {"_id": _CURSOR, "cursor": state["cursor"], "passed": passed or {"$exists": False}}
+        self._worker_state.update_one(unchanged, {"$set": {"cursor": target, "passed": kept}})
 
 
 _NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
 
 
+def _document(order: Order) -> Document:
+    """Return the document of a new order, without the fields that it does not have."""
+    fields: Document = {
+        "user": vars(order.user) if order.user else None,
+        "items": [vars(item) for item in order.items],
+        "lines": [vars(line) for line in order.lines],
+        "total": order.total,
+        "currency": order.currency,
+        "refusal": vars(order.refusal) if order.refusal else None,
+        "key": order.key,
+        "fingerprint": order.fingerprint,
+        "outbox": list(order.outbox),
+        "due": order.created_at if order.outbox else None,
+        "release": order.created_at if order.release else None,
+    }
+    state = {"_id": order.id, "status": order.status, "created_at": order.created_at, "updated_at": order.updated_at}
+    return state | {name: value for name, value in fields.items() if value not in (None, [], "")}
+
+
 def _order(document: Document) -> Order:
-    refusal = document.get("refusal")
+    user, refusal = document.get("user"), document.get("refusal")
     return Order(
         id=document["_id"],
         status=document["status"],
-        user=Buyer(**document["user"]),
-        items=tuple(Item(**item) for item in document["items"]),
+        created_at=document["created_at"],
+        updated_at=document["updated_at"],
+        user=Buyer(**user) if user else None,
+        items=tuple(Item(**item) for item in document.get("items", ())),
         lines=tuple(Line(**line) for line in document.get("lines", ())),
         total=document.get("total"),
         currency=document.get("currency"),
         refusal=Refusal(**refusal) if refusal else None,
-        fingerprint=document["fingerprint"],
+        key=document.get("key"),
+        fingerprint=document.get("fingerprint", ""),
         outbox=tuple(document.get("outbox", ())),
         release="release" in document,
-        created_at=document["created_at"],
-        updated_at=document["updated_at"],
     )
 
 
@@ -236,14 +240,15 @@ def _seconds_since(time: str, now: datetime) -> float:
 
 
 def _fact(document: Document, now: datetime) -> Document:
-    order, key = _order(document), document.get("idempotency_key")
+    order = _order(document)
+    user, key = order.user or Buyer("", None, None), order.key
     return {
         "kind": "order",
         "id": order.id,
-        "user": order.user.id,
-        "has_phone": order.user.phone is not None,
+        "user": user.id or None,
+        "has_phone": user.phone is not None,
         "status": order.status,
-        "key": hashlib.sha256(key.encode()).hexdigest() if key else None,
+        "key": hashlib.sha256(f"{user.id} {key}".encode()).hexdigest() if key else None,
         "lines": sorted([line.product_id, line.quantity] for line in order.lines),
         "outbox": {event["id"]: _seconds_since(event["time"], now) for event in order.outbox},
         "release": order.release,

@@ -1,14 +1,15 @@
 """The worker of order-service: `python -m order_service.worker`, as many as you like.
 
-It does what an order's document says is due: publishes its outbox, undoes orders left pending by a crash, releases
-their stock. Besides, it compares product-service's reservations with orders, and releases what has no living order.
-All of this is safe to do twice, so that workers need not know of each other.
+It does what an order's document says is due: publishes its outbox, releases its stock. Besides, it compares
+product-service's reservations with orders: one without an order gets a failed order, one whose order does not live is
+released. All of this is safe to do twice, so that workers need not know of each other.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
+from datetime import datetime
 
 from chassis import logs, mongo
 from chassis.errors import Unavailable
@@ -16,7 +17,8 @@ from chassis.heartbeat import HANGS_AFTER, Heartbeat
 from chassis.stopping import stop_on_signals
 from chassis.tokens import ServiceToken
 from order_service import config
-from order_service.model import PENDING, Order
+from order_service.model import NOT_LIVING, Order
+from order_service.placing import failed_order
 from order_service.products import ProductClient
 from order_service.publisher import BrokerRefuses, BrokerUnavailable, Lanes, Publisher
 from order_service.store import OrderStore
@@ -27,7 +29,7 @@ POSTPONED = 2.0
 RELEASE_SECONDS = 1.0
 RELEASES_POSTPONED = 5.0  # longer than a round takes while product-service hangs, so that others get a turn
 RECONCILE_EVERY = 5.0
-RECONCILE_AGE = 60.0
+RECONCILE_AGE = 15.0  # s; placing an order takes less, and one that takes longer finds its id taken
 CHECK_EVERY = 5.0  # whether events can be published, after a refusal
 CHECK_AWAY_EVERY = 30.0  # while RabbitMQ is away: each check may take seconds
 EXIT_WITHIN = 25.0
@@ -44,6 +46,7 @@ class Worker:
         store: OrderStore,
         products: ProductClient,
         publisher: Lanes,
+        clock: Callable[[], datetime],
         *,
         poll: float,
         heartbeat: Heartbeat | None = None,
@@ -51,6 +54,7 @@ class Worker:
         self._store = store
         self._products = products
         self._publisher = publisher
+        self._clock = clock
         self._poll = poll
         self._heartbeat = heartbeat or Heartbeat()
         self._refusals = self._heartbeat.refusals
@@ -81,10 +85,9 @@ class Worker:
     def work(self) -> bool:
         """Do one round; tell whether there may be more to do at once. Raises Unavailable if the database is away."""
         orders = self._store.due(BATCH)
-        self._undo([order for order in orders if order.status == PENDING])
         self._publish([order for order in orders if order.outbox])
         for order in orders:
-            if not (order.status == PENDING or order.outbox):
+            if not order.outbox:
                 self._store.rest(order.id)
         releases = self._store.releasable(BATCH)
         self._release(releases)
@@ -102,24 +105,32 @@ class Worker:
         return total
 
     def _compare_page(self, older_than: float) -> int | None:
-        """Compare the next reservations, and return how many were released; None if there are no more."""
-        cursor = self._store.reconciled_up_to()
+        """Compare the next reservations, and return how many had no living order; None if there are no more."""
+        cursor = self._store.cursor()
         with self._refusals.watch("product-service"):
             reservations, next_cursor = self._products.reservations(older_than=older_than, cursor=cursor)
         held = [order_id for order_id, state in reservations if state == "held"]
-        stray = set(held) - self._store.living(held)
+        statuses = self._store.statuses(held) if held else {}
+        stray = [order_id for order_id in held if statuses.get(order_id) in (None, *NOT_LIVING)]
         for order_id in stray:
-            log.warning("releasing a reservation without a living order", extra={"order_id": order_id})
-            self._products.release(order_id)
+            self._settle(order_id, statuses.get(order_id))
         if next_cursor is None:
             return None
-        self._store.reconciled(next_cursor)
+        self._store.advance_cursor(cursor, next_cursor)
         return len(stray)
 
-    def _undo(self, orders: Iterable[Order]) -> None:
-        for order in orders:
-            if self._store.fail_stale(order.id):
-                log.warning("undoing an order left pending", extra={"order_id": order.id})
+    def _settle(self, order_id: str, status: str | None) -> None:
+        """Give a held reservation without an order a failed one; release one whose order does not live."""
+        if status is None:
+            if self._store.insert(failed_order(order_id, self._clock())):  # its release is due with that
+                log.warning("a reservation has no order: it is noted as failed", extra={"order_id": order_id})
+                return
+            status = self._store.statuses([order_id]).get(order_id)
+        if status is None:
+            raise Unavailable(f"Order {order_id} is being written.")
+        if status in NOT_LIVING:
+            log.warning("releasing the reservation of an order that is %s", status, extra={"order_id": order_id})
+            self._products.release(order_id)
 
     def _publish(self, orders: list[Order]) -> None:
         if not orders:
@@ -176,6 +187,7 @@ class Worker:
         try:
             if self._compare_page(RECONCILE_AGE) is not None:
                 return  # the next page in the next round, so that events need not wait for all of them
+            self._store.step_back()
         except Unavailable as exc:
             log.warning("reconciliation waits: %s", exc.detail)
         self._reconcile_at = time.monotonic() + RECONCILE_EVERY
@@ -189,10 +201,12 @@ def main() -> None:
     token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER)
     lanes = Lanes(Publisher(settings.rabbitmq_url) for _ in range(LANES))
+    clock = mongo.DatabaseClock(database)
     worker = Worker(
-        OrderStore(database, mongo.DatabaseClock(database)),
+        OrderStore(database, clock),
         ProductClient(settings.product_service_url, token, slots=1),
         lanes,
+        clock,
         poll=settings.poll_seconds,
         heartbeat=heartbeat,
     )

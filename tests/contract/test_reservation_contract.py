@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from order_service.model import Item, Line, ReservationRefused, Reserved
+from order_service.model import Answer, Item, Line, Reservation
 from order_service.products import ProductClient, ProductsUnavailable
 from tests.integration.conftest import mongo_server, mongo_url
 from tests.integration.product_app import ORDERS, Shop, running
@@ -40,8 +40,10 @@ def test_every_schema_is_valid_and_so_is_its_example(name: str) -> None:
 
 def test_the_contract_has_all_of_its_parts() -> None:
     assert NAMES == [
+        "reservation.differs",
         "reservation.held",
         "reservation.refused",
+        "reservation.released",
         "reservation.request",
         "reservation.unknown",
         "reservations.page",
@@ -68,7 +70,26 @@ def reserve(shop: Shop, order_id: str) -> Any:
 def test_product_service_answers_the_example_with_the_example(shop: Shop) -> None:
     answer = reserve(shop, "order-1")
     schema("reservation.held").validate(answer.json)
-    assert (answer.status_code, answer.json) == (200, example("reservation.held"))
+    assert (answer.status_code, answer.json) == (201, example("reservation.held"))
+    again = reserve(shop, "order-1")
+    assert (again.status_code, again.json) == (200, example("reservation.held"))
+
+
+def test_product_service_refuses_other_lines_as_the_contract_says(shop: Shop) -> None:
+    shop.reserve("order-1", ("cup", 1))
+    assert_conflict(reserve(shop, "order-1"), "reservation.differs")
+
+
+def test_product_service_refuses_what_was_released_as_the_contract_says(shop: Shop) -> None:
+    reserve(shop, "order-1")
+    shop.release("order-1")
+    assert_conflict(reserve(shop, "order-1"), "reservation.released")
+
+
+def assert_conflict(answer: Any, name: str) -> None:
+    schema(name).validate(answer.json)
+    assert answer.status_code == 409
+    assert answer.json == {**example(name), "request_id": answer.headers["X-Request-ID"]}
 
 
 def test_product_service_refuses_too_little_stock_as_the_contract_says(shop: Shop) -> None:
@@ -106,7 +127,7 @@ def test_product_service_releases_with_204(shop: Shop) -> None:
 
 @pytest.fixture
 def products() -> Iterator[LocalServer]:
-    with serving(lambda _asked: (200, example("reservation.held"))) as server:
+    with serving(lambda _asked: (201, example("reservation.held"))) as server:
         yield server
 
 
@@ -131,7 +152,22 @@ def test_order_service_asks_with_the_example(client: ProductClient, products: Lo
 
 def test_order_service_takes_names_and_prices_from_the_example(client: ProductClient) -> None:
     lines = (Line("cup", "Cup", 990, 2), Line("pan", "Cast Iron Pan", 4500, 1))
-    assert client.reserve("order-1", ASKED) == Reserved(lines, "EUR")
+    assert client.reserve("order-1", ASKED) == Reservation(Answer.TAKEN, lines, "EUR")
+
+
+def test_order_service_knows_what_was_taken_before(client: ProductClient, products: LocalServer) -> None:
+    products.answer = lambda _asked: (200, example("reservation.held"))
+    assert client.reserve("order-1", ASKED).answer is Answer.FOUND
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"), [("reservation.differs", Answer.DIFFERS), ("reservation.released", Answer.RELEASED)]
+)
+def test_order_service_knows_a_conflict_by_its_type(
+    client: ProductClient, products: LocalServer, name: str, answer: Answer
+) -> None:
+    products.answer = lambda _asked: (409, example(name))
+    assert client.reserve("order-1", ASKED) == Reservation(answer)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +179,10 @@ def test_order_service_passes_a_refusal_on(
 ) -> None:
     refused = example(name)
     products.answer = lambda _asked: (refused["status"], refused)
-    with pytest.raises(ReservationRefused) as raised:
-        client.reserve("order-1", ASKED)
-    refusal = raised.value.refusal
+    reservation = client.reserve("order-1", ASKED)
+    refusal = reservation.refusal
+    assert reservation.answer is Answer.REFUSED
+    assert refusal is not None
     assert (refusal.status, refusal.code, refusal.detail) == (refused["status"], code, refused["detail"])
     assert refusal.members == {member: refused[member]}
     assert len(products.requests) == 1
@@ -173,6 +210,6 @@ def test_an_answer_that_breaks_the_contract_is_an_outage(
     held = example("reservation.held")
     del held[left_out]
     assert not schema("reservation.held").is_valid(held)
-    products.answer = lambda _asked: (200, held)
+    products.answer = lambda _asked: (201, held)
     with pytest.raises(ProductsUnavailable):
         client.reserve("order-1", ASKED)

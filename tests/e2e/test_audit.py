@@ -65,7 +65,6 @@ def lose_the_notification(databases: Databases, order: Order) -> None:
 
 
 def double_the_order(databases: Databases, order: Order) -> None:
-    databases.order_service.orders.drop_index("idempotency_key_1")
     copy = databases.order_service.orders.find_one({"_id": order["id"]}) or {}
     databases.order_service.orders.insert_one(copy | {"_id": "copy"})
 
@@ -73,10 +72,6 @@ def double_the_order(databases: Databases, order: Order) -> None:
 def publish_nothing(databases: Databases, order: Order) -> None:
     event = {"id": f"{order['id']}.order_shipped", "time": "2026-01-01T00:00:00.000Z"}
     databases.order_service.orders.update_one({"_id": order["id"]}, {"$set": {"outbox": [event]}})
-
-
-def leave_it_pending(databases: Databases, order: Order) -> None:
-    databases.order_service.orders.update_one({"_id": order["id"]}, {"$set": {"status": "pending"}})
 
 
 def forget_the_release(databases: Databases, order: Order) -> None:
@@ -110,7 +105,6 @@ def show_to_somebody_else(databases: Databases, order: Order) -> None:
         (publish_nothing, "2"),
         (double_the_order, "3"),
         (stick_the_stock, "4"),
-        (leave_it_pending, "4"),
         (forget_the_release, "4"),
         (notify_twice, "5"),
         (fail_but_hold, "6"),

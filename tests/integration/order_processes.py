@@ -6,8 +6,9 @@
 import os
 import signal
 import time
+import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 from urllib3.connection import HTTPConnection
@@ -17,13 +18,13 @@ from chassis.tokens import ServiceToken
 from order_service import create_app, products, store
 from order_service.config import Settings
 from order_service.products import ProductClient
-from order_service.publisher import Publisher
+from order_service.publisher import Lanes, Publisher
 from order_service.worker import Worker
 from tests.integration import dying
 from tests.integration.dying import NOWHERE
-from tests.integration.order_stack import NOBODY, RecordedEvents
+from tests.integration.order_stack import NOBODY, RecordedEvents, Stack
+from tests.signing import token
 
-PENDING_LIFE = timedelta(seconds=0.2)
 SENT = "sent"
 
 
@@ -51,31 +52,35 @@ def work(settings: Settings, broker_url: str | None = None, rounds: int = 3) -> 
         worker.work()
 
 
-def settle(settings: Settings) -> None:
-    """Work until nothing is due any more; what was left pending is old enough in a moment."""
-    worker = make_worker(settings, None)
-    orders = worker._store._orders
-    while any(orders.count_documents({field: {"$exists": True}}) for field in ("due", "release")):
-        worker.work()
-
-
 def reconcile(settings: Settings) -> None:
-    make_worker(settings, None).reconcile(older_than=0)
+    worker = make_worker(settings, None)
+    worker.reconcile(older_than=0)
+    worker._store.step_back()
+
+
+def leave_reservations(stack: Stack, number: int) -> list[str]:
+    """Leave what processes leave that die between the reservation and the order: a unit each; return the ids."""
+    ids = [uuid.uuid4().hex for _ in range(number)]
+    service = {"Authorization": f"Bearer {token('service')}"}
+    lines = {"lines": [{"product_id": "mug", "quantity": 1}]}
+    for order_id in ids:
+        answer = stack.products_app.test_client().put(f"/reservations/{order_id}", json=lines, headers=service)
+        assert answer.status_code == 201
+    return ids
 
 
 def make_worker(settings: Settings, broker_url: str | None) -> Worker:
     database = mongo.connect(settings.mongo_url, "order-worker")
     service_token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
     client = ProductClient(settings.product_service_url, service_token, slots=1)
-    publisher: Any = Publisher(broker_url) if broker_url else RecordedEvents()
-    return Worker(store.OrderStore(database, mongo.DatabaseClock(database)), client, publisher, poll=0.01)
+    publisher: Any = Lanes([Publisher(broker_url)]) if broker_url else RecordedEvents()
+    clock = mongo.DatabaseClock(database)
+    return Worker(store.OrderStore(database, clock), client, publisher, clock, poll=0.01)
 
 
 def _run(work: Callable[..., None], settings: Settings, arguments: tuple[Any, ...], point: str, ahead: float) -> None:
     if ahead:
         _set_clocks(ahead)
-    else:
-        store.PENDING_LIFE = PENDING_LIFE
     dying.be_patient()
     if settings.product_service_url == NOBODY:
         products.BUDGET = 1.0

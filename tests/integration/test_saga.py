@@ -7,15 +7,27 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import order_service
+from chassis.settings import ConfigurationError
 from order_service import products, worker
 from order_service.products import BUDGET
 from tests.at_once import at_once, meanwhile
 from tests.integration import dying, order_processes
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
-from tests.signing import token
 from tests.waiting import until
 from tools import throwaway
 from tools.mongodb import MongoServer
+
+STEPS = [
+    f"{when} {place}"
+    for place in (
+        "order_service.products:ProductClient.reserve",
+        "order_service.products:ProductClient._send",
+        "order_service.store:OrderStore.insert",
+        "pymongo.collection:Collection.insert_one",
+    )
+    for when in ("before", "after")
+]
 
 
 @pytest.fixture
@@ -63,12 +75,35 @@ def test_too_much_is_rejected_and_a_repeat_is_answered_alike(stack: Stack) -> No
 def test_eight_requests_with_one_key_at_once_make_one_order(stack: Stack) -> None:
     for turn in range(5):
         answers = at_once(8, lambda _, key=f"k{turn}": stack.order(1, key=key))
-        assert {answer.status_code for answer in answers} <= {201, 409}
+        assert {answer.status_code for answer in answers} <= {201, 503}
         assert len({answer.json["id"] for answer in answers if answer.status_code == 201}) == 1
-        in_flight = [answer for answer in answers if answer.status_code == 409]
-        assert all(answer.json["type"] == "request-in-progress" for answer in in_flight)
     assert (stack.states(), stack.stock()) == (["confirmed"] * 5, STOCK - 5)
     stack.check_promises()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_two_processes_with_one_key_at_once_make_one_order_though_one_is_killed(
+    stack: Stack, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the reservation is on its way, another process places the same order, and dies at each of its steps."""
+    for limit in ("BUDGET", "ATTEMPT"):
+        monkeypatch.setattr(products, limit, 60.0)  # a process is started meanwhile
+    dying.start_server()
+    body = {"product_id": "mug", "quantity": 1}
+    for number, point in enumerate(["", *STEPS]):
+        key = f"k{number}"
+
+        def cross(method: str, _path: str, key: str = key, point: str = point) -> None:
+            setattr(stack.gate, when, lambda _method, _path: None)
+            assert method == "PUT"
+            headers = ANA | {"Idempotency-Key": key}
+            order_processes.run(order_processes.place, stack.settings, headers, body, point=point)
+
+        setattr(stack.gate, when, cross)
+        answer, repeat = stack.order(1, key=key), stack.order(1, key=key)
+        assert (answer.status_code, repeat.status_code) == (201, 201), point
+        assert (repeat.json["id"], stack.stock()) == (answer.json["id"], STOCK - 1 - number), point
+        stack.check_promises()
 
 
 def test_the_last_units_are_sold_once(stack: Stack) -> None:
@@ -98,6 +133,7 @@ def test_workers_need_not_know_of_each_other(stack: Stack, monkeypatch: pytest.M
     orders = [stack.order(1).json["id"] for _ in range(6)]
     for order_id in orders[:3]:
         stack.act(order_id, "cancel")
+    order_processes.leave_reservations(stack, 2)
     workers = [stack.worker() for _ in range(3)]
     at_once(3, lambda number: [workers[number].work() for _ in range(8)])
     expected = {f"{order}.order_created" for order in orders} | {f"{order}.order_cancelled" for order in orders[:3]}
@@ -125,25 +161,37 @@ def test_orders_and_workers_at_once_keep_every_promise(stack: Stack, monkeypatch
     stack.check_promises()
 
 
-def test_an_answer_that_came_too_late_is_undone(stack: Stack) -> None:
+def test_an_answer_that_came_too_late_is_found_by_the_repeat(stack: Stack) -> None:
     """Product-service takes the stock, but its answer comes when the caller has given up."""
     answer_now = threading.Event()
     stack.gate.after = lambda method, _path: method == "PUT" and answer_now.wait(10) and None
     started = time.monotonic()
     answer = stack.order(4, key="k")
     spent = time.monotonic() - started
-    assert (answer.status_code, answer.json["type"]) == (503, "order-not-placed")
+    assert (answer.status_code, answer.json["type"]) == (503, "product-service-unavailable")
     assert spent < BUDGET + 0.3
-    assert stack.stock() == STOCK - 4
+    assert (stack.states(), stack.stock()) == ([], STOCK - 4)
+    answer_now.set()
+    again = stack.order(4, key="k")
+    assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (201, None)
+    assert (stack.states(), stack.stock()) == (["confirmed"], STOCK - 4)
+    stack.check_promises()
+
+
+def test_what_nobody_repeats_is_noted_as_failed_and_released(stack: Stack) -> None:
+    answer_now = threading.Event()
+    stack.gate.after = lambda method, _path: method == "PUT" and answer_now.wait(10) and None
+    assert stack.order(4, key="k").status_code == 503
     answer_now.set()
     stack.recover()
     assert (stack.states(), stack.stock()) == (["failed"], STOCK)
-    assert stack.order(4, key="k").status_code == 201
+    again = stack.order(4, key="k")
+    assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (201, None)
     stack.check_promises()
 
 
 def test_a_reservation_that_arrives_after_its_release_is_refused(stack: Stack) -> None:
-    """The request hangs on its way to product-service, and arrives when the order has been undone and released."""
+    """The request hangs on its way to product-service, and arrives when its order has failed and is released."""
     arrive = threading.Event()
     arrived: list[str] = []
 
@@ -153,7 +201,8 @@ def test_a_reservation_that_arrives_after_its_release_is_refused(stack: Stack) -
             arrived.append(path)
 
     stack.gate.before = hold
-    assert stack.order(4).status_code == 503
+    answer = stack.order(4)
+    assert (answer.status_code, answer.json["type"]) == (503, "order-not-placed")
     stack.recover()
     sent = stack.gate.seen.count("PUT")
     (order,) = stack.orders.find()
@@ -163,6 +212,51 @@ def test_a_reservation_that_arrives_after_its_release_is_refused(stack: Stack) -
     stack.stop_products()  # returns when its threads are through
     assert (stack.states(), stack.stock()) == (["failed"], STOCK)
     assert stack.reservations.find_one({"_id": order["_id"]})["state"] == "released"
+    stack.check_promises()
+
+
+@pytest.mark.parametrize(("key", "status", "states"), [("k", 201, ["confirmed", "failed"]), (None, 503, ["failed"])])
+def test_an_order_that_comes_later_than_the_workers_failed_obeys_it(
+    stack: Stack, key: str | None, status: int, states: list[str]
+) -> None:
+    """The request stands still after its reservation, for so long that the worker takes it for dead."""
+    worker = stack.worker()
+
+    def stand_still(method: str, _path: str) -> None:
+        if method == "PUT":
+            stack.gate.after = lambda _method, _path: None
+            assert worker.reconcile(older_than=0) == 1
+
+    stack.gate.after = stand_still
+    assert stack.order(STOCK, key=key).status_code == status
+    stack.recover()
+    assert stack.states() == states
+    assert stack.stock() == STOCK - STOCK * states.count("confirmed")
+    assert len(stack.events.ids) == states.count("confirmed")
+    stack.check_promises()
+
+
+def test_an_order_is_answered_while_product_service_is_away(stack: Stack) -> None:
+    order_id = stack.order(4, key="k").json["id"]
+    stack.stop_products()
+    repeat = stack.order(4, key="k")
+    assert (repeat.status_code, repeat.json["id"], repeat.headers["Idempotent-Replayed"]) == (201, order_id, "true")
+    assert stack.order(5, key="k").status_code == 422
+
+
+def test_a_key_whose_first_attempts_have_failed_leads_to_one_order(stack: Stack) -> None:
+    dying.start_server()
+    body = {"product_id": "mug", "quantity": STOCK}
+    for _ in range(3):
+        point = "before order_service.store:OrderStore.insert"
+        order_processes.run(order_processes.place, stack.settings, ANA | {"Idempotency-Key": "k"}, body, point=point)
+        stack.worker().reconcile(older_than=0)  # notes it as failed; its stock is not released yet
+    assert (stack.states(), stack.stock()) == (["failed"] * 3, 0)
+    answers = at_once(4, lambda _: stack.order(STOCK, key="k"))
+    assert {answer.status_code for answer in answers} <= {201, 503}
+    assert len({answer.json["id"] for answer in answers if answer.status_code == 201}) == 1
+    assert (stack.states(), stack.stock()) == (["confirmed", *["failed"] * 3], 0)
+    stack.recover()
     stack.check_promises()
 
 
@@ -186,6 +280,8 @@ def test_without_product_service_orders_fail_promptly_and_nothing_leaks(stack: S
     answer = stack.order(4, key="k")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert time.monotonic() - started < BUDGET
+    assert stack.states() == []
+    assert stack.order(4).status_code == 503
     stack.worker().work()
     assert "release" in stack.orders.find_one()
     stack.start_products()
@@ -196,22 +292,39 @@ def test_without_product_service_orders_fail_promptly_and_nothing_leaks(stack: S
 
 
 def test_a_stray_reservation_is_released_once_and_the_cursor_is_kept(stack: Stack) -> None:
-    body = {"lines": [{"product_id": "mug", "quantity": 3}]}
-    service = {"Authorization": f"Bearer {token('service')}"}
-    product_service = stack.products_app.test_client()
     stack.order(1)
-    assert product_service.put("/reservations/stray", json=body, headers=service).status_code == 200
-    assert stack.stock() == STOCK - 4
+    (stray,) = order_processes.leave_reservations(stack, 1)
+    assert stack.stock() == STOCK - 2
+    assert stack.worker().reconcile() == 0  # it is not fifteen seconds old
     assert stack.worker().reconcile(older_than=0) == 1
-    assert stack.stock() == STOCK - 1
+    stack.worker().work()
+    assert (stack.orders.find_one({"_id": stray})["status"], stack.stock()) == ("failed", STOCK - 1)
     stack.gate.seen.clear()
     assert stack.worker().reconcile(older_than=0) == 0
     assert stack.gate.seen == ["GET"]
     stack.check_promises()
-    assert product_service.put("/reservations/late", json=body, headers=service).status_code == 200
-    assert stack.worker().reconcile() == 0  # it is not a minute old
-    assert stack.worker().reconcile(older_than=0) == 1
+
+
+def test_a_reservation_that_becomes_visible_behind_the_cursor_is_found_a_day_later(stack: Stack) -> None:
+    worker = stack.worker()
+    stack.order(1)
+    assert worker.reconcile(older_than=0) == 0
+    worker._store.step_back()
+    (stray,) = order_processes.leave_reservations(stack, 1)
+    past = datetime.now(UTC) - timedelta(hours=1)  # its transaction took its time long before its commit
+    stack.reservations.update_one({"_id": stray}, {"$set": {"created_at": past}})
+    assert worker.reconcile(older_than=0) == 0
+    stack.worker_state.update_one({}, {"$set": {"passed.0.at": datetime.now(UTC) - timedelta(days=1)}})
+    worker._store.step_back()
+    assert worker.reconcile(older_than=0) == 1
+    stack.recover()
     stack.check_promises()
+
+
+def test_a_database_of_the_earlier_saga_is_refused(stack: Stack) -> None:
+    stack.orders.create_index("idempotency_key", unique=True, sparse=True)
+    with pytest.raises(ConfigurationError, match="--fresh"):
+        order_service.create_app(stack.settings)
 
 
 def test_without_its_database_order_service_answers_503_and_is_back_with_it(mongodb_program: str) -> None:
@@ -223,8 +336,6 @@ def test_without_its_database_order_service_answers_503_and_is_back_with_it(mong
             assert stack.app.test_client().get("/health").status_code == 200
             assert stack.app.test_client().get("/ready").status_code == 503
         until(lambda: stack.order(1, key="k").status_code == 201, "orders succeed again", seconds=20)
-        past = datetime.now(UTC) - timedelta(hours=1)
-        stack.orders.update_many({"status": "pending"}, {"$set": {"created_at": past, "due": past}})
         stack.recover()
         stack.check_promises()
 

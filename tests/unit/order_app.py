@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 import order_service
 from chassis import mongo
 from order_service.config import Settings
-from order_service.model import Item, Line, Refusal, ReservationRefused, Reserved
+from order_service.model import Answer, Item, Line, Refusal, Reservation
 from order_service.products import ProductsUnavailable
 from order_service.publisher import BrokerRefuses, BrokerUnavailable
 from order_service.store import OrderStore
@@ -33,41 +33,62 @@ ANA, BOB, ADMIN = bearer("customer", user="ana"), bearer("customer", user="bob")
 
 
 class FakeProducts:
-    """A product-service with prices and a stock, whose answers a test can change."""
+    """A product-service with prices and a stock, whose answers a test can change.
+
+    `meanwhile` is called with the order's id when a reservation is made, before its answer is given.
+    """
 
     def __init__(self) -> None:
         self.prices = {"mug": 1999, "pen": 5}
         self.stock = {"mug": 10, "pen": 10_000}
         self.held: dict[str, tuple[Item, ...]] = {}
+        self.refused: dict[str, tuple[tuple[Item, ...], Refusal]] = {}
+        self.asked: list[str] = []
         self.released: list[str] = []
         self.all_are_old = False
         self.page_size = 100
         self.away = False
         self.meanwhile: Callable[[str], None] = lambda _order_id: None
 
-    def reserve(self, order_id: str, items: tuple[Item, ...]) -> Reserved:
+    def reserve(self, order_id: str, items: tuple[Item, ...]) -> Reservation:
         if self.away:
             raise ProductsUnavailable
-        self._check(items)
-        for item in items:
-            self.stock[item.product_id] -= item.quantity
-        self.held[order_id] = items
+        self.asked.append(order_id)
+        reservation = self._reserve(order_id, items)
         self.meanwhile(order_id)
-        lines = [Line(i.product_id, i.product_id.title(), self.prices[i.product_id], i.quantity) for i in items]
-        return Reserved(tuple(lines), "EUR")
+        if self.away:  # the answer is lost
+            raise ProductsUnavailable
+        return reservation
 
-    def _check(self, items: tuple[Item, ...]) -> None:
+    def _reserve(self, order_id: str, items: tuple[Item, ...]) -> Reservation:
+        if order_id in self.released:
+            return Reservation(Answer.RELEASED)
+        is_new = order_id not in self.held and order_id not in self.refused
+        if is_new:
+            if refusal := self._refusal(items):
+                self.refused[order_id] = (items, refusal)
+            else:
+                self.held[order_id] = items
+                for item in items:
+                    self.stock[item.product_id] -= item.quantity
+        refused = self.refused.get(order_id)
+        if (refused[0] if refused else self.held[order_id]) != items:
+            return Reservation(Answer.DIFFERS)
+        if refused:
+            return Reservation(Answer.REFUSED, refusal=refused[1])
+        lines = [Line(i.product_id, i.product_id.title(), self.prices[i.product_id], i.quantity) for i in items]
+        return Reservation(Answer.TAKEN if is_new else Answer.FOUND, tuple(lines), "EUR")
+
+    def _refusal(self, items: tuple[Item, ...]) -> Refusal | None:
         for item in items:
             if item.product_id not in self.stock:
                 errors = [{"field": "product_id", "message": f"there is no product {item.product_id!r}"}]
-                raise ReservationRefused(
-                    Refusal(422, "unknown-product", "Unknown Product", "Unknown.", {"errors": errors})
-                )
+                return Refusal(422, "unknown-product", "Unknown Product", "Unknown.", {"errors": errors})
             available = self.stock[item.product_id]
             if available < item.quantity:
                 line = {"product_id": item.product_id, "requested": item.quantity, "available": available}
-                refusal = Refusal(409, "insufficient-stock", "Insufficient Stock", "Not enough.", {"lines": [line]})
-                raise ReservationRefused(refusal)
+                return Refusal(409, "insufficient-stock", "Insufficient Stock", "Not enough.", {"lines": [line]})
+        return None
 
     def release(self, order_id: str) -> None:
         if self.away:
@@ -123,7 +144,7 @@ class Shop:
         self.products = products
         self.publisher = FakePublisher()
         self.store = OrderStore(database, clock)  # type: ignore[arg-type]
-        self.worker = Worker(self.store, products, self.publisher, poll=0.01)  # type: ignore[arg-type]
+        self.worker = Worker(self.store, products, self.publisher, clock, poll=0.01)  # type: ignore[arg-type]
         self.client: FlaskClient = app.test_client()
 
     def post(self, body: Any, headers: dict[str, str] = ANA, key: str | None = None) -> TestResponse:

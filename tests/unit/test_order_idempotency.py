@@ -2,6 +2,9 @@
 
 import pytest
 
+from order_service.model import Buyer, Item
+from order_service.placing import Placement, failed_order
+from order_service.products import ProductsUnavailable
 from tests.unit.order_app import ANA, BOB, Shop, make_shop
 
 
@@ -60,47 +63,181 @@ def test_a_key_cannot_be_used_for_another_order(shop: Shop, first_quantity: int)
     assert (len(shop.documents()), shop.products.stock["mug"]) == (1, stock)
 
 
-def test_a_repeat_while_the_first_is_in_flight_is_to_wait(shop: Shop) -> None:
+def test_two_requests_with_one_key_in_flight_get_the_same_order(shop: Shop) -> None:
+    """The second one is faster: the first one's reservation is made, and its order is not written yet."""
     inner = []
-    shop.products.meanwhile = lambda _order_id: inner.append(shop.order(key="k"))
-    first = shop.order(key="k")
-    assert first.status_code == 201
-    assert (inner[0].status_code, inner[0].json["type"]) == (409, "request-in-progress")
-    assert inner[0].headers["Retry-After"] == "1"
-    assert len(shop.documents()) == 1
+
+    def repeat(_order_id: str) -> None:
+        shop.products.meanwhile = lambda _order_id: None
+        inner.append(shop.order(key="k"))
+
+    shop.products.meanwhile = repeat
+    outer = shop.order(key="k")
+    assert [inner[0].status_code, outer.status_code] == [201, 201]
+    assert [inner[0].headers.get("Idempotent-Replayed"), outer.headers.get("Idempotent-Replayed")] == [None, "true"]
+    assert inner[0].json == outer.json
+    assert (len(shop.documents()), shop.products.stock["mug"], shop.products.released) == (1, 8, [])
 
 
 def test_another_order_under_a_key_in_flight_is_refused_for_good(shop: Shop) -> None:
     inner = []
-    shop.products.meanwhile = lambda _order_id: inner.append(shop.order(5, key="k"))
-    shop.order(key="k")
+
+    def reuse(_order_id: str) -> None:
+        shop.products.meanwhile = lambda _order_id: None
+        inner.append(shop.order(5, key="k"))
+
+    shop.products.meanwhile = reuse
+    assert shop.order(key="k").status_code == 201
     assert (inner[0].status_code, inner[0].json["type"]) == (422, "idempotency-key-reused")
+    assert shop.products.stock["mug"] == 8
 
 
-def test_a_failed_order_frees_its_key(shop: Shop) -> None:
-    shop.products.away = True
-    assert shop.order(key="k").status_code == 503
-    shop.products.away = False
-    again = shop.order(3, key="k")
-    assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (201, None)
-    assert sorted(document["status"] for document in shop.documents()) == ["confirmed", "failed"]
+def abandoned(shop: Shop, quantity: int = 2) -> str:
+    """Do what a process does that dies when it has made a reservation; return the order's id."""
 
-
-def test_an_order_left_pending_keeps_its_key_until_it_is_undone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(_order_id: str) -> None:
-        raise SystemExit
+    def die(order_id: str) -> None:
+        if shop.products.asked.count(order_id) == 1:
+            raise SystemExit
 
     shop.products.meanwhile = die
     with pytest.raises(SystemExit):
-        shop.order(key="k")
+        shop.order(quantity, key="k")
     shop.products.meanwhile = lambda _order_id: None
-    shop.clock.move(14.9)
-    shop.work()
-    assert shop.order(key="k").status_code == 409
-    shop.clock.move(0.1)
-    shop.work()
+    return shop.products.asked[-1]
+
+
+def ids_of_attempts(number: int) -> list[str]:
+    placement = Placement(None, None, None, Buyer("ana", None, None), (), "k")  # type: ignore[arg-type]
+    return [placement._order_id(attempt) for attempt in range(number)]
+
+
+def failed(shop: Shop, attempts: int) -> list[str]:
+    """Leave what requests with the key leave that died, when the worker has noted it and not released it yet."""
+    ids = ids_of_attempts(attempts)
+    for order_id in ids:
+        shop.products.reserve(order_id, (Item("mug", 2),))
+        assert shop.store.insert(failed_order(order_id, shop.clock()))
+    shop.products.asked.clear()
+    return ids
+
+
+def test_a_repeat_resumes_what_a_crash_has_left(shop: Shop) -> None:
+    order_id = abandoned(shop)
+    again = shop.order(key="k")
+    assert (again.status_code, again.json["id"], shop.products.stock["mug"]) == (201, order_id, 8)
+    assert shop.products.asked == [order_id] * 2
+    assert [event["id"] for event in shop.document(order_id)["outbox"]] == [f"{order_id}.order_created"]
+
+
+def test_a_repeat_with_another_body_does_not_take_over_what_a_crash_has_left(shop: Shop) -> None:
+    abandoned(shop)
+    other = shop.order(3, key="k")
+    assert (other.status_code, other.json["type"], shop.documents()) == (422, "idempotency-key-reused", [])
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_failed_attempts_free_the_key_and_their_stock_first(shop: Shop, attempts: int) -> None:
+    """All of the stock is held by the attempts that have failed: they do not make the next one be refused."""
+    shop.products.stock["mug"] = 2 * attempts
+    ids = failed(shop, attempts)
+    again = shop.order(2, key="k")
+    assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (201, None)
+    assert again.json["id"] not in ids
+    assert shop.products.released == ids
+    repeat = shop.order(2, key="k")
+    assert (repeat.json["id"], repeat.headers["Idempotent-Replayed"]) == (again.json["id"], "true")
+
+
+def test_a_failed_attempt_that_cannot_be_released_now_leaves_the_next_one_unwritten(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (order_id,) = failed(shop, 1)
+
+    def unanswered(_order_id: str) -> None:
+        raise ProductsUnavailable
+
+    monkeypatch.setattr(shop.products, "release", unanswered)
+    assert shop.order(key="k").status_code == 503
+    assert [document["_id"] for document in shop.documents()] == [order_id]
+
+
+def test_hundreds_of_failed_attempts_are_passed_with_a_query_for_each_hundred(shop: Shop) -> None:
+    first = abandoned(shop, 1)
+    ids = ids_of_attempts(250)
+    assert ids[0] == first
+    shop.database.orders.insert_many(
+        {"_id": order_id, "status": "failed", "created_at": shop.clock(), "updated_at": shop.clock()}
+        for order_id in ids
+    )
+    again = shop.order(1, key="k")
+    assert again.status_code == 201
+    assert shop.products.asked == [first, first, again.json["id"]]
+    assert shop.products.stock["mug"] == 9
+
+
+def test_while_product_service_is_away_an_order_is_answered_and_a_new_key_is_not_used_up(shop: Shop) -> None:
+    order_id = shop.ordered(key="k")
+    shop.products.away = True
+    repeat = shop.order(key="k")
+    assert (repeat.status_code, repeat.json["id"], repeat.headers["Idempotent-Replayed"]) == (201, order_id, "true")
+    assert shop.order(3, key="k").status_code == 422
+    assert shop.order(key="new").status_code == 503
+    assert len(shop.documents()) == 1
+    shop.products.away = False
+    again = shop.order(key="new")
+    assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (201, None)
+
+
+def test_while_product_service_is_away_an_order_behind_failed_attempts_is_answered(shop: Shop) -> None:
+    failed(shop, 2)
+    order_id = shop.ordered(key="k")
+    shop.products.away = True
+    assert shop.order(key="k").json["id"] == order_id
+
+
+def test_while_product_service_is_away_failed_attempts_lead_to_503(shop: Shop) -> None:
+    ids = failed(shop, 2)
+    shop.products.away = True
+    assert shop.order(key="k").status_code == 503
+    assert sorted(document["_id"] for document in shop.documents()) == sorted(ids)
+
+
+def test_an_answer_that_is_lost_is_found_by_the_repeat(shop: Shop) -> None:
+    def lose(_order_id: str) -> None:
+        shop.products.away = True
+
+    shop.products.meanwhile = lose
+    assert shop.order(key="k").status_code == 503
+    assert (shop.documents(), shop.products.stock["mug"]) == ([], 8)
+    shop.products.away, shop.products.meanwhile = False, lambda _order_id: None
     assert shop.order(key="k").status_code == 201
     assert shop.products.stock["mug"] == 8
+
+
+def test_a_release_that_came_before_the_order_ends_the_attempt(shop: Shop) -> None:
+    """A tombstone without an order, as a restored database may have: nothing can be reserved under that id again."""
+    order_id = abandoned(shop)
+    shop.products.release(order_id)
+    again = shop.order(key="k")
+    assert (again.status_code, again.json["id"] != order_id, shop.products.stock["mug"]) == (201, True, 8)
+    assert shop.document(order_id)["status"] == "failed"
+
+
+@pytest.mark.parametrize(("quantity", "status"), [(11, 409), (2, 201)])
+def test_stock_that_a_repeat_takes_again_for_an_order_that_does_not_live_is_released(
+    shop: Shop, quantity: int, status: int
+) -> None:
+    """Refusals and tombstones are forgotten after a week, orders are not."""
+    assert shop.order(quantity, key="k").status_code == status
+    (order,) = shop.documents()
+    if status == 201:
+        shop.act(order["_id"], "cancel")
+    shop.products.refused.clear()
+    shop.products.released.clear()
+    shop.products.stock["mug"] = 20
+    repeat = shop.order(quantity, key="k")
+    assert (repeat.status_code, repeat.headers["Idempotent-Replayed"]) == (status, "true")
+    assert (shop.products.stock["mug"], shop.products.released) == (20, [order["_id"]])
 
 
 def test_a_key_is_its_users_own(shop: Shop) -> None:

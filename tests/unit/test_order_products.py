@@ -16,7 +16,7 @@ import order_service
 from chassis.errors import Unavailable
 from chassis.logs import bound_to
 from order_service import products
-from order_service.model import Item, Line, ReservationRefused, Reserved
+from order_service.model import Answer, Item, Line, Reservation
 from order_service.products import ProductClient, ProductsRefuse, ProductsUnavailable
 from tests.at_once import at_once, meanwhile
 from tests.local_server import Asked, serving
@@ -26,7 +26,7 @@ from tests.waiting import stalls, until
 ITEMS = (Item("mug", 2),)
 LINE = {"product_id": "mug", "name": "Mug", "unit_price": "19.99", "quantity": 2}
 HELD = {"order_id": "o1", "state": "held", "currency": "EUR", "lines": [LINE]}
-RESERVED = Reserved((Line("mug", "Mug", 1999, 2),), "EUR")
+RESERVED = Reservation(Answer.TAKEN, (Line("mug", "Mug", 1999, 2),), "EUR")
 PROBLEM = {
     "type": "insufficient-stock",
     "title": "Insufficient Stock",
@@ -110,7 +110,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 def test_reserving_puts_the_lines_and_reads_the_prices() -> None:
-    with answering((200, HELD)) as (client, asked), bound_to("request-7"):
+    with answering((201, HELD)) as (client, asked), bound_to("request-7"):
         assert client.reserve("o1", (Item("mug", 2), Item("pen", 1))) == RESERVED
     assert [(request.method, request.path) for request in asked] == [("PUT", "/reservations/o1")]
     lines = [{"product_id": "mug", "quantity": 2}, {"product_id": "pen", "quantity": 1}]
@@ -134,10 +134,26 @@ def test_reservations_are_read_page_by_page() -> None:
     assert [request.path for request in asked] == paths
 
 
+def test_stock_that_was_taken_before_is_found() -> None:
+    with answering((200, HELD)) as (client, _):
+        assert client.reserve("o1", ITEMS) == replace(RESERVED, answer=Answer.FOUND)
+
+
+@pytest.mark.parametrize(
+    ("code", "answer"), [("reservation-differs", Answer.DIFFERS), ("reservation-released", Answer.RELEASED)]
+)
+def test_a_conflict_is_known_by_its_type(code: str, answer: Answer) -> None:
+    with answering((409, PROBLEM | {"type": code})) as (client, asked):
+        assert client.reserve("o1", ITEMS) == Reservation(answer)
+    assert len(asked) == 1
+
+
 def test_too_little_stock_is_a_refusal_and_is_not_repeated() -> None:
-    with answering((409, PROBLEM)) as (client, asked), pytest.raises(ReservationRefused) as refused:
-        client.reserve("o1", ITEMS)
-    refusal = refused.value.refusal
+    with answering((409, PROBLEM)) as (client, asked):
+        reservation = client.reserve("o1", ITEMS)
+    refusal = reservation.refusal
+    assert reservation.answer is Answer.REFUSED
+    assert refusal is not None
     assert (refusal.status, refusal.code, refusal.title) == (409, "insufficient-stock", "Insufficient Stock")
     assert refusal.detail == "Not enough stock of: mug."
     assert refusal.members == {"lines": PROBLEM["lines"]}
@@ -146,17 +162,15 @@ def test_too_little_stock_is_a_refusal_and_is_not_repeated() -> None:
 
 def test_an_unknown_product_is_a_refusal() -> None:
     errors = [{"field": "product_id", "message": "there is no product 'mug'"}]
-    with (
-        answering((422, PROBLEM | {"type": "unknown-product", "errors": errors})) as (client, _),
-        pytest.raises(ReservationRefused) as refused,
-    ):
-        client.reserve("o1", ITEMS)
-    assert (refused.value.refusal.status, refused.value.refusal.members["errors"]) == (422, errors)
+    with answering((422, PROBLEM | {"type": "unknown-product", "errors": errors})) as (client, _):
+        refusal = client.reserve("o1", ITEMS).refusal
+    assert refusal is not None
+    assert (refusal.status, refusal.members["errors"]) == (422, errors)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_failure_of_the_server_is_repeated(status: int) -> None:
-    with answering((status, {}), (status, {}), (200, HELD)) as (client, asked):
+    with answering((status, {}), (status, {}), (201, HELD)) as (client, asked):
         assert client.reserve("o1", ITEMS) == RESERVED
     assert [request.path for request in asked] == ["/reservations/o1"] * 3
 
@@ -187,7 +201,7 @@ def test_a_server_that_never_answers_costs_the_budget_and_no_more() -> None:
 
 
 def test_an_answer_just_before_product_services_own_limit_is_waited_for() -> None:
-    with answering((200, HELD)) as (client, _):
+    with answering((201, HELD)) as (client, _):
         request, given = client._pool.request, []
         client._pool.request = lambda *a, **k: given.append(k["timeout"]) or request(*a, **k)  # type: ignore[method-assign]
         client.reserve("o1", ITEMS)
@@ -195,7 +209,7 @@ def test_an_answer_just_before_product_services_own_limit_is_waited_for() -> Non
 
 
 def test_a_connection_that_the_server_had_closed_is_replaced() -> None:
-    with answering((200, HELD)) as (client, asked):
+    with answering((201, HELD)) as (client, asked):
         assert client.reserve("o1", ITEMS) == client.reserve("o1", ITEMS)
     assert len(asked) == 2
 
@@ -215,7 +229,10 @@ def test_a_connection_that_the_server_had_closed_is_replaced() -> None:
         (200, HELD | {"lines": [LINE | {"unit_price": "free"}]}),
         (200, HELD | {"lines": [LINE | {"unit_price": 20}]}),
         (200, HELD | {"lines": [LINE | {"quantity": "two"}]}),
-        (201, HELD),
+        (201, None),
+        (201, {}),
+        (201, HELD | {"lines": None}),
+        (202, HELD),
         (204, None),
         (401, {}),
         (403, {}),
@@ -240,7 +257,7 @@ def test_a_list_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None:
 
 
 def test_a_quiet_hour_does_not_make_a_client_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering((200, HELD), (503, PROBLEM), (200, HELD)) as (client, asked):
+    with answering((201, HELD), (503, PROBLEM), (201, HELD)) as (client, asked):
         client.reserve("o1", ITEMS)
         now = time.monotonic
         monkeypatch.setattr("order_service.products.time.monotonic", lambda: now() + 3600)
@@ -272,10 +289,10 @@ def test_an_order_that_fares_badly_while_others_are_answered_lets_nobody_else_be
 
     def answer(asked: Asked) -> tuple[int, Any]:
         if not asked.path.endswith("/starved"):
-            return 200, HELD
+            return 201, HELD
         if others_are_answered.is_set():
             asked_again.set()
-            return 200, HELD
+            return 201, HELD
         assert others_are_answered.wait(60)
         return 503, PROBLEM
 
@@ -290,7 +307,7 @@ def test_an_order_that_fares_badly_while_others_are_answered_lets_nobody_else_be
 
 
 def test_a_token_that_is_refused_is_replaced_and_the_request_repeated() -> None:
-    with answering((401, PROBLEM), (200, HELD)) as (client, asked):
+    with answering((401, PROBLEM), (201, HELD)) as (client, asked):
         assert client.reserve("o1", ITEMS) == RESERVED
     assert [request.headers["Authorization"] for request in asked] == ["Bearer token-1", "Bearer token-2"]
 
@@ -334,7 +351,7 @@ def test_without_a_token_nothing_is_sent() -> None:
     def no_token() -> str:
         raise Unavailable("No service token from user-service.")
 
-    with serving(lambda _asked: (200, HELD)) as server:
+    with serving(lambda _asked: (201, HELD)) as server:
         client = ProductClient(server.url, no_token, slots=1)
         for _ in range(3):  # the slot is free again each time
             with pytest.raises(Unavailable):
@@ -349,7 +366,7 @@ def test_a_token_that_comes_late_is_waited_for(clock: Time) -> None:
                 raise Unavailable("No service token from user-service.")
             return super().__call__()
 
-    with serving(lambda _asked: (200, HELD)) as server:
+    with serving(lambda _asked: (201, HELD)) as server:
         client = ProductClient(server.url, Late(), slots=1)
         assert client.reserve("o1", ITEMS) == RESERVED
         client._pool.clear()
@@ -359,7 +376,7 @@ def test_a_token_that_comes_late_is_waited_for(clock: Time) -> None:
 def test_a_burst_of_orders_waits_for_the_slots_of_a_product_service_that_answers() -> None:
     def answer(_asked: Asked) -> tuple[int, Any]:
         time.sleep(0.05)
-        return 200, HELD
+        return 201, HELD
 
     with serving(answer) as server, closing(server.url, slots=2) as client:
         outcomes = at_once(12, lambda _number: client.reserve("o1", ITEMS))

@@ -9,11 +9,14 @@ import pytest
 from chassis.errors import Unavailable
 from chassis.heartbeat import Heartbeat
 from order_service.model import Buyer, Item
+from order_service.placing import Placement
 from order_service.products import ProductsUnavailable
 from order_service.worker import Worker
 from tests.at_once import meanwhile
 from tests.unit.order_app import ANA, Shop, make_shop
 from tests.waiting import until
+
+ANA_BUYER = Buyer("ana", "ana@example.com", None)
 
 
 @pytest.fixture
@@ -23,16 +26,6 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 def event_types(shop: Shop) -> list[str]:
     return [event["type"] for event in shop.publisher.published]
-
-
-def left_pending(shop: Shop, *, reserved: bool) -> str:
-    """Do what a process does that dies while placing an order."""
-    order_id = "0" * 32
-    items = (Item("mug", 4),)
-    shop.store.open(order_id, Buyer("ana", None, None), items, "ana:k", "print")
-    if reserved:
-        shop.products.reserve(order_id, items)
-    return order_id
 
 
 def test_events_are_published_once_and_in_order_and_nothing_stays_due(shop: Shop) -> None:
@@ -80,50 +73,10 @@ def test_events_are_published_while_product_service_is_away(shop: Shop) -> None:
     assert (document["outbox"], "release" in document, "due" in document) == ([], True, False)
 
 
-@pytest.mark.parametrize("reserved", [False, True])
-def test_an_order_left_pending_is_undone_when_it_is_fifteen_seconds_old(shop: Shop, reserved: bool) -> None:
-    order_id = left_pending(shop, reserved=reserved)
-    shop.clock.move(14.999)
-    shop.work()
-    assert shop.document(order_id)["status"] == "pending"
-    shop.clock.move(0.001)
-    shop.work()
-    document = shop.document(order_id)
-    assert (document["status"], "idempotency_key" in document, "due" in document) == ("failed", False, False)
-    assert shop.products.released == [order_id]
-    assert shop.products.stock["mug"] == 10
-    assert shop.publisher.published == []
-
-
-def test_a_young_pending_order_is_neither_due_nor_undone(shop: Shop) -> None:
-    order_id = left_pending(shop, reserved=True)
-    shop.clock.move(14.999)
-    assert shop.store.due(1) == []
-    assert shop.store.fail_stale(order_id) is None
-    shop.clock.move(0.001)
-    assert [order.id for order in shop.store.due(1)] == [order_id]
-    assert shop.store.fail_stale(order_id) is not None
-
-
-def test_undoing_writes_the_state_before_it_touches_the_stock(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    order_id = left_pending(shop, reserved=True)
-    states = []
-    real = shop.products.release
-    monkeypatch.setattr(
-        shop.products, "release", lambda order: states.append(shop.document(order)["status"]) or real(order)
-    )
-    shop.clock.move(15)
-    shop.work()
-    assert states == ["failed"]
-    assert shop.document(order_id)["status"] == "failed"
-
-
-def test_a_rejected_order_is_released_as_well(shop: Shop) -> None:
+def test_a_rejected_order_has_nothing_to_release(shop: Shop) -> None:
     assert shop.order(11).status_code == 409
-    (document,) = shop.documents()
     shop.work()
-    assert shop.products.released == [document["_id"]]
-    assert "due" not in shop.document(document["_id"])
+    assert shop.products.released == []
 
 
 def test_a_release_that_always_fails_holds_up_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,24 +140,53 @@ def test_an_event_that_joins_while_others_are_published_is_not_lost(
     assert event_types(shop) == ["order_created", "order_shipped"]
 
 
-def test_a_reservation_without_a_living_order_is_released_once(shop: Shop) -> None:
+STRAY = "f" * 32
+
+
+def test_a_reservation_without_an_order_gets_a_failed_one_and_is_released_once(shop: Shop) -> None:
     shop.products.all_are_old = True
     living = shop.ordered(1)
-    shop.products.reserve("f" * 32, (Item("mug", 5),))
+    shop.products.reserve(STRAY, (Item("mug", 5),))
     assert shop.worker.reconcile() == 1
-    assert shop.products.released == ["f" * 32]
+    document = shop.document(STRAY)
+    assert (document["status"], "release" in document, shop.products.released) == ("failed", True, [])
+    shop.work()
+    assert (shop.products.released, "release" in shop.document(STRAY)) == ([STRAY], False)
     assert shop.worker.reconcile() == 0
     assert shop.products.stock["mug"] == 9
     assert list(shop.products.held) == [living]
+    assert {event["subject"] for event in shop.publisher.published} == {living}
+
+
+@pytest.mark.parametrize("winner", ["confirmed", "rejected"])
+def test_an_order_that_is_written_while_the_worker_finds_none_is_obeyed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, winner: str
+) -> None:
+    shop.products.all_are_old = True
+    statuses, looks = type(shop.store).statuses, []
+
+    def late(store: Any, order_ids: list[str]) -> dict[str, str]:
+        found = statuses(store, order_ids)
+        if not looks:
+            looks.append(order_ids)
+            shop.order(5, key="k")
+            shop.database.orders.update_one({}, {"$set": {"status": winner}})
+        return found
+
+    shop.products.reserve(Placement(None, None, None, ANA_BUYER, (), "k")._order_id(0), (Item("mug", 5),))  # type: ignore[arg-type]
+    monkeypatch.setattr(type(shop.store), "statuses", late)
+    shop.worker.reconcile()
+    assert [document["status"] for document in shop.documents()] == [winner]
+    assert shop.products.stock["mug"] == (5 if winner == "confirmed" else 10)
 
 
 @pytest.mark.parametrize(
     ("status", "released"),
     [
-        ("pending", False),  # it may be confirmed in a moment
         ("confirmed", False),
         ("shipped", False),
         ("delivered", False),
+        ("paid", False),  # a status of a later version
         ("rejected", True),
         ("failed", True),
         ("cancelled", True),
@@ -237,7 +219,7 @@ def test_reconciliation_keeps_its_cursor_and_compares_each_reservation_once(
     monkeypatch.setattr(shop.products, "reservations", remember)
     shop.worker.reconcile()
     shop.worker.reconcile(older_than=1.0)
-    assert asked == [(60.0, None), (60.0, "2"), (60.0, "4"), (60.0, "5"), (1.0, "5")]
+    assert asked == [(15.0, None), (15.0, "2"), (15.0, "4"), (15.0, "5"), (1.0, "5")]
 
 
 def test_a_round_compares_one_page_of_reservations_so_that_events_do_not_wait_for_all(shop: Shop) -> None:
@@ -248,15 +230,16 @@ def test_a_round_compares_one_page_of_reservations_so_that_events_do_not_wait_fo
     cursors = []
     for _ in range(5):
         shop.work(1)
-        cursors.append(shop.store.reconciled_up_to())
+        cursors.append(shop.store.cursor())
     assert cursors == ["2", "4", "5", "5", "5"]
 
 
-def test_a_stray_reservation_that_cannot_be_released_now_is_compared_again(
+def test_a_reservation_that_cannot_be_released_now_is_compared_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.products.all_are_old = True
-    shop.products.reserve("f" * 32, (Item("mug", 5),))
+    order_id = shop.ordered(5)
+    shop.database.orders.update_one({"_id": order_id}, {"$set": {"status": "cancelled"}})
 
     def fail(_order_id: str) -> None:
         raise ProductsUnavailable
@@ -265,13 +248,52 @@ def test_a_stray_reservation_that_cannot_be_released_now_is_compared_again(
         patch.setattr(shop.products, "release", fail)
         with pytest.raises(ProductsUnavailable):
             shop.worker.reconcile()
-    assert shop.store.reconciled_up_to() is None
+    assert shop.store.cursor() is None
     assert shop.worker.reconcile() == 1
+
+
+def test_a_cursor_that_another_worker_has_moved_is_left_alone(shop: Shop) -> None:
+    shop.store.advance_cursor(None, "1")
+    shop.store.advance_cursor(None, "2")
+    assert shop.store.cursor() == "1"
+    shop.store.advance_cursor("1", "3")
+    shop.store.advance_cursor("1", "2")
+    assert shop.store.cursor() == "3"
+
+
+def test_once_a_day_the_cursor_goes_back_two_days(shop: Shop) -> None:
+    seen = []
+    shop.store.step_back()  # nothing was compared yet
+    shop.store.advance_cursor(None, "day 0")
+    for day in range(1, 7):
+        shop.store.step_back()
+        shop.store.step_back()  # the same day
+        seen.append(shop.store.cursor())
+        shop.store.advance_cursor(shop.store.cursor(), f"day {day}")
+        shop.clock.move(24 * 3600)
+    assert seen == ["day 0", None, "day 0", "day 1", "day 2", "day 3"]
+    assert len(shop.database.worker_state.find_one()["passed"]) == 3
+
+
+def test_a_reservation_that_shows_up_behind_the_cursor_is_found_within_a_day(shop: Shop) -> None:
+    shop.products.all_are_old = True
+    shop.ordered(1)
+    shop.worker.reconcile()
+    shop.store.step_back()
+    shop.products.reserve("0" * 31 + "!", (Item("mug", 5),))  # sorts before the one that was compared
+    assert shop.worker.reconcile() == 0
+    shop.clock.move(24 * 3600)
+    shop.store.step_back()
+    assert shop.worker.reconcile() == 1
+    shop.work()
+    assert shop.products.stock["mug"] == 9
 
 
 def test_no_outage_ends_the_worker(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     heartbeat = tmp_path / "heartbeat"
-    worker = Worker(shop.store, shop.products, shop.publisher, poll=0.01, heartbeat=Heartbeat(str(heartbeat)))  # type: ignore[arg-type]
+    worker = Worker(
+        shop.store, shop.products, shop.publisher, shop.clock, poll=0.01, heartbeat=Heartbeat(str(heartbeat))
+    )  # type: ignore[arg-type]
     outages = 1
     real = type(shop.store).due
 
@@ -296,7 +318,9 @@ def test_the_heart_beats_while_the_broker_is_away_and_not_while_it_refuses(
     monkeypatch.setattr("order_service.worker.CHECK_EVERY", 0.05)
     monkeypatch.setattr("chassis.heartbeat.INTERVAL", 0.01)
     heartbeat = tmp_path / "heartbeat"
-    worker = Worker(shop.store, shop.products, shop.publisher, poll=0.01, heartbeat=Heartbeat(str(heartbeat)))  # type: ignore[arg-type]
+    worker = Worker(
+        shop.store, shop.products, shop.publisher, shop.clock, poll=0.01, heartbeat=Heartbeat(str(heartbeat))
+    )  # type: ignore[arg-type]
     shop.publisher.away = True
     stop = threading.Event()
     with meanwhile(lambda: worker.run(stop), stop=stop, seconds=5):

@@ -104,7 +104,7 @@ class Customer(threading.Thread):
         while time.monotonic() < deadline:
             send = partial(self._shop.call, "order-service", method, path, headers=headers, **arguments)
             answer = self._try(what, send)
-            if answer is None or answer.status_code in (429, 503) or _in_progress(answer):
+            if answer is None or answer.status_code in (429, 503):
                 time.sleep(self._random.uniform(0.1, 0.5))
             elif answer.status_code == 401:
                 self._try("sign-in", self._shop.sign_in_again)
@@ -126,7 +126,3 @@ class Customer(threading.Thread):
         status = getattr(answer, "status_code", 200)
         self._ledger.answered(f"{what} {status}", time.monotonic() - started)
         return answer
-
-
-def _in_progress(answer: requests.Response) -> bool:
-    return answer.status_code == 409 and answer.json().get("type") == "request-in-progress"
