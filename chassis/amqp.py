@@ -4,7 +4,11 @@ from ssl import SSLCertVerificationError
 
 from pika import BasicProperties, URLParameters
 from pika.adapters.blocking_connection import BlockingConnection
-from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectionWorkflowFailed,
+    AMQPConnectorException,
+    AMQPConnectorPhaseErrorBase,
+)
 from pika.exceptions import (
     AMQPError,
     ChannelClosedByBroker,
@@ -47,6 +51,13 @@ def check_publishing(connection: BlockingConnection, exchange: str, routing_key:
     except ChannelClosedByBroker as exc:
         if exc.reply_code != PRECONDITION_FAILED:
             raise
+
+
+def cause(exc: Exception) -> Exception:
+    """Return why a connection could not be opened, without what pika's attempts wrap it in."""
+    if isinstance(exc, AMQPConnectionWorkflowFailed):
+        exc = exc.exceptions[-1]
+    return exc.exception if isinstance(exc, AMQPConnectorPhaseErrorBase) else exc
 
 
 def refusal(exc: Exception) -> str | None:

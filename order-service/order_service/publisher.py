@@ -1,27 +1,28 @@
 """Publishing events to RabbitMQ, each confirmed by the broker before it counts as published.
 
+A batch is sent as a whole, and its confirms are waited for together: the broker writes it to its disk at once. That is
+what pika's asynchronous connection is for; it is run here until what is awaited has come.
+
 `mandatory` makes the broker return an event that no queue takes, but it is content with any queue, such as one that
 somebody binds to watch events. So before events are published, the queue that must get them is bound, which changes
 nothing where the binding is there, makes it anew where it was lost, and fails where the queue is missing.
-
-A `Publisher` is one connection, used by one thread. It is opened when needed, and after a failure not again for a
-second. A confirm takes as long as the broker's disk; `Lanes` publish over several connections at a time, so that the
-broker writes several events to its disk at once. They bind once for all of them: RabbitMQ 4 writes each bind to its
-disk, also one that changes nothing.
 """
 
 import json
 import logging
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
-from zlib import crc32
+from functools import partial
+from typing import Any
 
 import pika
-from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika import SelectConnection
+from pika.adapters.blocking_connection import BlockingConnection
+from pika.channel import Channel
+from pika.exceptions import NackError, UnroutableError
+from pika.spec import Basic
 
-from chassis.amqp import FAILURES, check_publishing, refusal
+from chassis.amqp import FAILURES, cause, check_publishing, refusal
 from order_service.events import TYPES
 
 EXCHANGE = "shop.events"
@@ -29,6 +30,8 @@ QUEUE = "notifications"
 HEARTBEAT = 6
 SOCKET_SECONDS = 3
 CONNECT_SECONDS = 5
+CONFIRM_SECONDS = 25  # the heartbeats notice a broker that is frozen within 22 s
+CLOSE_SECONDS = 2
 PAUSE = 1.0
 
 log = logging.getLogger(__name__)
@@ -43,7 +46,10 @@ class BrokerRefuses(BrokerUnavailable):
 
 
 class Publisher:
-    """Publishes to the exchange of events."""
+    """Publishes to the exchange of events, over one connection, used by one thread.
+
+    It is opened when needed, and after a failure not again for a second.
+    """
 
     def __init__(self, url: str) -> None:
         self._parameters = pika.URLParameters(url)
@@ -51,78 +57,132 @@ class Publisher:
         self._parameters.blocked_connection_timeout = 5
         self._parameters.socket_timeout = SOCKET_SECONDS
         self._parameters.stack_timeout = CONNECT_SECONDS
-        self._connection: BlockingConnection | None = None
-        self._channel: BlockingChannel | None = None
+        self._connection: SelectConnection | None = None
+        self._channel: Channel | None = None
+        self._sent = 0
+        self._unconfirmed: set[int] = set()  # delivery tags
+        self._failure: Exception | None = None
         self._retry_at = 0.0
         self._refusal: str | None = None
 
     def check(self) -> None:
         """Return if events can be published; publishes none. Raises BrokerUnavailable, BrokerRefuses."""
-        self.bind(TYPES)
         try:
-            self._open()
-            check_publishing(cast(BlockingConnection, self._connection), EXCHANGE, TYPES[0])
-        except FAILURES as exc:
-            self._give_up(exc)
-
-    def bind(self, types: Iterable[str]) -> None:
-        """Let the queue that must get them have events of these types. Raises BrokerUnavailable, BrokerRefuses."""
-        try:
-            channel = self._open()
-            for event_type in types:
-                channel.queue_bind(QUEUE, EXCHANGE, event_type)
+            with BlockingConnection(self._parameters) as connection:
+                channel = connection.channel()
+                for event_type in TYPES:
+                    channel.queue_bind(QUEUE, EXCHANGE, event_type)
+                check_publishing(connection, EXCHANGE, TYPES[0])
         except FAILURES as exc:
             self._give_up(exc)
 
     def publish(self, events: Iterable[dict[str, Any]]) -> None:
-        """Publish events whose types are bound, persistent, and wait for the confirm of each.
+        """Publish events, persistent and in their order, and wait for the confirm of each.
 
-        Raises BrokerUnavailable, BrokerRefuses.
+        Raises BrokerUnavailable, BrokerRefuses; some of the events may have been published then.
         """
+        events = list(events)
+        if not events:
+            return
         try:
             channel = self._open()
+            for event_type in dict.fromkeys(event["type"] for event in events):
+                channel.queue_bind(QUEUE, EXCHANGE, event_type, callback=self._stop)
+                self._run(CONFIRM_SECONDS)
             for event in events:
-                self._publish(channel, event)
+                self._send(channel, event)
+            self._run(CONFIRM_SECONDS)
         except FAILURES as exc:
             self._give_up(exc)
 
     def keep_alive(self) -> None:
         """Answer the broker's heartbeats; to be called every few seconds while there is nothing to publish."""
         if self._connection:
-            try:
-                self._connection.process_data_events(0)
-            except FAILURES:
+            self._connection.ioloop.call_later(0, self._stop)
+            self._connection.ioloop.start()
+            if self._failure:
                 self.close()
 
     def close(self) -> None:
         """Close the connection."""
         connection, self._connection, self._channel = self._connection, None, None
-        if connection and connection.is_open:
-            try:
-                connection.close()
-            except FAILURES as exc:
-                log.info("closing the broker connection failed: %s", type(exc).__name__)
+        if connection is None:
+            return
+        loop = connection.ioloop
+        loop.call_later(0 if connection.is_closed else CLOSE_SECONDS, loop.stop)
+        if not (connection.is_closed or connection.is_closing):
+            connection.close()
+        loop.start()  # also what pika has left to do for one that failed
+        loop.close()
 
-    def _open(self) -> BlockingChannel:
+    def _open(self) -> Channel:
+        """Return a channel in confirm mode. Raises one of `FAILURES`, or what the last failure was a moment ago."""
         if time.monotonic() < self._retry_at:
             raise (
                 BrokerRefuses(self._refusal) if self._refusal else BrokerUnavailable("RabbitMQ was away a moment ago.")
             )
-        if not (self._channel and self._channel.is_open):
-            self.close()
-            self._connection = BlockingConnection(self._parameters)
-            self._channel = self._connection.channel()
-            self._channel.confirm_delivery()
+        if self._channel and self._channel.is_open and not self._failure:
+            return self._channel
+        self.close()
+        self._failure, self._sent, self._unconfirmed = None, 0, set()
+        self._connection = SelectConnection(
+            self._parameters,
+            on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
+            on_open_error_callback=self._fail,
+            on_close_callback=self._fail,
+        )
+        self._run(CONNECT_SECONDS + 1)  # pika itself gives up before
+        assert self._channel is not None  # noqa: S101 (for mypy)
         return self._channel
 
-    def _publish(self, channel: BlockingChannel, event: dict[str, Any]) -> None:
+    def _on_channel(self, channel: Channel) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._fail)
+        channel.add_on_return_callback(lambda *_message: self._note(UnroutableError(())))
+        channel.confirm_delivery(self._on_confirm, callback=self._stop)
+
+    def _send(self, channel: Channel, event: dict[str, Any]) -> None:
         properties = pika.BasicProperties(
             message_id=event["id"],
             type=event["type"],
             content_type="application/cloudevents+json",
             delivery_mode=pika.DeliveryMode.Persistent,
         )
+        self._sent += 1
+        self._unconfirmed.add(self._sent)
         channel.basic_publish(EXCHANGE, event["type"], json.dumps(event).encode(), properties, mandatory=True)
+
+    def _on_confirm(self, frame: Any) -> None:
+        tag = frame.method.delivery_tag
+        settled = {sent for sent in self._unconfirmed if sent <= tag} if frame.method.multiple else {tag}
+        self._unconfirmed -= settled
+        if isinstance(frame.method, Basic.Nack):
+            self._note(NackError(()))
+        if not self._unconfirmed:
+            self._stop()
+
+    def _run(self, seconds: float) -> None:
+        """Serve the connection until somebody stops that. Raises the failure, if there is one by then."""
+        if self._connection is None:
+            raise OSError("not connected")
+        loop = self._connection.ioloop
+        timer = loop.call_later(seconds, partial(self._fail, None, TimeoutError(f"no answer within {seconds:g} s")))
+        loop.start()
+        loop.remove_timeout(timer)
+        if self._failure:
+            raise self._failure
+
+    def _stop(self, *_: object) -> None:
+        if self._connection:
+            self._connection.ioloop.stop()
+
+    def _note(self, failure: Exception) -> None:
+        """Note a failure; the first one is the reason of all others."""
+        self._failure = self._failure or failure
+
+    def _fail(self, _source: object, failure: Exception) -> None:
+        self._note(cause(failure))
+        self._stop()
 
     def _give_up(self, exc: Exception) -> None:
         self._retry_at = time.monotonic() + PAUSE
@@ -131,41 +191,3 @@ class Publisher:
         if self._refusal:
             raise BrokerRefuses(self._refusal) from exc
         raise BrokerUnavailable(f"RabbitMQ did not confirm: {type(exc).__name__} {exc}".strip()) from exc
-
-
-class Lanes:
-    """Several publishers side by side. The events of one order keep to one lane, and so their order."""
-
-    def __init__(self, publishers: Iterable[Publisher]) -> None:
-        self._publishers = list(publishers)
-        self._pool = ThreadPoolExecutor(len(self._publishers), thread_name_prefix="lane")
-
-    def check(self) -> None:
-        """Return if events can be published; publishes none. Raises BrokerUnavailable, BrokerRefuses."""
-        self._publishers[0].check()
-
-    def publish(self, events: Iterable[dict[str, Any]]) -> None:
-        """Publish events, persistent, and wait for the confirm of each. Raises BrokerUnavailable, BrokerRefuses."""
-        events = list(events)
-        if not events:
-            return
-        self._publishers[0].bind(dict.fromkeys(event["type"] for event in events))
-        lanes: dict[Publisher, list[dict[str, Any]]] = {}
-        for event in events:
-            lane = self._publishers[crc32(event["subject"].encode()) % len(self._publishers)]
-            lanes.setdefault(lane, []).append(event)
-        publishing = [self._pool.submit(lane.publish, its_events) for lane, its_events in lanes.items()]
-        failures = [exc for future in publishing if (exc := future.exception())]
-        if failures:
-            raise next((exc for exc in failures if isinstance(exc, BrokerRefuses)), failures[0])
-
-    def keep_alive(self) -> None:
-        """Answer the broker's heartbeats; to be called every few seconds while there is nothing to publish."""
-        for publisher in self._publishers:
-            publisher.keep_alive()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._pool.shutdown()
-        for publisher in self._publishers:
-            publisher.close()

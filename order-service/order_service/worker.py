@@ -20,11 +20,10 @@ from order_service import config
 from order_service.model import NOT_LIVING, Order
 from order_service.placing import failed_order
 from order_service.products import ProductClient
-from order_service.publisher import BrokerRefuses, BrokerUnavailable, Lanes, Publisher
+from order_service.publisher import BrokerRefuses, BrokerUnavailable, Publisher
 from order_service.store import OrderStore
 
 BATCH = 100
-LANES = 4
 POSTPONED = 2.0
 RELEASE_SECONDS = 1.0
 RELEASES_POSTPONED = 5.0  # longer than a round takes while product-service hangs, so that others get a turn
@@ -45,7 +44,7 @@ class Worker:
         self,
         store: OrderStore,
         products: ProductClient,
-        publisher: Lanes,
+        publisher: Publisher,
         clock: Callable[[], datetime],
         *,
         poll: float,
@@ -200,12 +199,11 @@ def main() -> None:
     database = mongo.connect(settings.mongo_url, "order-worker")
     token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER)
-    lanes = Lanes(Publisher(settings.rabbitmq_url) for _ in range(LANES))
     clock = mongo.DatabaseClock(database)
     worker = Worker(
         OrderStore(database, clock),
         ProductClient(settings.product_service_url, token, slots=1),
-        lanes,
+        Publisher(settings.rabbitmq_url),
         clock,
         poll=settings.poll_seconds,
         heartbeat=heartbeat,

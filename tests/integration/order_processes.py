@@ -18,7 +18,7 @@ from chassis.tokens import ServiceToken
 from order_service import create_app, products, store
 from order_service.config import Settings
 from order_service.products import ProductClient
-from order_service.publisher import Lanes, Publisher
+from order_service.publisher import Publisher
 from order_service.worker import Worker
 from tests.integration import dying
 from tests.integration.dying import NOWHERE
@@ -73,7 +73,7 @@ def make_worker(settings: Settings, broker_url: str | None) -> Worker:
     database = mongo.connect(settings.mongo_url, "order-worker")
     service_token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
     client = ProductClient(settings.product_service_url, service_token, slots=1)
-    publisher: Any = Lanes([Publisher(broker_url)]) if broker_url else RecordedEvents()
+    publisher: Any = Publisher(broker_url) if broker_url else RecordedEvents()
     clock = mongo.DatabaseClock(database)
     return Worker(store.OrderStore(database, clock), client, publisher, clock, poll=0.01)
 

@@ -16,7 +16,7 @@ from deploy.broker import ORDER_SERVICE, Rights
 from deploy.settings import Account
 from order_service import publisher
 from order_service.events import TYPES
-from order_service.publisher import PAUSE, QUEUE, BrokerRefuses, BrokerUnavailable, Lanes, Publisher
+from order_service.publisher import PAUSE, QUEUE, BrokerRefuses, BrokerUnavailable, Publisher
 from tests.waiting import until
 from tools import processes, programs, throwaway
 from tools.rabbitmq import RabbitServer
@@ -96,7 +96,7 @@ def ids(url: str, queue: str = QUEUE) -> list[str]:
     return [properties.message_id for properties, _ in take(url, queue)]
 
 
-def publishes(one: Publisher | Lanes, number: int) -> bool:
+def publishes(one: Publisher, number: int) -> bool:
     try:
         one.publish([event(number)])
     except BrokerUnavailable:
@@ -149,12 +149,12 @@ def test_nothing_is_published_while_the_queue_that_must_get_it_is_missing(
 ) -> None:
     broker.declare_topology(vhost_url, SECONDS_TO_START)
     channel_work(vhost_url, lambda channel: channel.queue_delete(QUEUE))
-    lanes = Lanes([make_publisher(vhost_url)])
+    one = make_publisher(vhost_url)
     with pytest.raises(BrokerUnavailable, match="notifications"):
-        lanes.publish([event()])
+        one.publish([event()])
     assert take(vhost_url, RECENT) == []
     broker.declare_topology(vhost_url, SECONDS_TO_START)
-    until(lambda: publishes(lanes, 1), "events are published again")
+    until(lambda: publishes(one, 1), "events are published again")
     assert ids(vhost_url) == ["o1.order_created"]
 
 
@@ -162,10 +162,10 @@ def test_nothing_is_published_while_the_queue_that_must_get_it_is_missing(
 def test_a_binding_that_was_lost_is_made_again_and_costs_no_event(
     broker_url: str, make_publisher: MakePublisher, kind: str
 ) -> None:
-    lanes = Lanes([make_publisher(broker_url)])
-    lanes.publish([event(1, kind)])
+    one = make_publisher(broker_url)
+    one.publish([event(1, kind)])
     channel_work(broker_url, lambda channel: channel.queue_unbind(QUEUE, publisher.EXCHANGE, kind))
-    lanes.publish([event(2, kind)])
+    one.publish([event(2, kind)])
     assert ids(broker_url, RECENT) == ids(broker_url) == [f"o1.{kind}", f"o2.{kind}"]
 
 

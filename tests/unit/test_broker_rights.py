@@ -21,7 +21,7 @@ from notification_service.config import TOPOLOGY_FILE
 from notification_service.publisher import Message
 from order_service import publisher
 from order_service.events import TYPES
-from order_service.publisher import Lanes, Publisher
+from order_service.publisher import Publisher
 
 Needs = set[tuple[str, str]]
 LISTED = json.loads(TOPOLOGY_FILE.read_text())
@@ -41,6 +41,12 @@ class Channel:
     def channel(self) -> "Channel":
         return self
 
+    def __enter__(self) -> "Channel":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
     def basic_publish(self, exchange: str, *_args: Any, **_options: Any) -> None:
         self.needs.add(("write", exchange or "amq.default"))
 
@@ -52,7 +58,7 @@ class Channel:
         self.needs.add(("read", queue))
         return "tag"
 
-    def queue_bind(self, queue: str, exchange: str, _key: str) -> None:
+    def queue_bind(self, queue: str, exchange: str, _key: str, callback: object = None) -> None:
         self.needs |= {("write", queue), ("read", exchange)}
 
     def queue_declare(self, queue: str, *, passive: bool) -> Any:
@@ -69,9 +75,11 @@ class Channel:
 def order_worker(monkeypatch: pytest.MonkeyPatch) -> Needs:
     channel = Channel()
     monkeypatch.setattr(publisher, "BlockingConnection", lambda _parameters: channel)
-    lanes = Lanes([Publisher("amqp://localhost")])
-    lanes.check()
-    lanes.publish({"id": event_type, "type": event_type, "subject": "o1"} for event_type in TYPES)
+    monkeypatch.setattr(Publisher, "_open", lambda _self: channel)
+    monkeypatch.setattr(Publisher, "_run", lambda _self, _seconds: None)
+    worker = Publisher("amqp://localhost")
+    worker.check()
+    worker.publish({"id": event_type, "type": event_type, "subject": "o1"} for event_type in TYPES)
     return channel.needs
 
 

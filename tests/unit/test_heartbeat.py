@@ -46,7 +46,7 @@ class Store:
 class Publisher:
     def check(self):
         pass
-Worker(Store(), None, Publisher(), poll=1, heartbeat=heartbeat).run(threading.Event())
+Worker(Store(), None, Publisher(), None, poll=1, heartbeat=heartbeat).run(threading.Event())
 """,
     "the consumer, before it is connected": """
 from notification_service import consumer
