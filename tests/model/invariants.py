@@ -4,7 +4,8 @@ To add one, write it as a method of `Invariants` whose name says what holds.
 """
 
 from tests.model.rules import Rule
-from tests.model.saga import AHEAD, BEHIND, CANCELLED, CONFIRMED, FAILED, HELD, REJECTED, Order, Request, Saga, State
+from tests.model.saga import Saga
+from tests.model.state import AHEAD, BEHIND, CANCELLED, CONFIRMED, FAILED, HELD, REJECTED, Order, Request, State
 
 
 def stands(order: Order | None) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.model.invariants import Invariants
-from tests.model.saga import Saga, State
+from tests.model.saga import Saga
+from tests.model.state import State
 
 
 @dataclass
