@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from tests.model.configurations import BROKEN, LARGE, SMALL
 from tests.model.rules import Rule
@@ -18,14 +18,15 @@ def main() -> int:
     options = parser.parse_args()
     if options.without:
         rule = Rule[options.without]
-        print(f"Without the rule: {rule.value}")
-        return run("a small saga", replace(BROKEN[rule][0], without=rule))
+        print(f"{rule.name}: {rule.value}")
+        return run("a small saga without it", replace(BROKEN[rule][0], without=rule))
     return max(run(name, saga) for name, saga in (LARGE if options.large else SMALL).items())
 
 
 def run(name: str, saga: Saga) -> int:
     """Search one saga and print what comes out."""
-    print(f"\n{name}: {saga}", flush=True)
+    chosen = {f.name: value for f in fields(saga) if (value := getattr(saga, f.name)) != f.default}
+    print(f"\n{name}: {chosen}", flush=True)
     result = search(saga, progress=show)
     if result.violated:
         print(f"  does not hold: {result.violated.replace('_', ' ')}", *result.trace, sep="\n    ")

@@ -30,6 +30,7 @@ BROKEN = {
     Rule.RELEASE_ONCE: (ALONE, "stock_adds_up_and_is_never_oversold"),
     Rule.TOMBSTONE: (replace(QUICK, bodies=(), expires=False), "what_was_released_stays_released"),
     Rule.UNIQUE_ID: (ALONE, "what_a_customer_was_told_is_true"),
+    Rule.MAJORITY_READ: (ALONE, "a_living_order_holds_exactly_its_stock"),
     Rule.TAKEN_ID_IS_DECIDED: (ALONE, "what_a_customer_was_told_is_true"),
     Rule.ONLY_FAILED_FREES_KEY: (ALONE, "a_repeat_is_answered_as_before"),
     Rule.UNDECIDED_IS_NOT_LEFT: (replace(QUICK, other=False), "a_key_has_one_order"),

@@ -10,6 +10,7 @@ class Rule(Enum):
     RELEASE_ONCE = "A repeated DELETE gives nothing back."
     TOMBSTONE = "A DELETE that comes before its PUT is recorded, and refuses that PUT."
     UNIQUE_ID = "An order is inserted and never overwrites another: its id is the compare-and-set."
+    MAJORITY_READ = "Requests and worker read with majority: what another process has just written may be rolled back."
     TAKEN_ID_IS_DECIDED = "An insert that finds its id taken means that the order is decided, perhaps otherwise."
     ONLY_FAILED_FREES_KEY = (
         "A rejected or cancelled order is answered again; only a failed one leads to a next attempt."

@@ -124,19 +124,21 @@ class Saga:
 
     # product-service: each call is one transaction
 
-    def take(self, state: State, order_id: int, lines: int) -> Iterator[tuple[State, str]]:
-        """Answer PUT /reservations/{order_id}."""
+    def take(self, state: State, order_id: int, lines: int) -> Iterator[tuple[State, str, str]]:
+        """Answer PUT /reservations/{order_id}; yield the answer, and what happened in words."""
         found, quantity = state.reservations[order_id], self.quantities[lines]
         if found:
             answer = RELEASED if found.state == RELEASED else DIFFERS if found.lines != lines else found.state
-            yield state, FOUND if answer == HELD else answer
+            answer = FOUND if answer == HELD else answer
+            yield state, answer, f"PUT {order_id}: {answer}"
         elif state.stock >= quantity or self.without is Rule.STOCK_IS_CHECKED:
             for cursor in (AHEAD, BEHIND) if self.commits_behind else (AHEAD,):
+                what = f"PUT {order_id}: {TAKEN}{', committed behind the cursor' if cursor == BEHIND else ''}"
                 held = with_item(state.reservations, order_id, Reservation(HELD, lines, cursor))
-                yield state._replace(stock=state.stock - quantity, reservations=held), TAKEN
+                yield state._replace(stock=state.stock - quantity, reservations=held), TAKEN, what
         else:
             refused = with_item(state.reservations, order_id, Reservation(REFUSED, lines))
-            yield state._replace(reservations=refused), REFUSED
+            yield state._replace(reservations=refused), REFUSED, f"PUT {order_id}: {REFUSED}"
 
     def give_back(self, state: State, order_id: int) -> State:
         """Answer DELETE /reservations/{order_id}."""
@@ -155,6 +157,11 @@ class Saga:
             return state, False
         return state._replace(orders=with_item(state.orders, order_id, order)), True
 
+    def seen(self, state: State, order_id: int) -> Order | None:
+        """Read an order with majority, that is without the inserts that may still be rolled back."""
+        unsure = dict(sorted(state.inserts)) if self.without is Rule.MAJORITY_READ else {}
+        return state.orders[order_id] or unsure.get(order_id)
+
     # a request
 
     def request(self, state: State, request: Request) -> Iterator[Move]:
@@ -166,11 +173,11 @@ class Saga:
     def request_reserve(self, state: State, request: Request) -> Iterator[Move]:
         """Send PUT; after stock was taken just now, or refused, insert the order, else read it first."""
         order_id, lines = request.order_id, request.body % 2
-        for after, answer in self.take(state, order_id, lines):
+        for after, answer, what in self.take(state, order_id, lines):
             if answer == TAKEN and self.without is Rule.EVENT_AFTER_ORDER:
                 after = after._replace(published=after.published | {order_id})
             then = request._replace(step="insert" if answer in (TAKEN, REFUSED) else "read", answer=answer)
-            yield "request.reserve", f"sends PUT {order_id}: {answer}", after, then
+            yield "request.reserve", f"sends {what}", after, then
         sent, what = send(state, "PUT", order_id, lines), f"has no answer to PUT {order_id}"
         yield "lost", what, sent, request._replace(step="read", answer=UNKNOWN)
         yield "lost", f"{what}, sends it again", sent, request
@@ -201,7 +208,7 @@ class Saga:
 
     def request_read(self, state: State, request: Request) -> Iterator[Move]:
         """Read the order and obey it; if there is none, insert what PUT's answer leads to, if anything."""
-        order_id, answer, order = request.order_id, request.answer, state.orders[request.order_id]
+        order_id, answer, order = request.order_id, request.answer, self.seen(state, request.order_id)
         what = f"reads {order_id}: {order.status if order else 'none'}"
         if order:
             yield "request.read", *self.obey(what, state, request, order)
@@ -254,7 +261,7 @@ class Saga:
 
     def request_read_on(self, state: State, request: Request) -> Iterator[Move]:
         """Find the first later attempt that is not failed: answer with its order, or try it if there is none."""
-        later = [(i, state.orders[i]) for i in range(request.order_id + 1, self.attempts)]
+        later = [(i, self.seen(state, i)) for i in range(request.order_id + 1, self.attempts)]
         skipped = tuple(i for i, _ in takewhile(lambda attempt: attempt[1] and attempt[1].status == FAILED, later))
         if len(skipped) == len(later):
             yield "request.read_on", *end("finds no attempt left in this model", state, request, 503)
@@ -298,7 +305,7 @@ class Saga:
 
     def worker_compare(self, state: State, order_id: int) -> Iterator[Work]:
         """Read the order of a held reservation; one that lives keeps its stock."""
-        order = state.orders[order_id]
+        order = self.seen(state, order_id)
         if not order:
             step = "release" if self.without is Rule.NOTE_BEFORE_RELEASE else "note"
         else:
@@ -355,8 +362,8 @@ class Saga:
             if method == "DELETE":
                 yield "product.give_back", f"a late DELETE {i}", self.give_back(state, i)
                 continue
-            for after, answer in self.take(state, i, lines):
-                yield "product.take", f"a late PUT {i}: {answer}", after
+            for after, _, what in self.take(state, i, lines):
+                yield "product.take", f"a late {what}", after
         for i, order in sorted(state.inserts):
             after, _ = self.write(state, i, order)
             yield "late", f"insert of {i}: {order.status}", after._replace(inserts=state.inserts - {(i, order)})
