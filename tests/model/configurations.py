@@ -10,7 +10,9 @@ QUICK = Saga(publishes=False, commits_behind=False)
 
 SMALL = {
     "two requests with one key": Saga(other=False),
-    "a request with a key, another order": replace(QUICK, bodies=(0,), cancels=False, inserts_late=False),
+    "a request with a key, another order": replace(
+        QUICK, bodies=(0,), cancels=False, expires=False, inserts_late=False
+    ),
 }
 """These take seconds; together they take every action."""
 LARGE = {
@@ -21,6 +23,7 @@ LARGE = {
     "three requests with one key": replace(QUICK, bodies=(0, 0, 0), other=False, cancels=False),
     "two bodies of different quantities": replace(QUICK, bodies=(0, 1), other=False, quantities=(1, 2), stock=2),
     "a restored backup": replace(QUICK, other=False, restored=True),
+    "a request with a key, another order, expiry": replace(QUICK, bodies=(0,), cancels=False, inserts_late=False),
     "a request with a key, another order, all that may happen": Saga(bodies=(0,)),
     "two requests with one key, another order": replace(QUICK, cancels=False, inserts_late=False),
 }

@@ -13,7 +13,7 @@ from tests.model.rules import Rule
 from tests.model.saga import ACTIONS, ENVIRONMENT
 from tests.model.search import Result, search
 
-STATES = {"two requests with one key": 50_000, "a request with a key, another order": 100_000}
+STATES = {"two requests with one key": 50_000, "a request with a key, another order": 40_000}
 
 
 @cache
