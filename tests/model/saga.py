@@ -114,7 +114,10 @@ class Saga:
                 yield action, what, self.without_effect(after)
 
     def without_effect(self, state: State) -> State:
-        """Drop messages and inserts that can do nothing any more, as a record vanishes only together with them."""
+        """Drop what can do nothing any more: a PUT or an insert whose id is recorded, a DELETE of what is not held.
+
+        That loses no behaviour, for orders are never erased, and a reservation expires only with all that is under way.
+        """
         if not state.messages and not state.inserts:
             return state
         records, orders = state.reservations, state.orders
@@ -197,11 +200,10 @@ class Saga:
 
     def outcome(self, request: Request) -> Order:
         """Return the order that PUT's answer leads to."""
-        if (
-            request.answer in (TAKEN, FOUND, DIFFERS)
-            or request.answer == RELEASED
-            and (self.without is Rule.RELEASED_IS_FAILED)
-        ):
+        confirming = {TAKEN, FOUND, DIFFERS}  # after other lines this is asked only without the rule for them
+        if self.without is Rule.RELEASED_IS_FAILED:
+            confirming.add(RELEASED)
+        if request.answer in confirming:
             in_outbox = self.publishes and self.without is not Rule.EVENT_WITH_ORDER
             return Order(CONFIRMED, request.body, in_outbox=in_outbox)
         return Order(REJECTED, request.body) if request.answer == REFUSED else Order(FAILED, release_due=True)
