@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from tools import audit, checks, lock, supply_chain, up
+from tools import audit, checks, lock, model, supply_chain, up
 from tools.bench import command as bench
 from tools.chaos import run as chaos
 
@@ -21,6 +21,7 @@ COMMANDS: dict[str, Command] = {
     "chaos": chaos.define,
     "audit": audit.define,
     "bench": bench.define,
+    "model": model.define_model,
     "lock": lock.define_lock,
     "sbom": supply_chain.define_sbom,
 }
