@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify, request
 from flask_jwt_extended import get_jwt, jwt_required
 from pymongo import MongoClient
 
-from bench.baseline import tokens
+from bench import tokens
 from bench.baseline.publisher import Publisher
 
 

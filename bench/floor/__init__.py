@@ -1,5 +1,5 @@
-"""The floor: the least that any implementation on this stack must do for an order, and for a product.
+"""The floor: the least that an implementation with the shop's promises must do for an order, and for a product.
 
-Two hops, each token checked once; store the order, take the stock in a transaction, confirm; publish with a confirm;
-note what is being sent, and that it was. Nothing is checked or repaired, and a crash loses what waits to be published.
+Two hops, each token checked once; stock and reservation in one transaction, the order with its outbox, a publish with a
+confirm, a claim and a mark for the notification. Nothing is validated, logged or repaired.
 """

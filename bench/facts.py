@@ -1,0 +1,47 @@
+"""Which version was measured, on what: without that no figure can be compared."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench.shops import Target
+from tools.mongodb import FAST_STAND_IN, STAND_IN
+from tools.paths import ROOT
+
+WRITTEN_BY_THE_BENCH = (":!bench/results", ":!docs/performance.md")
+
+
+def of(shop: Target, beside: Path | None = None) -> dict[str, Any]:
+    """Return what is to be known of a run; with `beside`, of the other checkout as well."""
+    kind = "mongo-url" if os.environ.get("MONGO_URL") else shop.stack.origins()["MongoDB"].server
+    known = {
+        "database": kind,
+        "database_version": _server_version(kind, shop),
+        "version": version(ROOT),
+        "date": datetime.now(UTC).date().isoformat(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+    return {**known, **({"beside": version(beside)} if beside else {})}
+
+
+def version(checkout: Path) -> str:
+    """Return what git calls a checkout, `-dirty` if more is changed in it than what the bench itself writes."""
+    git = ("git", "-C", str(checkout))
+    name = subprocess.run([*git, "describe", "--always"], capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ".", *WRITTEN_BY_THE_BENCH], capture_output=True)
+    return f"{name}-dirty" if name and changed.returncode else name or "unknown"
+
+
+def _server_version(kind: str, shop: Target) -> str:
+    """Return the version of the server program: a SecantusDB tells clients that of the MongoDB that it imitates."""
+    if kind == STAND_IN:
+        return metadata.version("SecantusDB")
+    if kind == FAST_STAND_IN:
+        program = shop.stack.programs()["mongodb"][0]
+        return subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split()[1]
+    return str(shop.client.admin.command("buildInfo")["version"])
