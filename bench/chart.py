@@ -1,6 +1,6 @@
 """A chart as SVG: orders per second, and CPU per order, of the shop beside the naive flow."""
 
-from typing import Protocol
+from bench.figures import Figures
 
 COLOURS = {"shop": "#2563eb", "baseline": "#f97316"}
 TITLES = {"throughput": "orders per second", "cpu": "ms of CPU per order, all services"}
@@ -8,19 +8,7 @@ LABELS = {"orders-spread": "one line", "orders-three-lines": "three lines", "ord
 WIDTH, HEIGHT, BAR, GAP, TOP, BOTTOM = 420, 260, 30, 30, 60, 40
 
 
-class Medians(Protocol):
-    """What a chart is drawn of."""
-
-    def clients(self, workload: str, target: str = "") -> list[int]:
-        """Return the numbers of clients with which a workload was measured."""
-        ...
-
-    def median(self, workload: str, clients: int, target: str, key: str) -> float | None:
-        """Return the median of all rounds."""
-        ...
-
-
-def chart(figures: Medians) -> str:
+def chart(figures: Figures) -> str:
     """Return the SVG file of a run."""
     legend = [
         f'<text x="{20 + 90 * i}" y="20" fill="{colour}">■ {name}</text>'
@@ -32,7 +20,7 @@ def chart(figures: Medians) -> str:
     return "\n".join([f'{head} font-size="11">', background, *legend, *panels, "</svg>", ""])
 
 
-def _panel(figures: Medians, key: str, left: float) -> list[str]:
+def _panel(figures: Figures, key: str, left: float) -> list[str]:
     groups = [(name, n) for name in LABELS for n in figures.clients(name)]
     values = {(*group, target): figures.median(*group, target, key) or 0.0 for group in groups for target in COLOURS}
     highest = max(values.values(), default=0.0) or 1.0

@@ -1,13 +1,13 @@
 """A run's results as text, as a chart, and as the files of bench/results: one set per kind of database."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.chart import chart
-from bench.load import BASELINE, BESIDE, FLOOR, SHOP, WORKLOADS
+from bench.figures import Figures
+from bench.load import BASELINE, FLOOR, SHOP, WORKLOADS
 from bench.measuring import Point
 from tools.paths import ROOT
 
@@ -27,6 +27,13 @@ COLUMNS = {
     "lag_p50": "lag p50",
     "lag_p99": "lag p99",
 }
+LINES = (
+    ("Orders of one line, beside the naive flow", "orders-spread", BASELINE, "throughput"),
+    ("CPU of all services per order, beside the naive flow", "orders-spread", BASELINE, "cpu"),
+    ("Orders of a product that everybody wants, beside the naive flow", "orders-hot", BASELINE, "throughput"),
+    ("A product by its id, beside an empty route with the same find", "product", FLOOR, "throughput"),
+    ("p99 from the answer to the stored notification, at half of the peak load", "lag", SHOP, "lag_p99"),
+)
 Run = dict[str, Any]
 
 
@@ -67,36 +74,6 @@ def introduction(run: Run) -> str:
     return f"Version {run['version']}{beside}, {run['date']}, on {where}; {how}."
 
 
-class Figures:
-    """Looks up medians of a run's points, and ratios of the same rounds."""
-
-    def __init__(self, points: Iterable[Point]) -> None:
-        self._points: dict[tuple[str, int], dict[str, list[Point]]] = {}
-        for point in points:
-            targets = self._points.setdefault((point["workload"], point["clients"]), {})
-            targets.setdefault(point["target"], []).append(point)
-
-    def clients(self, workload: str, target: str = "") -> list[int]:
-        """Return the numbers of clients with which a workload was measured, on a target if one is named."""
-        return [n for (name, n), found in self._points.items() if name == workload and (not target or target in found)]
-
-    def targets(self, workload: str, clients: int) -> list[str]:
-        """Return what was measured, the shop first."""
-        return sorted(self._points[workload, clients], key=lambda name: name != SHOP)
-
-    def median(self, workload: str, clients: int, target: str, key: str) -> float | None:
-        """Return the median of all rounds."""
-        points = self._points.get((workload, clients), {}).get(target, [])
-        values = [point[key] for point in points if point.get(key) is not None]
-        return median(values) if values else None
-
-    def ratios(self, workload: str, clients: int, other: str, key: str) -> list[float]:
-        """Return the shop's figure divided by another target's in each round, in ascending order."""
-        found = self._points.get((workload, clients), {})
-        theirs = {point["round"]: point[key] for point in found.get(other, []) if other != SHOP}
-        return sorted(p[key] / theirs[p["round"]] for p in found.get(SHOP, []) if theirs.get(p["round"]))
-
-
 def table(figures: Figures, workload: str) -> str:
     """Return the table of a workload; ratios are of the same rounds: the median, the lowest and the highest."""
     rows = [(n, target) for n in figures.clients(workload) for target in figures.targets(workload, n)]
@@ -123,34 +100,18 @@ def table(figures: Figures, workload: str) -> str:
 def summary(run: Run) -> str:
     """Return the figures that matter, a line each; what was not measured is left out."""
     figures = Figures(run["points"])
-    orders = [("orders-spread", n) for n in figures.clients("orders-spread", BASELINE)]
-    lines = [
-        ("Orders of one line", [_beside(figures, *order, BASELINE, "throughput") for order in orders]),
-        ("CPU of all services per order", [_beside(figures, *order, BASELINE, "cpu") for order in orders]),
-        ("Orders of three lines, and of one product that everybody wants", [
-            _beside(figures, name, n, BASELINE, "throughput")
-            for name in ("orders-three-lines", "orders-hot")
-            for n in figures.clients(name, BASELINE)
-        ]),
-        ("A product by its id, beside an empty route with the same find", [
-            _beside(figures, "product", n, FLOOR, "throughput") for n in figures.clients("product", FLOOR)
-        ]),
-        ("From the answer to the stored notification, at half of the peak load", [
-            f"{number(figures.median('lag', n, SHOP, 'lag_p50'))} ms, "
-            f"p99 {number(figures.median('lag', n, SHOP, 'lag_p99'))} ms"
-            for n in figures.clients("lag", SHOP)
-            if BESIDE not in figures.targets("lag", n)
-        ]),
-    ]  # fmt: skip
-    return "\n".join(f"* **{title}:** {'; '.join(found)}" for title, found in lines if found)
+    found = {
+        title: [_figure(figures, workload, n, other, key) for n in figures.clients(workload, other)]
+        for title, workload, other, key in LINES
+    }
+    return "\n".join(f"* **{title}:** {'; '.join(each)}" for title, each in found.items() if each)
 
 
-def _beside(figures: Figures, workload: str, clients: int, other: str, key: str) -> str:
-    figure = f"{number(figures.median(workload, clients, SHOP, key))} {'ms' if key == 'cpu' else 'a second'}"
-    latency = f", p99 {number(figures.median(workload, clients, SHOP, 'p99'))} ms" if key == "throughput" else ""
+def _figure(figures: Figures, workload: str, clients: int, other: str, key: str) -> str:
+    value = f"{number(figures.median(workload, clients, SHOP, key))} {'a second' if key == 'throughput' else 'ms'}"
     ratios = figures.ratios(workload, clients, other, key)
-    named = {BASELINE: "the naive one's", FLOOR: "that"}[other]
-    return f"{clients} clients {figure}, {median(ratios):.2f} times {named}{latency}" if ratios else figure
+    ratio = f", {median(ratios):.2f} times as {'many' if key == 'throughput' else 'much'}" if ratios else ""
+    return f"{value} with {clients} clients{ratio}"
 
 
 def line(point: Point) -> str:
