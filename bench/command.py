@@ -1,12 +1,12 @@
 """./dev bench: what to measure on which targets, in which order, and how far it is."""
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 from bench import facts, report, rivals, shops
 from bench.load import BASELINE, BESIDE, FLOOR, KEPT, SHOP, WORKLOADS, Workload
@@ -17,16 +17,8 @@ from tools.paths import ROOT
 from tools.readiness import StackError
 
 TARGETS = (SHOP, BASELINE, KEPT, FLOOR, BESIDE)
+Step = tuple[Workload, int, int, str]  # the workload, how many clients, the round, the target
 PARTS = ("workloads", "clients", "seconds", "rounds", "only")  # with none of them a run is whole, and saved
-
-
-class Step(NamedTuple):
-    """One measurement of a run."""
-
-    workload: Workload
-    clients: int
-    round: int
-    target: str
 
 
 def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
@@ -36,18 +28,16 @@ def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], in
     parser.add_argument("--seconds", type=int, default=5, help="length of one measurement (5)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each target, in turn (5)")
     parser.add_argument("--only", nargs="+", default=[], choices=TARGETS, help="measure only these targets")
-    parser.add_argument(
-        "--beside", type=Path, metavar="PATH", help="compare the shop with that of another checkout; saves nothing"
-    )
-    parser.add_argument(
-        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="the same, settings of the other shop"
-    )
+    parser.add_argument("--beside", type=Path, metavar="PATH", help="a checkout whose shop is compared")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of that shop")
     parser.add_argument("--save", action="store_true", help="save the results of a part as well")
     mongodb.add_option(parser, default=shops.fastest())
 
     def run(options: argparse.Namespace) -> int:
         if unknown := set(options.workloads) - set(WORKLOADS):
             parser.error(f"no such workload: {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
+        if (options.beside or options.set) and any(os.environ.get(variable) for variable in shops.SERVERS):
+            parser.error(f"two shops need servers of their own: unset {', '.join(shops.SERVERS)}")
         options.save |= all(getattr(options, name) == parser.get_default(name) for name in PARTS)
         return bench(options)
 
@@ -60,8 +50,8 @@ def bench(options: argparse.Namespace) -> int:
     steps = plan(chosen, lambda workload: targets_of(workload, options), options.clients, options.rounds)
     try:
         with ExitStack() as running:
-            targets = _start({SHOP, *(step.target for step in steps)}, options, running)
-            known = facts.of(targets[SHOP], options.beside)
+            targets = _start({SHOP, *(target for *_, target in steps)}, options, running)
+            known = facts.of(targets[SHOP], [ROOT, *([options.beside or ROOT] if BESIDE in targets else [])])
             points = _measure(steps, targets, options.seconds)
     except StackError as exc:
         print(exc)
@@ -86,7 +76,7 @@ def plan(
 ) -> list[Step]:
     """Return all steps: in a round each target once, in the next one in reverse, so that no order favours one."""
     return [
-        Step(workload, number, turn, target)
+        (workload, number, turn, target)
         for workload in workloads
         for number in clients or workload.clients
         for turn in range(1, rounds + 1)
@@ -99,11 +89,10 @@ def _start(names: set[str], options: argparse.Namespace, running: ExitStack) -> 
     folder = running.enter_context(tempfile.TemporaryDirectory(prefix="shop-bench-", ignore_cleanup_errors=True))
     started: dict[str, Target] = {}
     for name in sorted(names, key=lambda name: name != SHOP):
-        print(f"starting {name} ...", flush=True)
+        checkout, chosen = ((options.beside or ROOT).resolve(), options.set) if name == BESIDE else (ROOT, [])
+        print(f"starting {' '.join([name, *chosen])} ...", flush=True)
         if name in (SHOP, BESIDE):
-            other = name == BESIDE
-            settings = dict(setting.split("=", 1) for setting in (options.set if other else []))
-            checkout = (options.beside or ROOT).resolve() if other else ROOT
+            settings = dict(setting.split("=", 1) for setting in chosen)
             shop = shops.running(name, checkout, Path(folder) / name, options.mongodb, settings)
             started[name] = running.enter_context(shop)
         else:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,22 +49,17 @@ def settle(target: Target) -> None:
     orders, notifications, count = target.collection("orders"), target.collection("notifications"), -1
     while count != (count := orders.estimated_document_count()):
         time.sleep(0.3)
-    if target.is_shop:
-        _until(lambda: not orders.find_one({"due": {"$gt": LONG_AGO}}, {"_id": True}), f"{target.name} publishes")
-    placed = _placed(target)
-    _until(lambda: notifications.estimated_document_count() >= placed, f"{target.name} stores notifications")
-    if target.is_shop:
-        _until(
-            lambda: all(each["status"] == "sent" for each in _newest(target, IN_WORK)), f"{target.name} notifies buyers"
-        )
-
-
-def _until(is_done: Callable[[], bool], awaited: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_done():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"given up after {PATIENCE:g} s, waiting until {awaited}")
-        time.sleep(0.05)
+    steps: dict[str, Callable[[], bool]] = {
+        "published": lambda: not (target.is_shop and orders.find_one({"due": {"$gt": LONG_AGO}}, {"_id": True})),
+        "notified": lambda: notifications.estimated_document_count() >= _placed(target),
+        "marked": lambda: not target.is_shop or all(n["status"] == "sent" for n in _newest(target, IN_WORK)),
+    }
+    for name, is_done in steps.items():
+        deadline = time.monotonic() + PATIENCE
+        while not is_done():
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{target.name}: not all orders are {name} after {PATIENCE:g} s")
+            time.sleep(0.05)
 
 
 def _placed(target: Target) -> int:
@@ -99,12 +95,9 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 def pss_megabytes(pids: Iterable[int]) -> float:
     """Return the memory of processes, pages that several of them share counted in proportion."""
-    return sum(_pss_kilobytes(pid) for pid in pids) / 1024
-
-
-def _pss_kilobytes(pid: int) -> int:
-    try:
-        lines = (processes.PROC / str(pid) / "smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    kilobytes = 0
+    for pid in pids:
+        with suppress(OSError):  # it has just ended
+            lines = (processes.PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+            kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return kilobytes / 1024

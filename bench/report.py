@@ -68,10 +68,9 @@ def text(run: Run) -> str:
 
 def introduction(run: Run) -> str:
     """Return what was measured, where and how long."""
-    beside = f", beside {run['beside']}" if "beside" in run else ""
     where = f"{run['database']} {run['database_version']}, {run['cpus']} CPUs, Python {run['python']}"
     how = f"medians of {run['rounds']} rounds of {run['seconds']} s"
-    return f"Version {run['version']}{beside}, {run['date']}, on {where}; {how}."
+    return f"Version {run['version']}, {run['date']}, on {where}; {how}."
 
 
 def table(figures: Figures, workload: str) -> str:

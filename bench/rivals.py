@@ -18,32 +18,36 @@ from tools.paths import ROOT
 from tools.readiness import StackError
 
 SECONDS_TO_START = 30.0
-PACKAGES = {BASELINE: "bench.baseline", KEPT: "bench.baseline", FLOOR: "bench.floor"}
+BASELINE_APPS = {
+    "product-service": "bench.baseline.products:create_app()",
+    "order-service": "bench.baseline.orders:create_app()",
+}
+APPS = {BASELINE: BASELINE_APPS, KEPT: BASELINE_APPS, FLOOR: {"product-service": "bench.floor:create_app()"}}
 STOCKED = {"stock": {"$gte": PLENTY // 2}}  # the shop's demo products are left out
+CONSUMER = "consumer"
 
 
 def start(name: str, shop: Target) -> Target:
-    """Start a rival's two services and its consumer, with the shop's products, tokens and settings of gunicorn.
+    """Start a rival's services and its consumer, with the shop's products, tokens and settings of gunicorn.
 
     They end with the shop. Raises StackError.
     """
-    products, orders = ports.free_ports(2)
-    urls = {"product-service": f"http://127.0.0.1:{products}", "order-service": f"http://127.0.0.1:{orders}"}
-    database = "bench_" + name.replace("-", "_")
-    parts = tuple(f"{name}-{part}" for part in ("products", "orders", "consumer"))
-    stored = dict.fromkeys(("products", "orders", "notifications"), database)
-    rival = Target(name, shop.stack, urls, parts, stored)
+    apps, database = APPS[name], "bench_" + name.replace("-", "_")
+    numbers = dict(zip(apps, ports.free_ports(len(apps)), strict=True))
+    urls = {service: f"http://127.0.0.1:{port}" for service, port in numbers.items()}
+    parts = tuple(f"{name}-{part}" for part in (*apps, CONSUMER))
+    rival = Target(name, shop.stack, urls, parts, dict.fromkeys(shop.databases, database))
     fields = None if name == FLOOR else ["name", "price", "stock"]  # what the baseline looks at
     rival.collection("products").insert_many(list(shop.collection("products").find(STOCKED, fields)))
     environment = {**_environment(rival, database), "PRODUCT_SERVICE_URL": urls["product-service"]}
-    _web(rival, "products", products, environment)
-    _web(rival, "orders", orders, environment)
-    _run(rival, "consumer", [sys.executable, "-m", f"{PACKAGES[name]}.consumer"], environment)
+    for service, app in apps.items():
+        _web(rival, service, app, numbers[service], environment)
+    if apps is BASELINE_APPS:
+        _run(rival, CONSUMER, [sys.executable, "-m", "bench.baseline.consumer"], environment)
     return rival
 
 
 def _environment(rival: Target, database: str) -> dict[str, str]:
-    key, token = _credentials(rival)
     urls = rival.stack.administrators()
     return {
         **programs.inherited(),
@@ -51,8 +55,7 @@ def _environment(rival: Target, database: str) -> dict[str, str]:
         "MONGO_URL": database_url(urls["MONGO_URL"], database),
         "RABBITMQ_URL": urls["RABBITMQ_URL"],
         "QUEUE": f"bench.{rival.name}",
-        "JWT_PUBLIC_KEY": key,
-        "SERVICE_TOKEN": token,
+        "JWT_PUBLIC_KEY": _public_key(rival.stack.urls["user-service"]),
         "WEB_CONCURRENCY": WORKERS,
         "WEB_THREADS": THREADS,
         **({"KEEP_CONNECTIONS": "yes"} if rival.name == KEPT else {}),
@@ -67,22 +70,15 @@ def database_url(administrator: str, database: str) -> str:
     return url._replace(path=f"/{database}", query=query).geturl()
 
 
-def _credentials(rival: Target) -> tuple[str, str]:
-    """Return user-service's public key as PEM, and a service token."""
-    base = rival.stack.urls["user-service"]
-    jwk = requests.get(f"{base}/.well-known/jwks.json", timeout=10).json()["keys"][0]
-    pem = jwt.PyJWK(jwk, "RS256").key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    known = rival.stack.environment("order-service")
-    client = (known["CLIENT_ID"], known["CLIENT_SECRET"])
-    answer = requests.post(f"{base}/token", data={"grant_type": "client_credentials"}, auth=client, timeout=10)
-    answer.raise_for_status()
-    return pem, str(answer.json()["access_token"])
+def _public_key(user_service: str) -> str:
+    jwk = requests.get(f"{user_service}/.well-known/jwks.json", timeout=10).json()["keys"][0]
+    return str(jwt.PyJWK(jwk, "RS256").key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), "ascii")
 
 
-def _web(rival: Target, part: str, port: int, environment: Mapping[str, str]) -> None:
+def _web(rival: Target, part: str, app: str, port: int, environment: Mapping[str, str]) -> None:
     gunicorn = [sys.executable, str(Path(sys.executable).parent / "gunicorn")]
     options = ["--config", str(ROOT / "deploy" / "gunicorn.conf.py"), "--bind", f"127.0.0.1:{port}"]
-    _run(rival, part, [*gunicorn, *options, f"{PACKAGES[rival.name]}.{part}:create_app()"], environment)
+    _run(rival, part, [*gunicorn, *options, app], environment)
     deadline = time.monotonic() + SECONDS_TO_START
     while ports.is_free(port):
         if time.monotonic() > deadline:

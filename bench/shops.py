@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -77,14 +76,14 @@ def running(name: str, checkout: Path, state: Path, mongodb: str, settings: Mapp
         **{option: os.environ.get(variable, "") for variable, option in SERVERS.items()},
     }
     numbers = blueprint.free_ports()
-    program = [str(python_of(checkout)), "-P", str(ROOT / "bench" / "host.py")]
-    command = [*program, str(state), json.dumps(numbers), json.dumps(options)]
-    with subprocess.Popen(
-        command, cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as host:
-        said = host.stdout.readline() if host.stdout else ""
-        if said != "ready\n":
-            raise StackError(said + (host.stdout.read() if host.stdout else ""))
+    python: Path | str = checkout / ".venv" / "bin" / "python"
+    if checkout != ROOT:
+        subprocess.run([checkout / "dev", "--help"], stdout=subprocess.DEVNULL, check=True)  # makes its .venv
+    command = [python, "-P", ROOT / "bench" / "host.py", state, json.dumps(numbers), json.dumps(options)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=checkout, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as host:
+        if (said := next(iter(host.stdout or ()), "")) != "ready\n":
+            raise StackError(said + "".join(host.stdout or ()))
         stack = Stack(state, numbers)
         try:
             _fill(stack)
@@ -93,29 +92,16 @@ def running(name: str, checkout: Path, state: Path, mongodb: str, settings: Mapp
             host.communicate()
 
 
-def python_of(checkout: Path) -> Path:
-    """Return the Python of a checkout's virtual environment, brought up to date if it is not this one's."""
-    if checkout == ROOT:
-        return Path(sys.executable)
-    subprocess.run([checkout / "dev", "--help"], stdout=subprocess.DEVNULL, check=True)
-    return checkout / ".venv" / "bin" / "python"
-
-
 def _fill(stack: Stack) -> None:
     """Register customers and add products through the API, and write down for the workloads who and what they are."""
     administrator = Shop(stack.urls)
     administrator.sign_in(programs.ADMIN_EMAIL, programs.ADMIN_PASSWORD)
     emails = [f"bench-{uuid.uuid4().hex}@example.com" for _ in range(CUSTOMERS)]
-    lists = {
-        "emails": emails,
-        "tokens": [_customer(stack.urls, email) for email in emails],
-        "products": [_product(administrator, number) for number in range(PRODUCTS)],
-        "words": WORDS,
-        "categories": CATEGORIES,
-    }
-    entries = [f"{name} = {{{', '.join(map(_quoted, values))}}}" for name, values in lists.items()]
-    entries.append(f"password = {_quoted(PASSWORD)}")
-    (stack.state / "data.lua").write_text(f"return {{{', '.join(entries)}}}\n")
+    lists = {"emails": emails, "words": WORDS, "categories": CATEGORIES}
+    lists["tokens"] = [_customer(stack.urls, email) for email in emails]
+    lists["products"] = [_product(administrator, number) for number in range(PRODUCTS)]
+    entries = [f"{name} = {{{json.dumps(values)[1:-1]}}}" for name, values in lists.items()]
+    (stack.state / "data.lua").write_text(f"return {{{', '.join(entries)}, password = {json.dumps(PASSWORD)}}}\n")
 
 
 def _customer(urls: Mapping[str, str], email: str) -> str:
@@ -136,7 +122,3 @@ def _product(administrator: Shop, number: int) -> str:
     answer = administrator.call("product-service", "POST", "/products", json=product)
     answer.raise_for_status()
     return str(answer.json()["id"])
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

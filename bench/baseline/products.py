@@ -7,7 +7,7 @@ from flask import Flask, Response, jsonify, request
 from flask_jwt_extended import jwt_required
 from pymongo import MongoClient
 
-from bench import tokens
+from bench.baseline import tokens
 
 
 def create_app() -> Flask:
