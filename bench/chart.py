@@ -5,7 +5,7 @@ from bench.figures import Figures
 COLOURS = {"shop": "#2563eb", "baseline": "#f97316"}
 TITLES = {"throughput": "orders per second", "cpu": "ms of CPU per order, all services"}
 LABELS = {"orders-spread": "one line", "orders-three-lines": "three lines", "orders-hot": "one product"}
-WIDTH, HEIGHT, BAR, GAP, TOP, BOTTOM = 420, 260, 30, 30, 60, 40
+WIDTH, HEIGHT, BAR, GAP, TOP, BOTTOM = 480, 260, 30, 30, 60, 40
 
 
 def chart(figures: Figures) -> str:

@@ -33,7 +33,7 @@ class Workload:
 
 _ALL = (
     Workload("orders-spread", "order-service", (8, 32), (BASELINE,), places_orders=True),
-    Workload("orders-three-lines", "order-service", (32,), (BASELINE,), places_orders=True),
+    Workload("orders-three-lines", "order-service", (8, 32), (BASELINE,), places_orders=True),
     Workload("orders-hot", "order-service", (128,), (BASELINE,), places_orders=True),
     Workload("lag", "order-service", (32,), places_orders=True, at_half_load=True),
     Workload("product", "product-service", (8, 32), (FLOOR,)),

@@ -39,27 +39,24 @@ def start(name: str, shop: Target) -> Target:
     rival = Target(name, shop.stack, urls, parts, dict.fromkeys(shop.databases, database))
     fields = None if name == FLOOR else ["name", "price", "stock"]  # what the baseline looks at
     rival.collection("products").insert_many(list(shop.collection("products").find(STOCKED, fields)))
-    environment = {**_environment(rival, database), "PRODUCT_SERVICE_URL": urls["product-service"]}
+    servers = shop.stack.administrators()
+    environment = {
+        **programs.inherited(),
+        **programs.MEMORY,
+        "MONGO_URL": database_url(servers["MONGO_URL"], database),
+        "RABBITMQ_URL": servers["RABBITMQ_URL"],
+        "QUEUE": f"bench.{name}",
+        "JWT_PUBLIC_KEY": _public_key(shop.urls["user-service"]),
+        "PRODUCT_SERVICE_URL": urls["product-service"],
+        "WEB_CONCURRENCY": WORKERS,
+        "WEB_THREADS": THREADS,
+        **({"KEEP_CONNECTIONS": "yes"} if name == KEPT else {}),
+    }
     for service, app in apps.items():
         _web(rival, service, app, numbers[service], environment)
     if apps is BASELINE_APPS:
         _run(rival, CONSUMER, [sys.executable, "-m", "bench.baseline.consumer"], environment)
     return rival
-
-
-def _environment(rival: Target, database: str) -> dict[str, str]:
-    urls = rival.stack.administrators()
-    return {
-        **programs.inherited(),
-        **programs.MEMORY,
-        "MONGO_URL": database_url(urls["MONGO_URL"], database),
-        "RABBITMQ_URL": urls["RABBITMQ_URL"],
-        "QUEUE": f"bench.{rival.name}",
-        "JWT_PUBLIC_KEY": _public_key(rival.stack.urls["user-service"]),
-        "WEB_CONCURRENCY": WORKERS,
-        "WEB_THREADS": THREADS,
-        **({"KEEP_CONNECTIONS": "yes"} if rival.name == KEPT else {}),
-    }
 
 
 def database_url(administrator: str, database: str) -> str:
