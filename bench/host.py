@@ -23,6 +23,8 @@ def main() -> int:
     except StackError as exc:
         print(exc)
         return 1
+    except KeyboardInterrupt:
+        return 130
     finally:
         stack.destroy()
     return 0

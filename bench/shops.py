@@ -81,15 +81,15 @@ def running(name: str, checkout: Path, state: Path, mongodb: str, settings: Mapp
         subprocess.run([checkout / "dev", "--help"], stdout=subprocess.DEVNULL, check=True)  # makes its .venv
     command = [python, "-P", ROOT / "bench" / "host.py", state, json.dumps(numbers), json.dumps(options)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=checkout, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as host:
-        if (said := next(iter(host.stdout or ()), "")) != "ready\n":
-            raise StackError(said + "".join(host.stdout or ()))
-        stack = Stack(state, numbers)
+    with subprocess.Popen(command, cwd=checkout, stdin=pipe, stdout=pipe, text=True) as host:
         try:
+            if (said := next(iter(host.stdout or ()), "")) != "ready\n":
+                raise StackError(said + "".join(host.stdout or ()))
+            stack = Stack(state, numbers)
             _fill(stack)
             yield Target(name, stack, stack.urls, tuple(stack.services()), DATABASES, is_shop=True)
         finally:
-            host.communicate()
+            host.communicate()  # which ends its standard input, and so the shop
 
 
 def _fill(stack: Stack) -> None:
