@@ -1,1 +1,1 @@
-"""What `./dev bench` measures beside the shop: the naive baseline, the floor, and wrk's workloads."""
+"""./dev bench: how fast the shop is, beside a naive one and the least that any implementation must do."""

@@ -20,7 +20,7 @@ CHECKS = (
     ("ruff", "format", "--check", "."),
     ("mypy",),
     ("bandit", "--quiet", "--skip", "B105,B107", "--recursive", *SHIPPED),  # ruff looks for passwords (S105 to S107)
-    ("bandit", "--quiet", "-ll", "--recursive", "tools"),
+    ("bandit", "--quiet", "-ll", "--recursive", "tools", "bench"),
     ("tools.supply_chain",),
 )
 SECONDS_TO_END = 1500

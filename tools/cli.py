@@ -6,8 +6,8 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
+from bench import command as bench
 from tools import audit, checks, lock, model, supply_chain, up
-from tools.bench import command as bench
 from tools.chaos import run as chaos
 
 Command = Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]

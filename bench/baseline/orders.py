@@ -1,17 +1,19 @@
 """The naive order service: look at the stock, insert the order, write the stock back, publish and hope."""
 
+import json
 import os
+import threading
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+import pika
 import requests
 from flask import Flask, Response, jsonify, request
 from flask_jwt_extended import get_jwt, jwt_required
 from pymongo import MongoClient
 
 from bench.baseline import tokens
-from bench.baseline.publisher import Publisher
 
 
 def create_app() -> Flask:
@@ -56,3 +58,23 @@ def _order(user: dict[str, Any], found: list[dict[str, Any]], items: list[dict[s
         "total": sum(p["price"] * item["quantity"] for p, item in zip(found, items, strict=True)),
         "created_at": datetime.now(UTC),
     }
+
+
+class Publisher:
+    """Publishes under a lock, because pika's connections are not safe to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        self._parameters = pika.URLParameters(url)
+        self._parameters.heartbeat = 0  # nobody would answer them between two requests
+        self._lock = threading.Lock()
+        self._queue = os.environ["QUEUE"]
+        self._channel: Any = None
+
+    def publish(self, event: dict[str, Any]) -> None:
+        """Hand an event to the connection; whether it arrives, nobody knows."""
+        with self._lock:
+            if self._channel is None:
+                self._channel = pika.BlockingConnection(self._parameters).channel()
+                self._channel.queue_declare(self._queue, durable=True)
+            properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
+            self._channel.basic_publish("", self._queue, json.dumps(event).encode(), properties)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from bench.measuring import pss_megabytes
 from tests.e2e.shop import Shop
 from tests.waiting import until
 from tools import ports, processes, supervision
-from tools.bench.meter import pss_megabytes
 from tools.blueprint import Options, free_ports
 from tools.stack import Stack
 

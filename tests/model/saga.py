@@ -59,7 +59,7 @@ ACTIONS = {
     "worker.note": "order_service.store:OrderStore.insert",
     "worker.advance_cursor": "order_service.store:OrderStore.advance_cursor",
     "worker.step_back": "order_service.store:OrderStore.step_back",
-    "worker.publish": "order_service.publisher:Lanes.publish",
+    "worker.publish": "order_service.publisher:Publisher.publish",
     "worker.published": "order_service.store:OrderStore.published",
     "customer.cancel": "order_service.store:OrderStore.advance",
 }

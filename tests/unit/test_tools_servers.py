@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from bench import shops
 from tests.conftest import pytest_configure
 from tests.waiting import until
 from tools import checks, cli, first_start, origins, secret_store, throwaway
-from tools.bench import ground
 from tools.blueprint import PORTS, Blueprint, Options
 from tools.mongodb import MongoServer
 
@@ -61,12 +61,12 @@ def test_a_named_server_that_is_not_here_is_refused_and_not_replaced(tmp_path: P
 
 
 def test_the_bench_takes_the_fastest(path: Path) -> None:
-    assert ground.fastest() == "secantusd-rs"
+    assert shops.fastest() == "secantusd-rs"
     install(path, "mongod")
-    assert ground.fastest() == "mongod"
+    assert shops.fastest() == "mongod"
     for program in path.iterdir():
         program.unlink()
-    assert ground.fastest() == "secantusd-py"
+    assert shops.fastest() == "secantusd-py"
 
 
 def test_a_mongod_logs_no_queries_and_leaves_restartable_sequences_to_glibc(tmp_path: Path, path: Path) -> None:

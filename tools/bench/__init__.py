@@ -1,1 +1,0 @@
-"""./dev bench: how fast the shop is, beside a naive baseline and the least that any implementation must do."""
