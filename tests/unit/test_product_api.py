@@ -48,7 +48,7 @@ def test_the_description_is_valid(described: Any) -> None:
         ("/products/{product_id}", "delete", {"204", "404", "412"} | LOCKED),
         ("/products/{product_id}/stock", "post", {"200", "404", "409", "412"} | LOCKED | BODY),
         ("/reservations", "get", {"200"} | LOCKED),
-        ("/reservations/{order_id}", "put", {"200", "409"} | LOCKED | BODY),
+        ("/reservations/{order_id}", "put", {"200", "201", "409"} | LOCKED | BODY),
         ("/reservations/{order_id}", "delete", {"204"} | LOCKED),
     ],
 )
