@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pika
@@ -25,7 +25,7 @@ from notification_service.config import MAIL_FROM
 from notification_service.consumer import Consumer
 from notification_service.handling import Handler
 from notification_service.notifications import Notifier, Patience
-from notification_service.smtp import SmtpServer
+from notification_service.smtp import Connections, SmtpServer
 from notification_service.store import NotificationStore
 from tests.at_once import meanwhile
 from tools.ports import free_ports
@@ -190,14 +190,15 @@ def consuming(
     *,
     lease: float = 60.0,
     smtp_timeout: float = 30.0,
+    start_within: float = 30.0,
     threads: int = 4,
 ) -> Iterator[None]:
     """Run a consumer in a thread of its own."""
     stop = threading.Event()
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=lease)
-    smtp = EmailChannel(SmtpServer("127.0.0.1", smtp_port), MAIL_FROM, timeout=smtp_timeout)
-    notifier = Notifier(store, {"email": smtp, "sms": SimulatedChannel()}, Patience(stop))
-    with ThreadPoolExecutor(threads) as pool:
+    with closing(Connections(SmtpServer("127.0.0.1", smtp_port))) as smtp, ThreadPoolExecutor(threads) as pool:
+        ways = {"email": EmailChannel(smtp, MAIL_FROM, timeout=smtp_timeout), "sms": SimulatedChannel()}
+        notifier = Notifier(store, ways, Patience(stop), start_within=start_within)
         consumer = Consumer(broker_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))
         with meanwhile(lambda: consumer.run(stop), stop=stop):
             yield

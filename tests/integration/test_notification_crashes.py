@@ -62,7 +62,7 @@ def environment(broker_url: str, mongo_url: str, smtp_port: int) -> Environment:
 
 def consume(environment: Environment) -> None:
     os.environ.update(environment)
-    config.SHORTEST_LEASE = 0.0
+    config.SHORTEST_LEASE = config.TO_SEND = 0.0
     consumer.main()
 
 

@@ -103,7 +103,7 @@ def test_a_stopped_consumer_finishes_what_it_is_doing_and_leaves_the_rest(
 ) -> None:
     mail.delay = 3.0
     broker.publish(*[event(f"order-{n}") for n in range(1, 6)])
-    stopped = start(CONSUMER_THREADS="1")
+    stopped = start(SMTP_CONNECTIONS="1")
     until(lambda: mail.received, "it is sending")
     stopped.send_signal(number)
     assert stopped.wait(30) == 0

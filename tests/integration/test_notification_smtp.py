@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from notification_service.channels import EmailChannel
 from notification_service.config import MAIL_FROM
 from notification_service.model import Notification
 from notification_service.notifications import NotSent, Undeliverable
-from notification_service.smtp import SmtpServer
+from notification_service.smtp import Connections, SmtpServer
 from tests.at_once import meanwhile
 from tests.integration.mailroom import CUT, MailServer, listening
 from tests.signing import private_key
@@ -67,8 +67,8 @@ def secured(mail: MailServer, certificate: Path, *, implicit: bool) -> Iterator[
 
 
 def send(url: str, *, timeout: float = 5, helo: str | None = None, sender: Address = MAIL_FROM, **changed: str) -> None:
-    channel = EmailChannel(SmtpServer.from_url(url, helo), sender, timeout=timeout)
-    channel.send(dataclasses.replace(NOTIFICATION, **changed))
+    with closing(Connections(SmtpServer.from_url(url, helo))) as connections:
+        EmailChannel(connections, sender, timeout=timeout).send(dataclasses.replace(NOTIFICATION, **changed))
 
 
 def deliver(mail: MailServer, *, smtputf8: bool = False, **given: Any) -> None:

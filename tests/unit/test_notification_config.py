@@ -119,6 +119,7 @@ WRONG = {
     "LEASE_SECONDS": ["0", "15", "24.9", "nan", "inf", "long"],
     "PREFETCH": ["0", "65536", "many"],
     "CONSUMER_THREADS": ["0", "-1"],
+    "SMTP_CONNECTIONS": ["0", "-1"],
     "HEARTBEAT_FILE": ["/no/such/folder/heartbeat"],
 }
 

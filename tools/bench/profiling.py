@@ -124,7 +124,7 @@ def _consumer(arena: Arena, stack: Stack) -> Part:
     event = events.order_event(events.ORDER_CREATED, order, order.created_at)
 
     def notify(_number: int) -> None:
-        handle(json.dumps({**event, "id": uuid.uuid4().hex}).encode())
+        handle([json.dumps({**event, "id": uuid.uuid4().hex}).encode()])
 
     return notify
 
