@@ -32,6 +32,7 @@ from tools.ports import free_ports
 
 ACCEPTED = "250 OK"
 CUT = "the connection is cut"
+SILENCE = "nothing is answered"
 STRICT = re.compile(r"\[(IPv6:)?[0-9a-f.:]+\]|[\w-]+(\.[\w-]+)+")
 
 
@@ -39,7 +40,8 @@ class MailServer:
     """Keeps what it accepted in `received`; each mail or recipient is answered by a function that a test replaces.
 
     One `step` of the dialogue, "greeting" or a command, gets `reply`. `lacks` are extensions that it does not offer,
-    `offers` more of them. `names` are those of its clients; a strict one wants them as RFC 5321, 4.1.1.1, does.
+    `offers` more of them. `names` are those of its clients, one for each connection; a strict one wants them as RFC 5321,
+    4.1.1.1, does.
     """
 
     def __init__(self, step: str = "", reply: str = "", *, strict: bool = False) -> None:
@@ -52,6 +54,7 @@ class MailServer:
         self.rcpt: Callable[[], str] = lambda: ACCEPTED
         self.data: Callable[[], str] = lambda: ACCEPTED
         self.delay = 0.0
+        self.goodbyes = 0
 
     async def handle_EHLO(
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
@@ -60,6 +63,10 @@ class MailServer:
         self.names.append(hostname)
         offered = [line for line in responses if line[4:].split()[0] not in self.lacks]
         return [offered[0], *(f"250-{extension}" for extension in self.offers), *offered[1:]]
+
+    async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
+        self.goodbyes += 1
+        return "221 Bye"
 
     async def handle_RCPT(
         self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -101,7 +108,7 @@ class Dialogue(SMTP):
             status = self._mail.reply
         if status == CUT:
             self.transport.abort()
-        else:
+        elif status != SILENCE:
             await super().push(status)
 
 

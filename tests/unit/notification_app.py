@@ -14,9 +14,8 @@ from tests.clock import FakeClock
 class FakeChannel:
     """Remembers what was sent; fails as often as a test says."""
 
-    at_once = 0
-
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = 0) -> None:
+        self.at_once = at_once
         self.sent: list[Notification] = []
         self.failures: list[Exception] = []
         self.listen: Callable[[], object] = lambda: None
