@@ -40,8 +40,8 @@ class MailServer:
     """Keeps what it accepted in `received`; each mail or recipient is answered by a function that a test replaces.
 
     One `step` of the dialogue, "greeting" or a command, gets `reply`. `lacks` are extensions that it does not offer,
-    `offers` more of them. `names` are those of its clients, one for each connection; a strict one wants them as RFC 5321,
-    4.1.1.1, does.
+    `offers` more of them. `names` are those of its clients, one for each connection; a strict one wants them as RFC
+    5321, 4.1.1.1, does.
     """
 
     def __init__(self, step: str = "", reply: str = "", *, strict: bool = False) -> None:
