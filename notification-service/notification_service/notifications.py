@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -158,11 +158,11 @@ class Notifier:
         problems: dict[str, NotSent] = {}
         known = self._add([notification for notification, _ in batch.values()], claim, problems)
         done = self._patiently(lambda: self._store.sent_among(known)) if known else set()
-        problems |= {i: _claimed(batch[i][0]) for i in known - done if not self._claim(i, claim)}
-        ours = [entry for i, entry in batch.items() if i not in problems and i not in done]
+        problems |= {key: _claimed(batch[key][0]) for key in known - done if not self._claim(key, claim)}
+        ours = [entry for key, entry in batch.items() if key not in problems and key not in done]
         found = self._send_all(ours, start_by)
         self._note(found, claim)
-        return problems | {i: problem for i, problem in found.items() if problem}
+        return problems | {key: problem for key, problem in found.items() if problem}
 
     def _add(self, notifications: list[Notification], claim: str, problems: dict[str, NotSent]) -> set[str]:
         """Insert notifications with their claim; return which were there already. One that fails spoils no other."""
@@ -180,7 +180,7 @@ class Notifier:
     def _claim(self, notification_id: str, claim: str) -> bool:
         return self._patiently(lambda: self._store.claim(notification_id, claim))
 
-    def _send_all(self, entries: Iterable[tuple[Notification, Task]], start_by: float) -> dict[str, NotSent | None]:
+    def _send_all(self, entries: Sequence[tuple[Notification, Task]], start_by: float) -> dict[str, NotSent | None]:
         """Send each channel's notifications, where it waits side by side; none of them delays another channel."""
         waiting = {
             n.id: self._threads[n.channel].submit(self._send, n, task, start_by)
@@ -188,7 +188,7 @@ class Notifier:
             if n.channel in self._threads
         }
         found = {n.id: self._send(n, task, start_by) for n, task in entries if n.channel not in self._threads}
-        return found | {i: future.result() for i, future in waiting.items()}
+        return found | {key: future.result() for key, future in waiting.items()}
 
     def _send(self, notification: Notification, task: Task, start_by: float) -> NotSent | None:
         if self._patiently.is_over:
@@ -209,15 +209,15 @@ class Notifier:
 
     def _note(self, found: Mapping[str, NotSent | None], claim: str) -> None:
         """Note what became of notifications: the sent ones in one write."""
-        sent = [i for i, problem in found.items() if problem is None]
-        unsent = [i for i, problem in found.items() if isinstance(problem, Claimed)]
+        sent = [key for key, problem in found.items() if problem is None]
+        not_begun = [key for key, problem in found.items() if isinstance(problem, Claimed)]
         if sent:
             self._patiently(lambda: self._store.mark_sent(sent))
-        if unsent:
-            self._patiently(lambda: self._store.give_back(unsent, claim))
-        for i, problem in found.items():
+        if not_begun:
+            self._patiently(lambda: self._store.give_back(not_begun, claim))
+        for key, problem in found.items():
             if problem and not isinstance(problem, Claimed):
-                self._mark_failed(i, claim, str(problem))
+                self._mark_failed(key, claim, str(problem))
 
     def _mark_failed(self, notification_id: str, claim: str, error: str) -> None:
         self._patiently(lambda: self._store.mark_failed(notification_id, claim, error))

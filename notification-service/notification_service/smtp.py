@@ -4,6 +4,7 @@ Connections are kept for the messages that follow: opening one takes several rou
 """
 
 import contextlib
+import math
 import re
 import smtplib
 import socket
@@ -146,22 +147,22 @@ class Connections:
         self._close_idle(0.0)
 
     def _take(self, deadline: float) -> "Connection | None":
-        """Return a kept connection that is alive."""
-        while True:
-            with self._lock:
-                if not self._kept:
-                    return None
-                smtp = self._kept.pop()
-            smtp.deadline = min(deadline, time.monotonic() + REPLIES_WITHIN)
-            with contextlib.suppress(smtplib.SMTPException, OSError):
-                if smtp.rset()[0] == 250:
-                    return smtp
-            smtp.close()
+        """Return a kept connection, if there is one and it is alive."""
+        with self._lock:
+            if not self._kept:
+                return None
+            smtp = self._kept.pop()
+        smtp.deadline = min(deadline, time.monotonic() + REPLIES_WITHIN)
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            if smtp.rset()[0] == 250:
+                return smtp
+        smtp.close()
+        return None
 
     def _keep(self, smtp: "Connection") -> None:
         smtp.messages += 1
         if smtp.messages >= MESSAGES:
-            _say_goodbye(smtp)
+            _say_goodbye(smtp, smtp.deadline)
             return
         smtp.used_at = time.monotonic()
         with self._lock:
@@ -187,9 +188,9 @@ class Connections:
             _say_goodbye(smtp)
 
 
-def _say_goodbye(smtp: "Connection") -> None:
+def _say_goodbye(smtp: "Connection", deadline: float = math.inf) -> None:
     """Say QUIT, as RFC 5321, 4.1.1.10, demands; whatever is answered changes nothing."""
-    smtp.deadline = time.monotonic() + REPLIES_WITHIN
+    smtp.deadline = min(deadline, time.monotonic() + REPLIES_WITHIN)
     with contextlib.suppress(smtplib.SMTPException, OSError):
         smtp.quit()
     smtp.close()

@@ -1,7 +1,8 @@
 """MongoDB of notification-service: one document per event and channel, each change a compare-and-set, safe to repeat.
 
-`pending -> sending -> sent | failed`. Who sends holds a claim, which ends with its lease, by the database's clock. What
-is not sent always has a `lease_until`, long past where nobody has a claim: one comparison tells whether it is free.
+`pending -> sending -> sent | failed`. Who sends holds a claim, which ends with its lease, by the database's clock. A
+notification is inserted with one; `pending` is one whose claim was given back. What is not sent always has a
+`lease_until`, long past where nobody has a claim: one comparison tells whether it is free.
 """
 
 from collections.abc import Collection, Sequence

@@ -78,12 +78,13 @@ class MailServer:
         return answer
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
+        delay = self.delay
         if (answer := self.data()) == ACCEPTED:
             content = envelope.content
             assert isinstance(content, bytes)
             self.received.append(email.message_from_bytes(content))
             self.envelopes.append(envelope)
-        await server.loop.run_in_executor(None, time.sleep, self.delay)
+        await server.loop.run_in_executor(None, time.sleep, delay)
         return answer
 
     @property
