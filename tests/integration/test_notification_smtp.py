@@ -254,10 +254,10 @@ def test_a_local_part_beyond_ascii_is_refused_at_once_where_there_is_no_smtputf8
 
 
 @contextmanager
-def mailing(port: int, **options: Any) -> Iterator[Callable[[], None]]:
+def mailing(port: int, *, timeout: float = 5, **options: Any) -> Iterator[Callable[[], None]]:
     """Yield what sends a mail over connections that are kept."""
     with closing(Connections(SmtpServer("127.0.0.1", port), **options)) as connections:
-        channel = EmailChannel(connections, MAIL_FROM, timeout=5)
+        channel = EmailChannel(connections, MAIL_FROM, timeout=timeout)
         yield lambda: channel.send(NOTIFICATION)
 
 
@@ -301,9 +301,11 @@ def test_a_kept_connection_that_has_gone_stale_is_replaced_before_the_mail_goes_
 def test_a_kept_connection_that_is_silent_is_replaced_within_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smtp, "REPLIES_WITHIN", 0.3)
     mail = MailServer("RSET", SILENCE)
-    with listening(mail) as port, mailing(port) as send_one:
+    with listening(mail) as port, mailing(port, timeout=20) as send_one:
         send_one()
+        started = time.monotonic()
         send_one()
+        assert time.monotonic() - started < 10
     assert (len(mail.received), len(mail.names)) == (2, 2)
 
 
