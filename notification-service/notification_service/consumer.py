@@ -79,10 +79,10 @@ class Session:
             raise Interrupted("the broker has closed the channel")
         if not self._channel.consumer_tags:
             raise Interrupted("the broker has cancelled the consumer; was the queue deleted?")
+        self._begin()
         if time.monotonic() >= self._check_at:
             self._check_at = time.monotonic() + CHECK_EVERY
             self._look_at_queues()  # that one is gone is not always told
-        self._begin()
 
     def _look_at_queues(self) -> None:
         for queue in (NOTIFICATIONS, DEAD, *self._topology.retries):
