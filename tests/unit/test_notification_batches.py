@@ -139,6 +139,18 @@ def test_what_is_delivered_while_a_batch_is_handled_is_the_next_one(
     assert handling.batches == [[b"hold"], [b"a", b"b"]]
 
 
+def test_a_message_alone_is_handled_at_once_and_those_that_follow_closely_together(
+    session: Session, broker: FakeBroker, handling: Handling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "PACE", 0.5)
+    for body in (b"a", b"b", b"c"):
+        broker.deliver(body)
+        session.work()
+    until(lambda: handling.batches, "the first is handled", seconds=0.4)
+    work_until(session, lambda: not broker.unsettled)
+    assert handling.batches == [[b"a"], [b"b", b"c"]]
+
+
 def test_a_batch_that_is_held_up_holds_up_no_other_and_is_acknowledged_by_none(
     session: Session, broker: FakeBroker, handling: Handling
 ) -> None:
