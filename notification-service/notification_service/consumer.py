@@ -36,9 +36,7 @@ FINISH_WITHIN = 20.0
 EXIT_WITHIN = 25.0
 
 LARGEST_BATCH = 100  # messages; larger ones cost no less for each, and would hold up more where one mail is slow
-PACE = (
-    0.03  # s from one batch to the next: each costs a millisecond, whatever is in it; after a pause one begins at once
-)
+PACE = 0.03  # s from one batch to the next: each costs a millisecond at least; after a pause one begins at once
 HELD_UP = 0.1  # s; a batch that takes longer waits for a mail server or the database: the next one need not wait for it
 
 CONSUMING = "consuming events"
