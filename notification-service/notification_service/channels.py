@@ -11,7 +11,7 @@ from email.utils import localtime
 from notification_service.addresses import mailbox
 from notification_service.model import EMAIL, SMS, Notification
 from notification_service.notifications import Channel, NotSent, Undeliverable
-from notification_service.smtp import NotAccepted, SmtpServer
+from notification_service.smtp import Connections, NotAccepted
 
 SMTP_TIMEOUT = 15.0  # seconds for one e-mail as a whole, well below the lease of a claim
 MESSAGE_IDS = uuid.UUID("6f0b7c1e-5d2a-4c43-9a86-3f6a0c9d51e7")
@@ -20,7 +20,7 @@ POLICY = policy.default.clone(cte_type="7bit")  # not every mail server has 8BIT
 log = logging.getLogger(__name__)
 
 
-def channels(smtp: SmtpServer | None, sender: Address) -> Mapping[str, Channel]:
+def channels(smtp: Connections | None, sender: Address) -> Mapping[str, Channel]:
     """Return a channel for each kind; what there is no provider for is simulated."""
     return {
         EMAIL: EmailChannel(smtp, sender) if smtp else SimulatedChannel(),
@@ -31,6 +31,8 @@ def channels(smtp: SmtpServer | None, sender: Address) -> Mapping[str, Channel]:
 class SimulatedChannel:
     """Sends nothing, and says so in the log."""
 
+    at_once = 0
+
     def send(self, notification: Notification) -> None:
         """Log that a notification would have been sent now."""
         log.info("simulated %s", notification.channel, extra={"event_id": notification.event_id})
@@ -39,7 +41,8 @@ class SimulatedChannel:
 class EmailChannel:
     """Sends e-mail over SMTP."""
 
-    def __init__(self, server: SmtpServer, sender: Address, *, timeout: float = SMTP_TIMEOUT) -> None:
+    def __init__(self, server: Connections, sender: Address, *, timeout: float = SMTP_TIMEOUT) -> None:
+        self.at_once = server.at_once
         self._server = server
         self._sender = sender
         self._timeout = timeout
@@ -55,6 +58,7 @@ class EmailChannel:
             self._server.send(message, self._sender.addr_spec, recipient.addr_spec, timeout=self._timeout)
         except NotAccepted as exc:
             raise (Undeliverable if exc.permanent else NotSent)(str(exc)) from None
+        log.info("sent", extra={"event_id": notification.event_id, "channel": EMAIL})
 
     def _message(self, notification: Notification, recipient: Address) -> EmailMessage:
         message = EmailMessage(POLICY)

@@ -13,7 +13,8 @@ from notification_service.smtp import SmtpServer
 
 TOPOLOGY_FILE = Path(chassis.__file__).resolve().parent.parent / "contracts" / "topology.json"
 MAIL_FROM = Address(username="shop", domain="example.com")
-SHORTEST_LEASE = SMTP_TIMEOUT + 10  # s; a claim runs from before it is written, which takes 8 at most (chassis.mongo)
+TO_SEND = SMTP_TIMEOUT + 2  # s of a lease that must be left when a notification begins to be sent
+SHORTEST_LEASE = TO_SEND + 8  # s; a claim runs from before it is written, which takes 8 at most (chassis.mongo)
 LARGEST_PREFETCH = 65535  # AMQP has 16 bits for it
 
 
@@ -35,9 +36,15 @@ class ConsumerSettings:
     mail_from: Address = field(default_factory=lambda: MAIL_FROM)
     log_level: str = "INFO"
     heartbeat_file: str = ""
+    smtp_connections: int = 8
     threads: int = 4
-    prefetch: int = 16
-    lease: float = 30.0
+    prefetch: int = 250
+    lease: float = 60.0
+
+    @property
+    def start_within(self) -> float:
+        """Return for how long (s) after a claim a notification may begin to be sent."""
+        return self.lease - TO_SEND
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,7 @@ def load_consumer() -> ConsumerSettings:
         ),
         log_level=environment.log_level(),
         heartbeat_file=environment.file("HEARTBEAT_FILE"),
+        smtp_connections=environment.number("SMTP_CONNECTIONS", ConsumerSettings.smtp_connections, at_least=1),
         threads=environment.number("CONSUMER_THREADS", ConsumerSettings.threads, at_least=1),
         prefetch=environment.number("PREFETCH", ConsumerSettings.prefetch, at_least=1, at_most=LARGEST_PREFETCH),
         lease=environment.seconds("LEASE_SECONDS", ConsumerSettings.lease, at_least=SHORTEST_LEASE),

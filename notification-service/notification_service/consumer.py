@@ -1,15 +1,17 @@
 """The consumer of events: `python -m notification_service.consumer`, as many as you like.
 
-The connection belongs to the main thread alone, which serves its heartbeats whatever happens. Messages are handled by
-a few threads; what is to become of each comes back to the main thread, which settles it.
+The connection belongs to the main thread alone, which serves its heartbeats whatever happens. What has been delivered
+is handled by another thread as one batch, and what is delivered meanwhile is the next one: a message alone is handled
+at once, and under load batches grow. What is to become of each message comes back to the main thread, which settles it.
 """
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import pika
@@ -25,6 +27,7 @@ from notification_service.channels import channels
 from notification_service.handling import Handler, Outcome, Verdict
 from notification_service.notifications import Notifier, Patience
 from notification_service.publisher import Message, connect
+from notification_service.smtp import Connections
 from notification_service.store import NotificationStore
 from notification_service.topology import DEAD, NOTIFICATIONS, Topology
 
@@ -32,7 +35,13 @@ CHECK_EVERY = 5.0
 FINISH_WITHIN = 20.0
 EXIT_WITHIN = 25.0
 
+LARGEST_BATCH = 100  # messages; larger ones cost no less for each, and would hold up more where one mail is slow
+PACE = 0.03  # s from one batch to the next: each costs a millisecond at least; after a pause one begins at once
+HELD_UP = 0.1  # s; a batch that takes longer waits for a mail server or the database: the next one need not wait for it
+
 CONSUMING = "consuming events"
+
+Handle = Callable[[Sequence[bytes]], Sequence[Outcome]]
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +53,16 @@ class Interrupted(Exception):
 class Session:
     """Consuming on one connection. All of it runs in the thread that owns the connection, but for the handling."""
 
-    def __init__(
-        self, connection: BlockingConnection, pool: Executor, handle: Callable[[bytes], Outcome], topology: Topology
-    ) -> None:
+    def __init__(self, connection: BlockingConnection, pool: Executor, handle: Handle, topology: Topology) -> None:
         self._connection = connection
         self._channel = connection.channel()
         self._pool = pool
         self._handle = handle
         self._topology = topology
-        self._handling: set[Future[Outcome]] = set()
+        self._waiting: list[Message] = []
+        self._handling: dict[Future[Sequence[Outcome]], float] = {}  # and since when
+        self._unsettled: dict[int, None] = {}  # tags, in the order of delivery
+        self._next_batch_at = 0.0
         self._check_at = time.monotonic() + CHECK_EVERY
 
     def start(self, prefetch: int) -> None:
@@ -66,11 +76,12 @@ class Session:
 
     def work(self) -> None:
         """Take and settle messages for a moment. Raises AMQPError or Interrupted when this session is over."""
-        self._connection.process_data_events(0.5)
+        self._connection.process_data_events(PACE if self._waiting else 0.5)
         if not self._channel.is_open:
             raise Interrupted("the broker has closed the channel")
         if not self._channel.consumer_tags:
             raise Interrupted("the broker has cancelled the consumer; was the queue deleted?")
+        self._begin()
         if time.monotonic() >= self._check_at:
             self._check_at = time.monotonic() + CHECK_EVERY
             self._look_at_queues()  # that one is gone is not always told
@@ -103,29 +114,57 @@ class Session:
     def _take(
         self, channel: BlockingChannel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
     ) -> None:
-        message = Message(channel, method.delivery_tag, properties, body)
-        future = self._pool.submit(self._handle, body)
-        self._handling.add(future)
-        future.add_done_callback(partial(self._hand_back, message))
+        self._waiting.append(Message(channel, method.delivery_tag, properties, body))
+        self._unsettled[method.delivery_tag] = None
 
-    def _hand_back(self, message: Message, future: Future[Outcome]) -> None:
-        """Let the connection's thread settle a message; it is the handling thread that calls this."""
+    def _begin(self) -> None:
+        """Hand over a batch of what has been delivered, unless one is being handled that is not held up."""
+        now = time.monotonic()
+        is_busy = now < self._next_batch_at or any(now < begun + HELD_UP for begun in self._handling.values())
+        if is_busy or not self._waiting:
+            return
+        self._next_batch_at = now + PACE
+        batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
+        future = self._pool.submit(self._handle, [message.body for message in batch])
+        self._handling[future] = now
+        future.add_done_callback(partial(self._hand_back, batch))
+
+    def _hand_back(self, batch: Sequence[Message], future: Future[Sequence[Outcome]]) -> None:
+        """Let the connection's thread settle a batch; it is the handling thread that calls this."""
         with suppress(ConnectionWrongStateError):
-            self._connection.add_callback_threadsafe(partial(self._settle, message, future))
+            self._connection.add_callback_threadsafe(partial(self._settle, batch, future))
 
-    def _settle(self, message: Message, future: Future[Outcome]) -> None:
-        self._handling.discard(future)
+    def _settle(self, batch: Sequence[Message], future: Future[Sequence[Outcome]]) -> None:
+        del self._handling[future]
         if future.cancelled():
             return
-        outcome = future.result()
-        if outcome.verdict is Verdict.DONE:
+        outcomes = list(zip(batch, future.result(), strict=True))
+        self._acknowledge([message for message, outcome in outcomes if outcome.verdict is Verdict.DONE])
+        for message, outcome in outcomes:
+            self._move(message, outcome)
+
+    def _acknowledge(self, done: Sequence[Message]) -> None:
+        """Acknowledge messages: at once those that nothing unsettled was delivered before, each of the others alone."""
+        for message in done:
+            del self._unsettled[message.tag]
+        first_open = next(iter(self._unsettled), math.inf)
+        together = [message for message in done if message.tag < first_open]
+        if together:
+            together[-1].acknowledge(multiple=True)
+        for message in done[len(together) :]:
             message.acknowledge()
-        elif outcome.verdict is Verdict.DEAD:
+
+    def _move(self, message: Message, outcome: Outcome) -> None:
+        """Settle a message that is not done; what is to be left stays unsettled."""
+        if outcome.verdict is Verdict.DEAD:
             self._bury(message, outcome.reason)
         elif outcome.verdict is Verdict.RETRY:
             self._retry(message, outcome.reason)
         elif outcome.verdict is Verdict.WAIT:
             message.wait(self._topology.retries[0])
+        else:
+            return
+        del self._unsettled[message.tag]
 
     def _retry(self, message: Message, reason: str) -> None:
         queue = self._topology.retry(message.attempts)
@@ -161,13 +200,13 @@ class Outage:
 class Consumer:
     """Consumes events for ever, on one connection after the other."""
 
-    def __init__(self, url: str, pool: Executor, handle: Callable[[bytes], Outcome], topology: Topology) -> None:
+    def __init__(self, url: str, pool: Executor, handle: Handle, topology: Topology) -> None:
         self._url = url
         self._pool = pool
         self._handle = handle
         self._topology = topology
 
-    def run(self, stop: threading.Event, *, prefetch: int = 16, heartbeat: Heartbeat | None = None) -> None:
+    def run(self, stop: threading.Event, *, prefetch: int = 250, heartbeat: Heartbeat | None = None) -> None:
         """Consume until `stop` is set; no outage ends this. The heart beats, unless RabbitMQ refuses what is needed."""
         heartbeat = heartbeat or Heartbeat()
         outage = Outage()
@@ -215,9 +254,14 @@ def main() -> None:
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=settings.lease)
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER)
     patience = Patience(stop, sign_of_life=heartbeat.sign_of_life, refusals=heartbeat.refusals)
-    notifier = Notifier(store, channels(settings.smtp, settings.mail_from), patience)
-    with ThreadPoolExecutor(settings.threads, thread_name_prefix="handler") as pool:
-        consumer = Consumer(settings.rabbitmq_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))
+    with ExitStack() as resources:
+        smtp = Connections(settings.smtp, settings.smtp_connections) if settings.smtp else None
+        if smtp:
+            resources.callback(smtp.close)
+        pool = resources.enter_context(ThreadPoolExecutor(settings.threads, thread_name_prefix="batch"))
+        ways = channels(smtp, settings.mail_from)
+        handle = Handler(Notifier(store, ways, patience, start_within=settings.start_within))
+        consumer = Consumer(settings.rabbitmq_url, pool, handle, topology.load(config.TOPOLOGY_FILE))
         consumer.run(stop, prefetch=settings.prefetch, heartbeat=heartbeat)
     log.info("stopped")
 

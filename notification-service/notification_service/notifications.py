@@ -2,16 +2,18 @@
 
 import logging
 import threading
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from chassis import logs
 from chassis.errors import Unavailable
 from chassis.paging import Page
 from chassis.refusals import Refusals
-from notification_service.model import Event, Notification, Recorded
-from notification_service.texts import notifications_of
+from notification_service.model import Notification, Recorded
 
 if TYPE_CHECKING:
     from notification_service.store import NotificationStore
@@ -34,26 +36,31 @@ class Undeliverable(NotSent):
 
 
 class Claimed(NotSent):
-    """Somebody else is sending, or died while sending. Safe to retry, and soon: a claim ends with its lease."""
+    """Nothing has failed: another consumer sends it, or its turn came late. Safe to retry, and soon."""
 
 
-class Undelivered(Exception):
-    """Some channels have not sent. Safe to repeat: what was sent is not sent again.
-
-    `permanent`: it is pointless. `claimed`: nothing has failed, somebody else is at it.
-    """
-
-    def __init__(self, problems: list[NotSent]) -> None:
-        super().__init__("; ".join(map(str, problems)))
-        self.permanent = all(problem.permanent for problem in problems)
-        self.claimed = all(isinstance(problem, Claimed) for problem in problems)
+class Stopping(Claimed):
+    """The consumer stops before its turn. Safe to deliver again at once."""
 
 
 class Channel(Protocol):
-    """A way to reach a user."""
+    """A way to reach a user.
+
+    Up to `at_once` notifications are sent side by side, in threads; 0 is for a channel that never waits.
+    """
+
+    at_once: int
 
     def send(self, notification: Notification) -> None:
-        """Send a notification, within seconds. Raises NotSent."""
+        """Send a notification, within seconds, and log it. Raises NotSent."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """The notifications of one message, and the request or event that their log lines belong to."""
+
+    notifications: Sequence[Notification]
+    request_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,11 @@ class Patience:
         self._sign_of_life = sign_of_life
         self._refusals = Refusals() if refusals is None else refusals
 
+    @property
+    def is_over(self) -> bool:
+        """Return whether it was told to stop."""
+        return self._stop.is_set()
+
     def __call__(self, step: Callable[[], T]) -> T:
         """Return what the step returns. Raises Unavailable when told to stop."""
         pause = 0.1
@@ -102,46 +114,118 @@ class Patience:
 
 
 class Notifier:
-    """Tells users what happened to their orders."""
+    """Tells users what happened to their orders, many at a time: insert, claim, send, mark.
 
-    def __init__(self, store: "NotificationStore", channels: Mapping[str, Channel], patiently: Patience) -> None:
+    `start_within` is for how long (s) after a claim a notification may begin to be sent: its lease outlasts the rest.
+    """
+
+    def __init__(
+        self,
+        store: "NotificationStore",
+        channels: Mapping[str, Channel],
+        patiently: Patience,
+        *,
+        start_within: float = 43.0,
+    ) -> None:
         self._store = store
         self._channels = channels
         self._patiently = patiently
+        self._start_within = start_within
+        self._threads = {
+            name: ThreadPoolExecutor(channel.at_once, thread_name_prefix=name)
+            for name, channel in channels.items()
+            if channel.at_once
+        }
 
-    def notify(self, event: Event) -> None:
-        """Send what is not sent yet, each channel whatever becomes of the others.
+    def notify(self, tasks: Sequence[Task]) -> list[list[NotSent]]:
+        """Send what is not sent yet, and return what each task has left unsent, and why: the channels fail separately.
 
-        Raises Undelivered, and Unavailable if told to stop while the database is away.
+        An event that is there twice is sent once. Raises Unavailable if told to stop while the database is away.
         """
-        notifications, claim = notifications_of(event), uuid.uuid4().hex
-        is_claimed = self._patiently(lambda: self._store.add(notifications, claim))
-        found = [self._deliver(n, claim, is_claimed=is_claimed and n is notifications[0]) for n in notifications]
-        problems = [problem for problem in found if problem is not None]
-        if problems:
-            raise Undelivered(problems)
+        batch: dict[str, tuple[Notification, Task]] = {}
+        for task in tasks:
+            for notification in task.notifications:
+                batch.setdefault(notification.id, (notification, task))
+        problems = self._deliver(batch) if batch else {}
+        return [[problems[n.id] for n in task.notifications if n.id in problems] for task in tasks]
 
-    def _deliver(self, notification: Notification, claim: str, *, is_claimed: bool) -> NotSent | None:
+    def _deliver(self, batch: Mapping[str, tuple[Notification, Task]]) -> dict[str, NotSent]:
         """Claim, send, mark. A claim holds for a lease, so that a crash in between leaves nothing stuck."""
-        if not (is_claimed or self._patiently(lambda: self._store.claim(notification.id, claim))):
-            sent = self._patiently(lambda: self._store.is_sent(notification.id))
-            return None if sent else Claimed(f"{notification.channel}: another consumer is sending it")
-        problem = self._send(notification)
-        if problem is None:
-            self._patiently(lambda: self._store.mark_sent(notification.id))
-        else:
-            self._patiently(lambda: self._store.mark_failed(notification.id, claim, str(problem)))
-        return problem
+        # The time runs from before any claim is written, outages included. What would be sent too late for its lease
+        # is not sent at all: its claim is given back, and its message waits for another turn.
+        start_by = time.monotonic() + self._start_within
+        claim = uuid.uuid4().hex
+        problems: dict[str, NotSent] = {}
+        known = self._add([notification for notification, _ in batch.values()], claim, problems)
+        done = self._patiently(lambda: self._store.sent_among(known)) if known else set()
+        problems |= {key: _claimed(batch[key][0]) for key in known - done if not self._claim(key, claim)}
+        ours = [entry for key, entry in batch.items() if key not in problems and key not in done]
+        found = self._send_all(ours, start_by)
+        self._note(found, claim)
+        return problems | {key: problem for key, problem in found.items() if problem}
 
-    def _send(self, notification: Notification) -> NotSent | None:
-        extra = {"event_id": notification.event_id, "channel": notification.channel}
+    def _add(self, notifications: list[Notification], claim: str, problems: dict[str, NotSent]) -> set[str]:
+        """Insert notifications with their claim; return which were there already. One that fails spoils no other."""
         try:
-            self._channels[notification.channel].send(notification)
-        except NotSent as exc:
-            log.warning("not sent: %s", exc, extra=extra)
-            return type(exc)(f"{notification.channel}: {exc}")
-        except Exception as exc:  # whatever it is, the other channel is still to be tried
-            log.error("unexpected error in a channel", exc_info=exc, extra=extra)
-            return NotSent(f"{notification.channel}: unexpected {type(exc).__name__}")
-        log.info("sent", extra=extra)
+            return self._patiently(lambda: self._store.add(notifications, claim))
+        except Unavailable:
+            raise
+        except Exception as exc:
+            if len(notifications) > 1:
+                return set().union(*(self._add([n], claim, problems) for n in notifications))
+            log.error("unexpected error", exc_info=exc, extra={"event_id": notifications[0].event_id})
+            problems[notifications[0].id] = _unexpected(notifications[0], exc)
+            return set()
+
+    def _claim(self, notification_id: str, claim: str) -> bool:
+        return self._patiently(lambda: self._store.claim(notification_id, claim))
+
+    def _send_all(self, entries: Sequence[tuple[Notification, Task]], start_by: float) -> dict[str, NotSent | None]:
+        """Send each channel's notifications, where it waits side by side; none of them delays another channel."""
+        waiting = {
+            n.id: self._threads[n.channel].submit(self._send, n, task, start_by)
+            for n, task in entries
+            if n.channel in self._threads
+        }
+        found = {n.id: self._send(n, task, start_by) for n, task in entries if n.channel not in self._threads}
+        return found | {key: future.result() for key, future in waiting.items()}
+
+    def _send(self, notification: Notification, task: Task, start_by: float) -> NotSent | None:
+        if self._patiently.is_over:
+            return Stopping(f"{notification.channel}: the consumer stops")
+        if time.monotonic() > start_by:
+            return Claimed(f"{notification.channel}: its turn came too late")
+        extra = {"event_id": notification.event_id, "channel": notification.channel}
+        with logs.bound_to(task.request_id):
+            try:
+                self._channels[notification.channel].send(notification)
+            except NotSent as exc:
+                log.warning("not sent: %s", exc, extra=extra)
+                return type(exc)(f"{notification.channel}: {exc}")
+            except Exception as exc:  # whatever it is, all others are still to be tried
+                log.error("unexpected error in a channel", exc_info=exc, extra=extra)
+                return _unexpected(notification, exc)
         return None
+
+    def _note(self, found: Mapping[str, NotSent | None], claim: str) -> None:
+        """Note what became of notifications: the sent ones in one write."""
+        sent = [key for key, problem in found.items() if problem is None]
+        not_begun = [key for key, problem in found.items() if isinstance(problem, Claimed)]
+        if sent:
+            self._patiently(lambda: self._store.mark_sent(sent))
+        if not_begun:
+            self._patiently(lambda: self._store.give_back(not_begun, claim))
+        for key, problem in found.items():
+            if problem and not isinstance(problem, Claimed):
+                self._mark_failed(key, claim, str(problem))
+
+    def _mark_failed(self, notification_id: str, claim: str, error: str) -> None:
+        self._patiently(lambda: self._store.mark_failed(notification_id, claim, error))
+
+
+def _claimed(notification: Notification) -> NotSent:
+    return Claimed(f"{notification.channel}: another consumer is sending it")
+
+
+def _unexpected(notification: Notification, exc: Exception) -> NotSent:
+    return NotSent(f"{notification.channel}: unexpected {type(exc).__name__}")

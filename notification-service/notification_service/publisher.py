@@ -33,7 +33,7 @@ class Message:
 
     def __init__(self, channel: BlockingChannel, tag: int, properties: pika.BasicProperties, body: bytes) -> None:
         self._channel = channel
-        self._tag = tag
+        self.tag = tag
         self._properties = properties
         self.body = body
 
@@ -61,9 +61,9 @@ class Message:
         died_at = self._headers.get(DIED_AT) or deaths[0].get("time") or "-"
         return _time(died_at), str(reason)
 
-    def acknowledge(self) -> None:
-        """Tell the broker that it is done."""
-        self._channel.basic_ack(self._tag)
+    def acknowledge(self, *, multiple: bool = False) -> None:
+        """Tell the broker that it is done; with `multiple`, all that was delivered before it as well."""
+        self._channel.basic_ack(self.tag, multiple)
 
     def retry(self, queue: str) -> None:
         """Move it to the queue of a delay, counting the attempt."""

@@ -1,19 +1,27 @@
-"""Handing one message to a mail server over SMTP (RFC 5321), within a time that is bounded as a whole."""
+"""Handing messages to a mail server over SMTP (RFC 5321), each within a time that is bounded as a whole.
+
+Connections are kept for the messages that follow: opening one takes several round trips, with TLS and a password more.
+"""
 
 import contextlib
+import math
 import re
 import smtplib
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from notification_service.addresses import address_literal, client_name, server_name
+
+IDLE = 10.0  # s that a connection is kept for the next message; servers wait for 5 minutes (RFC 5321, 4.5.3.2.7)
+MESSAGES = 100  # on one connection; many servers take no more
+REPLIES_WITHIN = 3.0  # s for a server to show that a kept connection is alive, or to say goodbye
 
 # What the server refuses by each failure, and the replies that refuse it for good (RFC 5321, 4.2.1 and 4.3.2). All
 # others are about this client, its account or the server's state: every mail would meet them, so they are worth trying
@@ -76,38 +84,116 @@ class SmtpServer:
         host, port = server_name(parts.hostname or ""), parts.port or (465 if tls else 587)
         return cls(host, port, user or None, password or None, tls, starttls == "true", helo)
 
+    def connect(self, deadline: float) -> "Connection":
+        """Open a connection that is ready for a message, until a time of the monotonic clock.
+
+        Raises SMTPException or OSError.
+        """
+        smtp = self._open(deadline)
+        try:
+            smtp.local_hostname = self.helo or _own_name(smtp)
+            if self.starttls:
+                smtp.starttls(context=ssl.create_default_context())
+            if self.user:
+                smtp.login(self.user, self.password or "")
+            smtp.ehlo_or_helo_if_needed()
+        except BaseException:
+            smtp.close()
+            raise
+        return smtp
+
+    def _open(self, deadline: float) -> "Connection":
+        timeout, name = max(deadline - time.monotonic(), 0.001), "localhost"  # a name, lest smtplib ask the DNS for one
+        if not self.tls:
+            return Connection(deadline, self.host, self.port, name, timeout=timeout)
+        tls = ssl.create_default_context()
+        return _TlsConnection(deadline, self.host, self.port, name, timeout=timeout, context=tls)
+
+
+class Connections:
+    """Connections to a mail server, up to `at_once` of them, each kept for the next message while more keep coming.
+
+    Safe to use from several threads. A message goes out once: a kept connection must answer RSET before the server gets
+    to see anything of it, else it is replaced by a fresh one. After that, a failure is the message's.
+    """
+
+    def __init__(self, server: SmtpServer, at_once: int = 8, *, idle: float = IDLE) -> None:
+        self.at_once = at_once
+        self._server = server
+        self._idle = idle
+        self._lock = threading.Lock()
+        self._kept: list[Connection] = []  # the one used last comes last, and is used first: so that the others end
+        self._timer: threading.Timer | None = None
+
     def send(self, message: EmailMessage, sender: str, recipient: str, *, timeout: float) -> None:
         """Hand a message over, in at most `timeout` seconds. Raises NotAccepted."""
+        deadline = time.monotonic() + timeout
         try:
-            with self._connected(timeout) as smtp:
-                if self.starttls:
-                    smtp.starttls(context=ssl.create_default_context())
-                if self.user:
-                    smtp.login(self.user, self.password or "")
-                smtp.ehlo_or_helo_if_needed()
+            smtp = self._take(deadline) or self._server.connect(deadline)
+            smtp.deadline = deadline
+            try:
                 if not recipient.isascii() and not smtp.has_extn("smtputf8"):
                     raise NotAccepted("the mail server has no SMTPUTF8, which the recipient needs", permanent=True)
                 smtp.send_message(message, sender, [recipient])
+            except BaseException:
+                smtp.close()
+                raise
         except (smtplib.SMTPException, OSError) as exc:
             raise _not_accepted(exc) from None
+        self._keep(smtp)
 
-    @contextmanager
-    def _connected(self, timeout: float) -> Iterator[smtplib.SMTP]:
-        smtp = self._connect(timeout)
-        try:
-            smtp.local_hostname = self.helo or _own_name(smtp)
-            yield smtp
-            with contextlib.suppress(smtplib.SMTPException, OSError):
-                smtp.quit()  # the message was accepted: whatever is answered now changes nothing
-        finally:
-            smtp.close()
+    def close(self) -> None:
+        """Say goodbye on every connection that is kept."""
+        self._close_idle(0.0)
 
-    def _connect(self, timeout: float) -> smtplib.SMTP:
-        deadline, name = time.monotonic() + timeout, "localhost"  # a name, lest smtplib ask the DNS for one
-        if not self.tls:
-            return _BoundedSmtp(deadline, self.host, self.port, name, timeout=timeout)
-        tls = ssl.create_default_context()
-        return _BoundedTlsSmtp(deadline, self.host, self.port, name, timeout=timeout, context=tls)
+    def _take(self, deadline: float) -> "Connection | None":
+        """Return a kept connection, if there is one and it is alive."""
+        with self._lock:
+            if not self._kept:
+                return None
+            smtp = self._kept.pop()
+        smtp.deadline = min(deadline, time.monotonic() + REPLIES_WITHIN)
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            if smtp.rset()[0] == 250:
+                return smtp
+        smtp.close()
+        return None
+
+    def _keep(self, smtp: "Connection") -> None:
+        smtp.messages += 1
+        if smtp.messages >= MESSAGES:
+            _say_goodbye(smtp, smtp.deadline)
+            return
+        smtp.used_at = time.monotonic()
+        with self._lock:
+            self._kept.append(smtp)
+            self._watch()
+
+    def _watch(self) -> None:
+        """Let a timer close what is idle, while anything is kept."""
+        if self._kept and not self._timer:
+            self._timer = threading.Timer(self._idle, self._close_idle, [self._idle])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _close_idle(self, idle: float) -> None:
+        with self._lock:
+            over = [smtp for smtp in self._kept if time.monotonic() - smtp.used_at >= idle]
+            self._kept = [smtp for smtp in self._kept if smtp not in over]
+            if self._timer:
+                self._timer.cancel()
+            self._timer = None
+            self._watch()
+        for smtp in over:
+            _say_goodbye(smtp)
+
+
+def _say_goodbye(smtp: "Connection", deadline: float = math.inf) -> None:
+    """Say QUIT, as RFC 5321, 4.1.1.10, demands; whatever is answered changes nothing."""
+    smtp.deadline = min(deadline, time.monotonic() + REPLIES_WITHIN)
+    with contextlib.suppress(smtplib.SMTPException, OSError):
+        smtp.quit()
+    smtp.close()
 
 
 def _own_name(smtp: smtplib.SMTP) -> str:
@@ -133,29 +219,32 @@ def _not_accepted(exc: smtplib.SMTPException | OSError) -> NotAccepted:
     return NotAccepted(f"the mail server refuses {refused} ({code})", permanent=code in for_good and not is_ours)
 
 
-class _Bounded:
-    """Gives every step of the dialogue only what is left of the time: smtplib's own time-out starts anew at each."""
+class Connection(smtplib.SMTP):
+    """Gives every step of a dialogue only what is left until `deadline`: smtplib's own time-out starts anew at each.
+
+    It notes as well what it was used for.
+    """
 
     def __init__(self, deadline: float, *args: Any, **kwargs: Any) -> None:
-        self._deadline = deadline
+        self.deadline = deadline
+        self.messages = 0
+        self.used_at = 0.0
         super().__init__(*args, **kwargs)
 
     def getreply(self) -> tuple[int, bytes]:
+        """Wait for a reply, until the deadline."""
         self._bound()
-        return super().getreply()  # type: ignore[misc, no-any-return]
+        return super().getreply()
 
-    def send(self, data: Any) -> None:
+    def send(self, s: Any) -> None:
+        """Send something, until the deadline."""
         self._bound()
-        super().send(data)  # type: ignore[misc]
+        super().send(s)
 
     def _bound(self) -> None:
         if sock := getattr(self, "sock", None):
-            sock.settimeout(max(self._deadline - time.monotonic(), 0.001))
+            sock.settimeout(max(self.deadline - time.monotonic(), 0.001))
 
 
-class _BoundedSmtp(_Bounded, smtplib.SMTP):
-    pass
-
-
-class _BoundedTlsSmtp(_Bounded, smtplib.SMTP_SSL):
+class _TlsConnection(Connection, smtplib.SMTP_SSL):
     pass

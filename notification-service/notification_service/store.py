@@ -1,10 +1,11 @@
 """MongoDB of notification-service: one document per event and channel, each change a compare-and-set, safe to repeat.
 
-`pending -> sending -> sent | failed`. Who sends holds a claim, which ends with its lease, by the database's clock. What
-is not sent always has a `lease_until`, long past where nobody has a claim: one comparison tells whether it is free.
+`pending -> sending -> sent | failed`. Who sends holds a claim, which ends with its lease, by the database's clock. A
+notification is inserted with one; `pending` is one whose claim was given back. What is not sent always has a
+`lease_until`, long past where nobody has a claim: one comparison tells whether it is free.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pymongo.database import Database
@@ -25,7 +26,7 @@ _NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetim
 class NotificationStore:
     """The history of notifications, for the web service and the consumer. `lease` is in seconds."""
 
-    def __init__(self, database: Database[Document], clock: DatabaseClock, *, lease: float = 30.0) -> None:
+    def __init__(self, database: Database[Document], clock: DatabaseClock, *, lease: float = 60.0) -> None:
         self._database = database
         self._notifications = database.notifications
         self._clock = clock
@@ -56,22 +57,19 @@ class NotificationStore:
             for document in self._notifications.find({}, dict.fromkeys((*names, "created_at"), True))
         ]
 
-    def add(self, notifications: Sequence[Notification], claim: str) -> bool:
-        """Insert notifications, those that are there already stay as they are; tell whether the first is claimed now.
-
-        The first is inserted with the claim, which spares a write; the others as pending: their turn may come late.
-        """
+    def add(self, notifications: Sequence[Notification], claim: str) -> set[str]:
+        """Insert notifications, claimed; return the ids of those that were there already, which stay as they are."""
         now = self._clock()
-        first, *others = [_document(notification, now) for notification in notifications]
-        first |= {**self._claimed(claim, now), "attempts": 1}
+        state = {"attempts": 1, "error": None, "created_at": now, **self._claimed(claim, now)}
+        documents = [{"_id": notification.id, **vars(notification), **state} for notification in notifications]
         try:
-            self._notifications.insert_many([first, *others], ordered=False)
+            self._notifications.insert_many(documents, ordered=False)
         except BulkWriteError as exc:
             errors = exc.details["writeErrors"]
             if exc.details.get("writeConcernErrors") or any(error["code"] != DUPLICATE_KEY for error in errors):
                 raise
-            return all(error["index"] > 0 for error in errors)
-        return True
+            return {notifications[error["index"]].id for error in errors}
+        return set()
 
     def claim(self, notification_id: str, claim: str) -> bool:
         """Take a notification that is not sent, for the time of the lease; False if it is sent or another has it."""
@@ -86,26 +84,28 @@ class NotificationStore:
     def _claimed(self, claim: str, now: datetime) -> Document:
         return {"status": SENDING, "claim": claim, "lease_until": now + self._lease}
 
-    def is_sent(self, notification_id: str) -> bool:
-        """Tell whether a notification was sent."""
-        return self._notifications.find_one({"_id": notification_id, "status": SENT}, {"_id": True}) is not None
+    def sent_among(self, ids: Collection[str]) -> set[str]:
+        """Return which notifications were sent."""
+        found = self._notifications.find({"_id": {"$in": list(ids)}, "status": SENT}, {"_id": True})
+        return {document["_id"] for document in found}
 
-    def mark_sent(self, notification_id: str) -> None:
-        """Note that a notification was sent. That is a fact, whoever has the claim now."""
+    def mark_sent(self, ids: Collection[str]) -> None:
+        """Note that notifications were sent. That is a fact, whoever has the claims now."""
         known: Document = {"status": SENT, "error": None}
         over = {"claim": "", "lease_until": ""}
-        self._notifications.update_one({"_id": notification_id}, {"$set": known, "$unset": over})
+        self._notifications.update_many({"_id": {"$in": list(ids)}}, {"$set": known, "$unset": over})
+
+    def give_back(self, ids: Collection[str], claim: str) -> None:
+        """End claims before their lease does: nothing was sent."""
+        ours = {"_id": {"$in": list(ids)}, "status": SENDING, "claim": claim}
+        free = {"status": PENDING, "lease_until": NO_LEASE}
+        self._notifications.update_many(ours, {"$set": free, "$unset": {"claim": ""}})
 
     def mark_failed(self, notification_id: str, claim: str, error: str) -> None:
         """Note why a notification was not sent, unless another one has claimed it since."""
         ours = {"_id": notification_id, "status": SENDING, "claim": claim}
         known = {"status": FAILED, "error": error, "lease_until": NO_LEASE}
         self._notifications.update_one(ours, {"$set": known, "$unset": {"claim": ""}})
-
-
-def _document(notification: Notification, now: datetime) -> Document:
-    state = {"status": PENDING, "attempts": 0, "error": None, "created_at": now, "lease_until": NO_LEASE}
-    return {"_id": notification.id, **vars(notification), **state}
 
 
 def _recorded(document: Document) -> Recorded:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pika
@@ -25,13 +25,14 @@ from notification_service.config import MAIL_FROM
 from notification_service.consumer import Consumer
 from notification_service.handling import Handler
 from notification_service.notifications import Notifier, Patience
-from notification_service.smtp import SmtpServer
+from notification_service.smtp import Connections, SmtpServer
 from notification_service.store import NotificationStore
 from tests.at_once import meanwhile
 from tools.ports import free_ports
 
 ACCEPTED = "250 OK"
 CUT = "the connection is cut"
+SILENCE = "nothing is answered"
 STRICT = re.compile(r"\[(IPv6:)?[0-9a-f.:]+\]|[\w-]+(\.[\w-]+)+")
 
 
@@ -39,7 +40,8 @@ class MailServer:
     """Keeps what it accepted in `received`; each mail or recipient is answered by a function that a test replaces.
 
     One `step` of the dialogue, "greeting" or a command, gets `reply`. `lacks` are extensions that it does not offer,
-    `offers` more of them. `names` are those of its clients; a strict one wants them as RFC 5321, 4.1.1.1, does.
+    `offers` more of them. `names` are those of its clients, one for each connection; a strict one wants them as RFC
+    5321, 4.1.1.1, does.
     """
 
     def __init__(self, step: str = "", reply: str = "", *, strict: bool = False) -> None:
@@ -52,6 +54,7 @@ class MailServer:
         self.rcpt: Callable[[], str] = lambda: ACCEPTED
         self.data: Callable[[], str] = lambda: ACCEPTED
         self.delay = 0.0
+        self.goodbyes = 0
 
     async def handle_EHLO(
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
@@ -60,6 +63,10 @@ class MailServer:
         self.names.append(hostname)
         offered = [line for line in responses if line[4:].split()[0] not in self.lacks]
         return [offered[0], *(f"250-{extension}" for extension in self.offers), *offered[1:]]
+
+    async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
+        self.goodbyes += 1
+        return "221 Bye"
 
     async def handle_RCPT(
         self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -71,12 +78,13 @@ class MailServer:
         return answer
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
+        delay = self.delay
         if (answer := self.data()) == ACCEPTED:
             content = envelope.content
             assert isinstance(content, bytes)
             self.received.append(email.message_from_bytes(content))
             self.envelopes.append(envelope)
-        await server.loop.run_in_executor(None, time.sleep, self.delay)
+        await server.loop.run_in_executor(None, time.sleep, delay)
         return answer
 
     @property
@@ -101,7 +109,7 @@ class Dialogue(SMTP):
             status = self._mail.reply
         if status == CUT:
             self.transport.abort()
-        else:
+        elif status != SILENCE:
             await super().push(status)
 
 
@@ -190,14 +198,15 @@ def consuming(
     *,
     lease: float = 60.0,
     smtp_timeout: float = 30.0,
+    start_within: float = 30.0,
     threads: int = 4,
 ) -> Iterator[None]:
     """Run a consumer in a thread of its own."""
     stop = threading.Event()
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=lease)
-    smtp = EmailChannel(SmtpServer("127.0.0.1", smtp_port), MAIL_FROM, timeout=smtp_timeout)
-    notifier = Notifier(store, {"email": smtp, "sms": SimulatedChannel()}, Patience(stop))
-    with ThreadPoolExecutor(threads) as pool:
+    with closing(Connections(SmtpServer("127.0.0.1", smtp_port))) as smtp, ThreadPoolExecutor(threads) as pool:
+        ways = {"email": EmailChannel(smtp, MAIL_FROM, timeout=smtp_timeout), "sms": SimulatedChannel()}
+        notifier = Notifier(store, ways, Patience(stop), start_within=start_within)
         consumer = Consumer(broker_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))
         with meanwhile(lambda: consumer.run(stop), stop=stop):
             yield

@@ -234,6 +234,32 @@ def test_a_mail_server_that_is_too_slow_is_given_up(
     assert len(set(mail.ids)) == 1, "a mail sent again has the same Message-ID"
 
 
+def test_what_a_slow_mail_server_cannot_take_within_the_lease_waits_for_its_turn_and_is_sent_once(
+    broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
+) -> None:
+    mail.delay = 0.6
+    broker.publish(*[event(f"order-{number}") for number in range(20)])
+    with consuming(broker_url, database, smtp_port, start_within=0.5):
+        until(lambda: "pending" in statuses().values(), "some wait")
+        until(lambda: list(statuses().values()) == ["sent"] * 40, "all are sent")
+    assert len(mail.ids) == len(set(mail.ids)) == 20
+    assert max(d["attempts"] for d in database.notifications.find({"channel": "sms"})) == 1
+    assert broker.depth("notifications.dead") == 0
+
+
+def test_a_slow_mail_holds_up_no_other_event(
+    broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
+) -> None:
+    mail.delay = 5.0
+    with consuming(broker_url, database, smtp_port):
+        broker.publish(event("slow"))
+        until(lambda: mail.received, "the first mail is being taken")
+        mail.delay = 0.0
+        broker.publish(event("quick"))
+        until(lambda: statuses().get("quick.order_created:email") == "sent", "the second is sent", seconds=4)
+        assert statuses()["slow.order_created:email"] == "sending"
+
+
 def test_two_consumers_at_once_send_each_notification_once(
     broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
 ) -> None:

@@ -62,7 +62,14 @@ def environment(broker_url: str, mongo_url: str, smtp_port: int) -> Environment:
 
 def consume(environment: Environment) -> None:
     os.environ.update(environment)
-    config.SHORTEST_LEASE = 0.0
+    config.SHORTEST_LEASE = config.TO_SEND = 0.0
+    consumer.main()
+
+
+def consume_late(environment: Environment) -> None:
+    """Consume with a lease that is over before anything can be sent."""
+    os.environ.update(environment)
+    config.SHORTEST_LEASE, config.TO_SEND = 0.0, 60.0
     consumer.main()
 
 
@@ -84,34 +91,72 @@ def statuses(database: Database[Document]) -> list[str]:
     return [document["status"] for document in database.notifications.find()]
 
 
+ORDERS = [f"order-{number}" for number in range(3)]
+
+
 @pytest.mark.parametrize(
-    ("point", "mails"),
+    ("point", "repeats"),
     [
-        (f"before {STORE}.add", 1),
-        (f"after {STORE}.add", 1),
-        (f"before {CHANNEL}.send", 1),
-        (f"after {CHANNEL}.send", 2),  # the mail server said yes, and nobody knows
-        (f"before {STORE}.mark_sent", 2),
-        (f"after {STORE}.mark_sent", 1),
-        (f"before {STORE}.claim", 1),
-        (f"after {STORE}.claim", 1),
-        (f"before {MESSAGE}.acknowledge", 1),
-        (f"after {MESSAGE}.acknowledge", 1),
+        (f"before {STORE}.add", 0),
+        (f"after {STORE}.add", 0),
+        (f"before {CHANNEL}.send", 0),
+        (f"after {CHANNEL}.send", 3),  # at most: a mail server said yes, and nobody knows
+        (f"before {STORE}.mark_sent", 3),
+        (f"after {STORE}.mark_sent", 0),
+        (f"before {MESSAGE}.acknowledge", 0),
+        (f"after {MESSAGE}.acknowledge", 0),
     ],
 )
-def test_death_while_notifying(
+def test_death_while_notifying_of_a_batch(
     environment: Environment,
     database: Database[Document],
     broker: Broker,
     mail: MailServer,
     smtp_port: int,
     point: str,
-    mails: int,
+    repeats: int,
 ) -> None:
-    broker.publish(event())
+    broker.publish(*map(event, ORDERS))
     dying.run(consume, environment, point=point)
-    finish(environment, database, broker, smtp_port)
-    assert (len(mail.ids), len(set(mail.ids))) == (mails, 1)
+    finish(environment, database, broker, smtp_port, sent=6)
+    assert len(set(mail.ids)) == 3
+    assert len(mail.ids) <= 3 + repeats
+    if point == f"before {STORE}.mark_sent":
+        assert len(mail.ids) > 3, "it was sent and not marked"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["mark_failed", "sent_among", "claim"])
+def test_death_while_claiming_again_what_has_failed(
+    environment: Environment,
+    database: Database[Document],
+    broker: Broker,
+    mail: MailServer,
+    smtp_port: int,
+    step: str,
+    when: str,
+) -> None:
+    mail.data = answers(*["451 later"] * 3)
+    broker.publish(*map(event, ORDERS))
+    dying.run(consume, environment, point=f"{when} {STORE}.{step}")
+    finish(environment, database, broker, smtp_port, sent=6)
+    assert len(mail.ids) == len(set(mail.ids)) == 3
+
+
+@pytest.mark.parametrize("point", [f"before {STORE}.give_back", f"after {STORE}.give_back"])
+def test_death_while_giving_back_what_came_too_late(
+    environment: Environment,
+    database: Database[Document],
+    broker: Broker,
+    mail: MailServer,
+    smtp_port: int,
+    point: str,
+) -> None:
+    broker.publish(*map(event, ORDERS))
+    dying.run(consume_late, environment, point=point)
+    assert mail.ids == []
+    finish(environment, database, broker, smtp_port, sent=6)
+    assert len(mail.ids) == len(set(mail.ids)) == 3
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_a_stopped_consumer_finishes_what_it_is_doing_and_leaves_the_rest(
 ) -> None:
     mail.delay = 3.0
     broker.publish(*[event(f"order-{n}") for n in range(1, 6)])
-    stopped = start(CONSUMER_THREADS="1")
+    stopped = start(SMTP_CONNECTIONS="1")
     until(lambda: mail.received, "it is sending")
     stopped.send_signal(number)
     assert stopped.wait(30) == 0
@@ -115,12 +115,12 @@ def test_a_stopped_consumer_finishes_what_it_is_doing_and_leaves_the_rest(
 def test_without_its_database_it_neither_loses_nor_retries_and_can_be_stopped(
     start: Start, broker: Broker, tmp_path: Path
 ) -> None:
-    broker.publish(event())
+    broker.publish(*[event(f"order-{number}") for number in range(3)])
     waiting = start(MONGO_URL=f"mongodb://127.0.0.1:{free_ports(1)[0]}/nothing?directConnection=true")
     until(lambda: "waiting for the database" in (tmp_path / "log").read_text(), "it waits")
     waiting.terminate()
     assert waiting.wait(30) == 0
-    until(lambda: broker.depth("notifications") == 1, "the broker has it back")
+    until(lambda: broker.depth("notifications") == 3, "the broker has them back")
     assert "ana@example.com" not in (tmp_path / "log").read_text()
 
 

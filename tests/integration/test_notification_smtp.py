@@ -8,8 +8,8 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,17 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from notification_service import smtp
 from notification_service.addresses import mailbox
 from notification_service.channels import EmailChannel
 from notification_service.config import MAIL_FROM
 from notification_service.model import Notification
 from notification_service.notifications import NotSent, Undeliverable
-from notification_service.smtp import SmtpServer
-from tests.at_once import meanwhile
-from tests.integration.mailroom import CUT, MailServer, listening
+from notification_service.smtp import Connections, SmtpServer
+from tests.at_once import at_once, meanwhile
+from tests.integration.mailroom import CUT, SILENCE, MailServer, listening
 from tests.signing import private_key
-from tests.waiting import stalls
+from tests.waiting import stalls, until
 
 NOTIFICATION = Notification(
     "o-1.order_created", "order_created", "o-1", "u-1", "email", "ana@example.com", "Hi", "Text"
@@ -67,8 +68,8 @@ def secured(mail: MailServer, certificate: Path, *, implicit: bool) -> Iterator[
 
 
 def send(url: str, *, timeout: float = 5, helo: str | None = None, sender: Address = MAIL_FROM, **changed: str) -> None:
-    channel = EmailChannel(SmtpServer.from_url(url, helo), sender, timeout=timeout)
-    channel.send(dataclasses.replace(NOTIFICATION, **changed))
+    with closing(Connections(SmtpServer.from_url(url, helo))) as connections:
+        EmailChannel(connections, sender, timeout=timeout).send(dataclasses.replace(NOTIFICATION, **changed))
 
 
 def deliver(mail: MailServer, *, smtputf8: bool = False, **given: Any) -> None:
@@ -250,3 +251,86 @@ def test_a_local_part_beyond_ascii_is_refused_at_once_where_there_is_no_smtputf8
     with pytest.raises(Undeliverable, match="SMTPUTF8"):
         deliver(mail, recipient="jörg@example.com")
     assert mail.received == []
+
+
+@contextmanager
+def mailing(port: int, *, timeout: float = 5, **options: Any) -> Iterator[Callable[[], None]]:
+    """Yield what sends a mail over connections that are kept."""
+    with closing(Connections(SmtpServer("127.0.0.1", port), **options)) as connections:
+        channel = EmailChannel(connections, MAIL_FROM, timeout=timeout)
+        yield lambda: channel.send(NOTIFICATION)
+
+
+def test_a_connection_is_kept_for_the_next_mail_and_the_server_is_told_goodbye() -> None:
+    mail = MailServer()
+    with listening(mail) as port:
+        with mailing(port) as send_one:
+            for _ in range(3):
+                send_one()
+        until(lambda: mail.goodbyes == 1, "the connection is ended with QUIT")
+    assert (len(mail.received), len(mail.names)) == (3, 1)
+
+
+def test_a_connection_that_is_idle_is_ended() -> None:
+    mail = MailServer()
+    with listening(mail) as port, mailing(port, idle=0.1) as send_one:
+        for number in (1, 2):
+            send_one()
+            until(lambda: mail.goodbyes == number, "it says goodbye")  # noqa: B023
+    assert (len(mail.received), len(mail.names)) == (2, 2)
+
+
+def test_a_connection_takes_only_so_many_mails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smtp, "MESSAGES", 2)
+    mail = MailServer()
+    with listening(mail) as port, mailing(port) as send_one:
+        for _ in range(4):
+            send_one()
+    assert (len(mail.received), len(mail.names), mail.goodbyes) == (4, 2, 2)
+
+
+@pytest.mark.parametrize("reply", [CUT, "421 closing", "451 not now", "nonsense"])
+def test_a_kept_connection_that_has_gone_stale_is_replaced_before_the_mail_goes_out(reply: str) -> None:
+    mail = MailServer("RSET", reply)
+    with listening(mail) as port, mailing(port) as send_one:
+        send_one()
+        send_one()
+    assert (len(mail.received), len(mail.names)) == (2, 2)
+
+
+def test_a_kept_connection_that_is_silent_is_replaced_within_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smtp, "REPLIES_WITHIN", 0.3)
+    mail = MailServer("RSET", SILENCE)
+    with listening(mail) as port, mailing(port, timeout=20) as send_one:
+        send_one()
+        started = time.monotonic()
+        send_one()
+        assert time.monotonic() - started < 10
+    assert (len(mail.received), len(mail.names)) == (2, 2)
+
+
+@pytest.mark.parametrize("answer", [CUT, "421 closing", "451 later"])
+def test_what_the_server_may_have_accepted_is_not_sent_again_at_once(answer: str) -> None:
+    mail, asked = MailServer(), list[str]()
+
+    def answered() -> str:
+        asked.append("")
+        return answer if len(asked) == 2 else "250 OK"
+
+    mail.data = answered
+    with listening(mail) as port, mailing(port) as send_one:
+        send_one()
+        with pytest.raises(NotSent):
+            send_one()
+        assert len(asked) == 2
+        send_one()
+    assert len(mail.received) == 2
+
+
+def test_mails_go_out_side_by_side_over_connections_of_their_own() -> None:
+    mail = MailServer()
+    mail.delay = 0.5  # each thread needs a connection meanwhile
+    with listening(mail) as port, mailing(port) as send_one:
+        for _ in range(2):
+            at_once(4, lambda _: send_one())
+    assert (len(mail.received), len(mail.names)) == (8, 4)

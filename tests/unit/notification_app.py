@@ -1,5 +1,6 @@
 """notification-service for unit tests: its real store on mongomock, a clock that tests move, channels that remember."""
 
+from collections.abc import Callable
 from typing import Any
 
 import mongomock
@@ -13,11 +14,14 @@ from tests.clock import FakeClock
 class FakeChannel:
     """Remembers what was sent; fails as often as a test says."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = 0) -> None:
+        self.at_once = at_once
         self.sent: list[Notification] = []
         self.failures: list[Exception] = []
+        self.listen: Callable[[], object] = lambda: None
 
     def send(self, notification: Notification) -> None:
+        self.listen()
         if self.failures:
             raise self.failures.pop(0)
         self.sent.append(notification)

@@ -11,14 +11,16 @@ from notification_service.channels import EmailChannel, SimulatedChannel, channe
 from notification_service.config import MAIL_FROM
 from notification_service.model import Notification
 from notification_service.notifications import NotSent, Undeliverable
-from notification_service.smtp import NotAccepted, SmtpServer
+from notification_service.smtp import Connections, NotAccepted, SmtpServer
 
 
-class FakeServer(SmtpServer):
+class FakeServer(Connections):
     """Remembers the messages, or fails."""
 
-    sent: list[EmailMessage]
-    failure: Exception | None
+    def __init__(self, failure: Exception | None) -> None:
+        super().__init__(SmtpServer("mail", 25))
+        self.sent: list[EmailMessage] = []
+        self.failure = failure
 
     def send(self, message: EmailMessage, sender: str, recipient: str, *, timeout: float) -> None:
         if self.failure:
@@ -26,18 +28,12 @@ class FakeServer(SmtpServer):
         self.sent.append(message)
 
 
-def server(failure: Exception | None = None) -> FakeServer:
-    fake = FakeServer("mail", 25)
-    fake.__dict__.update(sent=[], failure=failure)
-    return fake
-
-
 def notification(recipient: str = "ana@example.com", channel: str = "email") -> Notification:
     return Notification("o-1.order_created", "order_created", "o-1", "u-1", channel, recipient, "Héllo", "Bödy\n")
 
 
 def test_an_email_names_who_and_what_and_has_a_lasting_id() -> None:
-    fake = server()
+    fake = FakeServer(None)
     channel = EmailChannel(fake, MAIL_FROM)
     channel.send(notification())
     channel.send(notification())
@@ -54,7 +50,7 @@ def test_an_email_names_who_and_what_and_has_a_lasting_id() -> None:
     ["nobody", "a@b@c", "a@b.c, d@e.f", "a b@c.d", "<x>", "@", "a@", "a@☕.example", "a@b..c", "a@1.2", "a\n@b.c"],
 )
 def test_what_is_no_address_is_refused(recipient: str) -> None:
-    fake = server()
+    fake = FakeServer(None)
     with pytest.raises(Undeliverable):
         EmailChannel(fake, MAIL_FROM).send(notification(recipient))
     assert fake.sent == []
@@ -64,7 +60,7 @@ def test_what_is_no_address_is_refused(recipient: str) -> None:
 def test_what_the_mail_server_will_never_take_is_refused(permanent: bool, kind: type[NotSent]) -> None:
     failure = NotAccepted("the mail server refuses the recipient (550)", permanent=permanent)
     with pytest.raises(NotSent) as raised:
-        EmailChannel(server(failure), MAIL_FROM).send(notification())
+        EmailChannel(FakeServer(failure), MAIL_FROM).send(notification())
     assert (type(raised.value), str(raised.value)) == (kind, "the mail server refuses the recipient (550)")
 
 
@@ -77,7 +73,7 @@ def test_a_mail_server_that_cannot_be_reached_is_tried_again_and_the_reason_name
 
     monkeypatch.setattr(socket, "create_connection", connect)
     with pytest.raises(NotSent) as raised:
-        EmailChannel(SmtpServer("mail", 25), MAIL_FROM).send(notification())
+        EmailChannel(Connections(SmtpServer("mail", 25)), MAIL_FROM).send(notification())
     assert (type(raised.value), str(raised.value)) == (NotSent, type(failure).__name__)
 
 
@@ -108,6 +104,6 @@ def test_without_a_mail_server_email_is_simulated_and_the_log_names_nobody(caplo
 
 
 def test_with_a_mail_server_only_the_sms_is_simulated() -> None:
-    real = channels(SmtpServer("mail", 25), MAIL_FROM)
+    real = channels(Connections(SmtpServer("mail", 25)), MAIL_FROM)
     assert isinstance(real["email"], EmailChannel)
     assert isinstance(real["sms"], SimulatedChannel)

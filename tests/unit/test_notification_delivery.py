@@ -1,21 +1,25 @@
 """From an event to its notifications: each is sent once per channel, and the channels fail separately."""
 
 import json
-import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
+import mongomock
 import pytest
+from pymongo.errors import BulkWriteError
 
 from chassis import logs
 from chassis.errors import Unavailable
 from notification_service.events import read_event
 from notification_service.handling import Handler, Outcome, Verdict
+from notification_service.model import Notification
 from notification_service.notifications import Notifier, NotSent, Patience, Undeliverable
 from notification_service.store import NotificationStore
 from notification_service.texts import notifications_of
 from tests.unit.notification_app import FakeChannel, FakeClock, event, make_database, make_store
+from tests.waiting import until
 
 EMAIL, SMS = "order-1.order_created:email", "order-1.order_created:sms"
 DONE = Outcome(Verdict.DONE)
@@ -24,17 +28,26 @@ DONE = Outcome(Verdict.DONE)
 class Office:
     """All there is around the notifier."""
 
-    def __init__(self, wrap: Callable[[NotificationStore], Any] = lambda store: store) -> None:
+    def __init__(
+        self, wrap: Callable[[NotificationStore], Any] = lambda store: store, *, side_by_side: int = 0
+    ) -> None:
         self.clock = FakeClock()
         self.database = make_database()
         self.store = make_store(self.database, self.clock)
-        self.email, self.sms = FakeChannel(), FakeChannel()
+        self.email, self.sms = FakeChannel(side_by_side), FakeChannel()
         self.stop = threading.Event()
+        self._wrapped = wrap(self.store)
+        self.handle = self.handler()
+
+    def handler(self, **limits: float) -> Handler:
         patience = Patience(self.stop, longest=0.01)
-        self.handle = Handler(Notifier(wrap(self.store), {"email": self.email, "sms": self.sms}, patience))
+        return Handler(Notifier(self._wrapped, {"email": self.email, "sms": self.sms}, patience, **limits))
 
     def receive(self, **user: Any) -> Outcome:
-        return self.handle(json.dumps(event(phone="+32", **user)).encode())
+        return self.receive_all(event(phone="+32", **user))[0]
+
+    def receive_all(self, *messages: dict[str, Any] | bytes) -> list[Outcome]:
+        return self.handle([m if isinstance(m, bytes) else json.dumps(m).encode() for m in messages])
 
     def document(self, notification_id: str) -> Any:
         return self.database.notifications.find_one({"_id": notification_id})
@@ -113,7 +126,7 @@ def test_what_another_consumer_is_sending_is_left_to_it_until_its_lease_ends(off
     office.receive()
     assert office.store.claim(SMS, "another")
     assert office.receive() == Outcome(Verdict.WAIT, "sms: another consumer is sending it")
-    office.clock.move(29.9)
+    office.clock.move(59.9)
     assert office.receive().verdict is Verdict.WAIT
     office.clock.move(0.2)
     assert office.receive() == DONE
@@ -122,9 +135,9 @@ def test_what_another_consumer_is_sending_is_left_to_it_until_its_lease_ends(off
 
 def test_what_is_inserted_first_is_claimed_with_it_and_by_nobody_else(office: Office) -> None:
     notifications = notifications_of(read_event(json.dumps(event(phone="+32")).encode()))
-    assert office.store.add(notifications, "mine")
-    assert office.statuses == {EMAIL: "sending", SMS: "pending"}
-    assert not office.store.add(notifications, "another")
+    assert office.store.add(notifications, "mine") == set()
+    assert office.statuses == {EMAIL: "sending", SMS: "sending"}
+    assert office.store.add(notifications, "another") == {EMAIL, SMS}
     assert not office.store.claim(EMAIL, "another")
     assert office.store.claim(EMAIL, "mine")
     assert office.document(EMAIL)["attempts"] == 1
@@ -147,9 +160,139 @@ def test_who_has_lost_the_claim_cannot_mark_a_failure_but_a_success_is_a_fact(of
     office.store.claim(SMS, "quick")
     office.store.mark_failed(SMS, "slow", "timed out")
     assert office.statuses[SMS] == "sending"
-    office.store.mark_sent(SMS)
+    office.store.mark_sent([SMS])
     office.store.mark_failed(SMS, "quick", "timed out")
     assert office.statuses[SMS] == "sent"
+
+
+def composed(*messages: dict[str, Any]) -> list[Notification]:
+    return [n for message in messages for n in notifications_of(read_event(json.dumps(message).encode()))]
+
+
+def test_each_message_of_a_batch_has_a_fate_of_its_own(office: Office) -> None:
+    kinds = ("new", "sent", "failed", "abandoned", "claimed", "refused")
+    new, sent, failed, abandoned, claimed, refused = (event(kind) for kind in kinds)
+    office.email.fail()
+    office.receive_all(failed, sent)
+    office.store.add(composed(abandoned), "somebody who died")
+    office.clock.move(61)
+    office.store.add(composed(claimed), "somebody else")
+    office.email.sent.clear()
+    office.email.failures = [NotSent("no luck")]
+    outcomes = office.receive_all(refused, b"poison", sent, new, claimed, failed, abandoned)
+    assert outcomes == [
+        Outcome(Verdict.RETRY, "email: no luck"),
+        Outcome(Verdict.DEAD, "the body is not JSON"),
+        DONE,
+        DONE,
+        Outcome(Verdict.WAIT, "email: another consumer is sending it"),
+        DONE,
+        DONE,
+    ]
+    assert [n.order_id for n in office.email.sent] == ["new", "failed", "abandoned"]
+    assert {i.partition(".")[0]: status for i, status in office.statuses.items()} == {
+        **dict.fromkeys(("new", "sent", "failed", "abandoned"), "sent"),
+        "claimed": "sending",
+        "refused": "failed",
+    }
+
+
+def test_an_event_that_is_twice_in_a_batch_is_sent_once_and_both_messages_share_its_fate(office: Office) -> None:
+    assert office.receive_all(event(), event("order-2"), event()) == [DONE] * 3
+    assert [n.order_id for n in office.email.sent] == ["order-1", "order-2"]
+    office.email.fail()
+    outcomes = office.receive_all(event("order-3"), event("order-3"))
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.RETRY] * 2
+
+
+def test_of_two_bodies_with_one_id_the_first_is_sent_and_what_only_the_second_has(office: Office) -> None:
+    other = event(email="ben@example.com", phone="+32")
+    assert office.receive_all(event(), other) == [DONE] * 2
+    assert office.receive_all(event(email="eve@example.com")) == [DONE]
+    assert [n.recipient for n in office.email.sent] == ["ana@example.com"]
+    assert [n.recipient for n in office.sms.sent] == ["+32"]
+
+
+def test_what_the_database_refuses_to_store_spoils_nothing_else(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.receive_all(event("known"))
+    real = mongomock.Collection.insert_many
+
+    def insert_many(collection: Any, documents: list[Any], *, ordered: bool) -> None:
+        errors = []
+        for index, document in enumerate(documents):
+            try:
+                if document["order_id"] == "odd":
+                    raise BulkWriteError({"writeErrors": [{"code": 121}]})
+                real(collection, [document], ordered=ordered)
+            except BulkWriteError as exc:
+                errors.append({"index": index, "code": exc.details["writeErrors"][0]["code"]})  # type: ignore[index]
+        if errors:
+            raise BulkWriteError({"writeErrors": errors})
+
+    monkeypatch.setattr(mongomock.Collection, "insert_many", insert_many)
+    outcomes = office.receive_all(event("new"), event("odd"), event("known"))
+    assert outcomes == [DONE, Outcome(Verdict.RETRY, "email: unexpected BulkWriteError"), DONE]
+    assert [n.order_id for n in office.email.sent] == ["known", "new"]
+    assert sorted(office.statuses.values()) == ["sent"] * 2
+
+
+def test_what_could_not_be_sent_within_its_lease_waits_and_its_claim_is_given_back(office: Office) -> None:
+    assert office.handler(start_within=-1.0)([json.dumps(event()).encode()]) == [
+        Outcome(Verdict.WAIT, "email: its turn came too late")
+    ]
+    assert office.document(EMAIL)["status"] == "pending"
+    assert office.email.sent == []
+    assert office.receive_all(event()) == [DONE]
+    assert len(office.email.sent) == 1
+
+
+def test_the_time_until_which_a_mail_may_begin_runs_from_before_the_insert() -> None:
+    class Slow:
+        """A store whose insert takes long."""
+
+        def __init__(self, store: NotificationStore) -> None:
+            self._store = store
+
+        def __getattr__(self, name: str) -> Any:
+            time.sleep(0.1 if name == "add" else 0)
+            return getattr(self._store, name)
+
+    office = Office(Slow)
+    (outcome,) = office.handler(start_within=0.05)([json.dumps(event()).encode()])
+    assert (outcome.verdict, office.email.sent) == (Verdict.WAIT, [])
+
+
+def test_what_is_not_begun_when_the_consumer_stops_is_left_and_can_be_claimed_at_once(office: Office) -> None:
+    office.email.listen = office.stop.set
+    outcomes = office.receive_all(event(), event("order-2"))
+    assert outcomes == [DONE, Outcome(Verdict.LEAVE, "email: the consumer stops")]
+    assert office.store.claim("order-2.order_created:email", "another")
+
+
+def test_who_has_lost_the_claim_gives_nothing_back(office: Office) -> None:
+    office.store.add(composed(event()), "slow")
+    office.clock.move(61)
+    office.store.claim(EMAIL, "quick")
+    office.store.give_back([EMAIL], "slow")
+    assert office.statuses[EMAIL] == "sending"
+
+
+def test_a_channel_that_waits_sends_side_by_side_and_each_for_itself() -> None:
+    office = Office(side_by_side=3)
+    together = threading.Barrier(3)
+    office.email.listen = lambda: together.wait(10)
+    office.email.fail()
+    outcomes = office.receive_all(*[event(f"order-{number}") for number in range(3)])
+    assert sorted(outcome.verdict.name for outcome in outcomes) == ["DONE", "DONE", "RETRY"]
+    assert len(office.email.sent) == 2
+
+
+def test_a_slow_channel_does_not_hold_up_another() -> None:
+    office = Office(side_by_side=1)
+    office.email.listen = lambda: until(lambda: len(office.sms.sent) == 2, "the SMS are sent", seconds=10)
+    assert office.receive_all(event(phone="+32"), event("order-2", phone="+33")) == [DONE] * 2
 
 
 class Flaky:
@@ -182,7 +325,7 @@ def test_an_outage_of_the_database_at_any_step_is_waited_for_and_sends_nothing_t
 class Away:
     """A store that never answers."""
 
-    def add(self, _notifications: Any, _claim: str) -> bool:
+    def add(self, _notifications: Any, _claim: str) -> set[str]:
         raise Unavailable("away")
 
 
@@ -194,28 +337,21 @@ def test_who_waits_for_the_database_can_be_stopped_and_leaves_the_message() -> N
 
 def test_an_unexpected_error_anywhere_is_retried(caplog: pytest.LogCaptureFixture) -> None:
     office = Office(lambda _store: object())
-    assert office.receive() == Outcome(Verdict.RETRY, "unexpected AttributeError")
-    assert caplog.messages == ["unexpected error"]
+    assert office.receive() == Outcome(
+        Verdict.RETRY, "email: unexpected AttributeError; sms: unexpected AttributeError"
+    )
+    assert caplog.messages == ["unexpected error"] * 2
 
 
 def test_an_unreadable_message_is_dead(office: Office) -> None:
-    assert office.handle(b"?") == Outcome(Verdict.DEAD, "the body is not JSON")
+    assert office.receive_all(b"?") == [Outcome(Verdict.DEAD, "the body is not JSON")]
     assert office.statuses == {}
 
 
 def test_log_lines_belong_to_the_request_or_else_to_the_event(office: Office) -> None:
     seen: list[str] = []
-    filtering = logging.Filter()
-    filtering.filter = lambda _record: seen.append(logs.request_id.get()) or True  # type: ignore[func-returns-value, method-assign]
-    logger = logging.getLogger("notification_service.notifications")
-    logger.addFilter(filtering)
-    logger.setLevel(logging.INFO)
-    try:
-        office.receive()
-        office.handle(json.dumps(event("order-2") | {"requestid": "r-1"}).encode())
-    finally:
-        logger.removeFilter(filtering)
-        logger.setLevel(logging.NOTSET)
+    office.email.listen = office.sms.listen = lambda: seen.append(logs.request_id.get())
+    office.receive_all(event(phone="+32"), event("order-2") | {"requestid": "r-1"})
     assert seen == ["order-1.order_created", "order-1.order_created", "r-1"]
 
 

@@ -18,7 +18,7 @@ from tools.promises import Check
 from tools.stack import Stack
 
 CUSTOMERS = 8
-SECONDS_TO_REST = 60.0
+SECONDS_TO_REST = 90.0  # a consumer that is killed while it sends leaves claims for 60 (LEASE_SECONDS)
 LEAST_ORDERS_PER_SECOND, LEAST_FAULTS_PER_MINUTE = 5.0, 10.0
 STOCK = {"hot": 1_000_000, "scarce-1": 40, "scarce-2": 25, "scarce-3": 5}
 PLENTY = 6
@@ -116,7 +116,7 @@ class Run:
         return self._saboteur.is_alive() and elapsed < self._seconds + SECONDS_TO_REST
 
     def _come_to_rest(self, ended: float) -> tuple[list[Check], float]:
-        """Audit until nothing is wrong or in motion, or a minute is over; return the last checks and the seconds."""
+        """Audit until nothing is wrong or in motion, or it took too long; return the last checks and the seconds."""
         self._stack.wait_until_ready()
         while True:
             try:

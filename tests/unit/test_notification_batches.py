@@ -1,0 +1,207 @@
+"""Messages become batches: what is delivered meanwhile is the next one, and acknowledgements never reach too far."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+import pika
+import pytest
+
+from notification_service import consumer
+from notification_service.consumer import LARGEST_BATCH, Session
+from notification_service.handling import Outcome, Verdict
+from notification_service.topology import Topology
+from tests.waiting import until
+
+
+class FakeBroker:
+    """A connection and its channel: hands out what a test delivers, and notes what is settled and moved."""
+
+    is_open = True
+    consumer_tags = ("consumer",)
+
+    def __init__(self) -> None:
+        self.settled: list[tuple[int, bool]] = []
+        self.moved: list[tuple[str, bytes]] = []
+        self.unsettled: list[int] = []
+        self._deliveries = 0
+        self._callbacks: list[Callable[[], None]] = []
+
+    def channel(self) -> "FakeBroker":
+        return self
+
+    def confirm_delivery(self) -> None:
+        pass
+
+    def queue_declare(self, _queue: str, *, passive: bool) -> None:
+        assert passive
+
+    def basic_qos(self, *, prefetch_count: int) -> None:
+        self.prefetch = prefetch_count
+
+    def basic_consume(self, _queue: str, callback: Any) -> str:
+        self._deliver = callback
+        return "consumer"
+
+    def basic_publish(self, _exchange: str, queue: str, body: bytes, _properties: Any, **_options: Any) -> None:
+        if body:
+            self.moved.append((queue, body))
+
+    def basic_ack(self, tag: int, multiple: bool = False) -> None:
+        """Acknowledge as RabbitMQ does, which closes the channel for a tag that it does not know."""
+        assert tag in self.unsettled
+        self.unsettled = [one for one in self.unsettled if not (one == tag or multiple and one < tag)]
+        self.settled.append((tag, multiple))
+
+    def add_callback_threadsafe(self, callback: Callable[[], None]) -> None:
+        self._callbacks.append(callback)
+
+    def process_data_events(self, _seconds: float) -> None:
+        while self._callbacks:
+            self._callbacks.pop(0)()
+
+    def deliver(self, *bodies: bytes) -> None:
+        for body in bodies:
+            self._deliveries += 1
+            self.unsettled.append(self._deliveries)
+            self._deliver(self, pika.spec.Basic.Deliver(delivery_tag=self._deliveries), pika.BasicProperties(), body)
+
+
+class Handling:
+    """Handles batches when a test lets it: each body names its verdict; one that says `hold` waits to be released."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[bytes]] = []
+        self.released = threading.Event()
+
+    def __call__(self, bodies: Sequence[bytes]) -> list[Outcome]:
+        self.batches.append(list(bodies))
+        if b"hold" in bodies:
+            self.released.wait(10)
+        verdicts = Verdict.__members__
+        return [Outcome(verdicts.get(body.decode(), Verdict.DONE), "a reason") for body in bodies]
+
+
+@pytest.fixture
+def pool() -> Iterator[Executor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+@pytest.fixture
+def handling() -> Iterator[Handling]:
+    handling = Handling()
+    yield handling
+    handling.released.set()
+
+
+@pytest.fixture
+def broker() -> FakeBroker:
+    return FakeBroker()
+
+
+@pytest.fixture
+def session(broker: FakeBroker, pool: Executor, handling: Handling) -> Session:
+    session = Session(broker, pool, handling, Topology(("notifications.retry.5s", "notifications.retry.30s")))
+    session.start(250)
+    return session
+
+
+def work_until(session: Session, condition: Callable[[], bool]) -> None:
+    def works() -> bool:
+        session.work()
+        return condition()
+
+    until(works, "the session has come so far", seconds=10)
+
+
+def test_what_is_delivered_together_is_one_batch_with_one_acknowledgement(
+    session: Session, broker: FakeBroker, handling: Handling
+) -> None:
+    broker.deliver(b"a", b"b", b"c")
+    work_until(session, lambda: not broker.unsettled)
+    assert (handling.batches, broker.settled) == ([[b"a", b"b", b"c"]], [(3, True)])
+
+
+def test_what_is_delivered_while_a_batch_is_handled_is_the_next_one(
+    session: Session, broker: FakeBroker, handling: Handling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "HELD_UP", 60.0)
+    broker.deliver(b"hold")
+    work_until(session, lambda: bool(handling.batches))
+    for body in (b"a", b"b"):
+        broker.deliver(body)
+        session.work()
+    handling.released.set()
+    work_until(session, lambda: not broker.unsettled)
+    assert handling.batches == [[b"hold"], [b"a", b"b"]]
+
+
+def test_a_message_alone_is_handled_at_once_and_those_that_follow_closely_together(
+    session: Session, broker: FakeBroker, handling: Handling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "PACE", 0.5)
+    for body in (b"a", b"b", b"c"):
+        broker.deliver(body)
+        session.work()
+    until(lambda: handling.batches, "the first is handled", seconds=0.4)
+    work_until(session, lambda: not broker.unsettled)
+    assert handling.batches == [[b"a"], [b"b", b"c"]]
+
+
+def test_a_batch_that_is_held_up_holds_up_no_other_and_is_acknowledged_by_none(
+    session: Session, broker: FakeBroker, handling: Handling
+) -> None:
+    broker.deliver(b"hold")
+    work_until(session, lambda: bool(handling.batches))
+    broker.deliver(b"a", b"b")
+    started = time.monotonic()
+    work_until(session, lambda: len(broker.unsettled) == 1)
+    assert time.monotonic() - started < 5
+    assert broker.settled == [(2, False), (3, False)]
+    handling.released.set()
+    work_until(session, lambda: not broker.unsettled)
+
+
+def test_a_batch_has_its_limits(session: Session, broker: FakeBroker, handling: Handling) -> None:
+    broker.deliver(*[b"a"] * (LARGEST_BATCH + 1))
+    work_until(session, lambda: not broker.unsettled)
+    assert list(map(len, handling.batches)) == [LARGEST_BATCH, 1]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "moved"),
+    [
+        (b"RETRY", ["notifications.retry.5s"]),
+        (b"WAIT", ["notifications.retry.5s"]),
+        (b"DEAD", ["notifications.dead"]),
+        (b"LEAVE", []),
+    ],
+)
+def test_what_is_not_done_is_settled_alone_and_is_not_acknowledged_with_the_others(
+    session: Session, broker: FakeBroker, verdict: bytes, moved: list[str]
+) -> None:
+    broker.deliver(b"a", b"b", verdict, b"c")
+    left = [3] if verdict == b"LEAVE" else []
+    work_until(session, lambda: broker.unsettled == left)
+    assert broker.settled == [(2, True), (4, False), *[(3, False) for _ in moved]]
+    assert [queue for queue, _ in broker.moved] == moved
+
+
+def test_what_is_left_is_never_acknowledged_with_what_comes_later(session: Session, broker: FakeBroker) -> None:
+    broker.deliver(b"LEAVE")
+    work_until(session, lambda: True)
+    broker.deliver(b"a", b"b")
+    work_until(session, lambda: len(broker.settled) == 2)
+    assert broker.unsettled == [1]
+
+
+def test_what_is_not_begun_is_left_when_it_stops(session: Session, broker: FakeBroker, handling: Handling) -> None:
+    broker.basic_cancel = lambda _tag: broker.deliver(b"late")  # type: ignore[attr-defined]
+    broker.deliver(b"a")
+    session.work()
+    broker.deliver(b"b")
+    session.finish()
+    assert (handling.batches, broker.unsettled) == ([[b"a"]], [2, 3])
