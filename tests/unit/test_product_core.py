@@ -48,8 +48,8 @@ class FakeStore:
             "o1", state, (Line("a", 2),), (), "EUR", shortages, datetime(2026, 1, 31, tzinfo=UTC)
         )
 
-    def take(self, _order_id: str, _asked: tuple[Line, ...]) -> Reservation:
-        return self.recorded
+    def take(self, _order_id: str, _asked: tuple[Line, ...]) -> tuple[Reservation, bool]:
+        return self.recorded, False
 
     def give_back(self, _order_id: str) -> None:
         pass
@@ -63,7 +63,8 @@ def reservations(state: str, *shortages: Shortage) -> Reservations:
 
 
 def test_what_is_held_is_answered_for_the_same_sum_of_lines() -> None:
-    assert reservations(HELD).reserve("o1", [Line("a", 1), Line("a", 1)]).order_id == "o1"
+    reservation, made_now = reservations(HELD).reserve("o1", [Line("a", 1), Line("a", 1)])
+    assert (reservation.order_id, made_now) == ("o1", False)
 
 
 @pytest.mark.parametrize("state", [HELD, REFUSED])

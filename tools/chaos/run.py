@@ -18,7 +18,8 @@ from tools.promises import Check
 from tools.stack import Stack
 
 CUSTOMERS = 8
-SECONDS_TO_REST = 90.0  # a consumer that is killed while it sends leaves claims for 60 (LEASE_SECONDS)
+SECONDS_TO_REST = 60.0
+LEASE_SECONDS = 30  # a consumer that is killed while it sends leaves claims for so long; by default 60
 LEAST_ORDERS_PER_SECOND, LEAST_FAULTS_PER_MINUTE = 5.0, 10.0
 STOCK = {"hot": 1_000_000, "scarce-1": 40, "scarce-2": 25, "scarce-3": 5}
 PLENTY = 6
@@ -35,7 +36,9 @@ def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], in
 
 def main(seconds: float, seed: int, only: list[str], server: str) -> int:
     """Run chaos and return 0 if every promise held, and the run was hard enough to count."""
-    options = Options(settings={"REGISTRATIONS_PER_MINUTE": "100000"}, mongodb=server)
+    options = Options(
+        settings={"REGISTRATIONS_PER_MINUTE": "100000", "LEASE_SECONDS": str(LEASE_SECONDS)}, mongodb=server
+    )
     stack = Stack(Path(tempfile.mkdtemp(prefix="shop-chaos-")), free_ports(), options)
     print(f"chaos: {seconds:g} s, seed {seed}; the stack is under {stack.state}", flush=True)
     try:
