@@ -99,7 +99,7 @@ def no_double_order(facts: Facts) -> Check:
 
 
 def no_stuck_stock(facts: Facts) -> Check:
-    """Compare every reservation that holds stock with its order; look for what should have been undone."""
+    """Compare every reservation that holds stock with its order; look for releases that are still due."""
     check = Check("4 no stuck stock", "held reservation: living order; no release due")
     for reservation in facts.settled_reservations:
         if reservation["state"] == "held":

@@ -75,7 +75,8 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Order:
-    """An order. Its total is in minor units of `currency`; lines, total and currency are there unless it is rejected.
+    """An order. Its total is in minor units of `currency`; lines, total and currency are there unless it is
+    rejected or failed.
 
     A `failed` order is a note that an attempt is over: it has neither user nor items. `outbox` holds the events to
     publish. `release`: its stock is still to be released.

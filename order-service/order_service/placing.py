@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from order_service.store import OrderStore
 
 ATTEMPTS_READ = 100
-NO_NEW_ATTEMPT_AFTER = 4.0  # s; with the one that is running then, an answer takes twice that at most
+NO_NEW_ATTEMPT_AFTER = 4.0  # s; one that begins just before takes about as long again
 DECIDING_TRIES, DECIDING_PAUSE = 20, 0.05
 
 
@@ -52,7 +52,7 @@ class OrderRejected(Problem):
 
 
 class OrderFailed(Unavailable):
-    """The order was not placed and holds no stock. Safe to repeat."""
+    """The order was not placed, and stock that was taken for it is released. Safe to repeat."""
 
     code, title = "order-not-placed", "Order Not Placed"
 

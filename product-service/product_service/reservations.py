@@ -76,7 +76,7 @@ class UnknownProduct(Invalid):
 
 
 class ReservationReleased(Conflict):
-    """The reservation was undone before; it cannot be made again."""
+    """The reservation was released before; it cannot be made again."""
 
     code, title = "reservation-released", "Reservation Released"
 
