@@ -32,7 +32,12 @@ LEAST_ATTEMPT = 1.0  # not begun with less time left: looking up a name may take
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 
 _REFUSING = (403, 404, 405)  # never product-service's answer to a service that has its role
-_CONFLICTS = {"reservation-differs": Answer.DIFFERS, "reservation-released": Answer.RELEASED}  # by the problem's type
+_NOT_RESERVED = {  # by the problem's type
+    "insufficient-stock": Answer.REFUSED,
+    "unknown-product": Answer.REFUSED,
+    "reservation-differs": Answer.DIFFERS,
+    "reservation-released": Answer.RELEASED,
+}
 
 
 class ProductsUnavailable(Unavailable):
@@ -62,7 +67,7 @@ class ProductClient:
         body = {"lines": [vars(item) for item in items]}
         response = self._call("PUT", f"/reservations/{order_id}", BUDGET, json=body)
         if response.status in (409, 422):
-            return _refused(response)
+            return _not_reserved(response)
         if response.status == 200:
             return _reserved(Answer.FOUND, response)
         return _reserved(Answer.TAKEN, _expect(response, 201))
@@ -196,11 +201,12 @@ def _line(line: dict[str, Any]) -> Line:
     return Line(str(line["product_id"]), str(line["name"]), int(whole) * 100 + int(cents), int(line["quantity"]))
 
 
-def _refused(response: BaseHTTPResponse) -> Reservation:
+def _not_reserved(response: BaseHTTPResponse) -> Reservation:
     with _understood():
         problem = response.json()
-        if conflict := _CONFLICTS.get(problem["type"]):
-            return Reservation(conflict)
+        answer = _NOT_RESERVED[problem["type"]]
+        if answer is not Answer.REFUSED:
+            return Reservation(answer)
         refusal = Refusal(
             status=response.status,
             code=problem["type"],
@@ -208,4 +214,4 @@ def _refused(response: BaseHTTPResponse) -> Reservation:
             detail=problem["detail"],
             members={key: problem[key] for key in ("lines", "errors") if key in problem},
         )
-        return Reservation(Answer.REFUSED, refusal=refusal)
+        return Reservation(answer, refusal=refusal)

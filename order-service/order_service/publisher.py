@@ -111,6 +111,7 @@ class Publisher:
         loop = connection.ioloop
         loop.call_later(0 if connection.is_closed else CLOSE_SECONDS, loop.stop)
         if not (connection.is_closed or connection.is_closing):
+            connection.add_on_close_callback(lambda *_: loop.stop())
             connection.close()
         loop.start()  # also what pika has left to do for one that failed
         loop.close()

@@ -58,7 +58,7 @@ class Worker:
         self._heartbeat = heartbeat or Heartbeat()
         self._refusals = self._heartbeat.refusals
         self._reconcile_at = self._check_at = 0.0
-        self._is_checked = False
+        self._is_checked = self._is_prepared = False
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; no outage ends this, each is logged and waited for.
@@ -70,6 +70,7 @@ class Worker:
             self._check_publishing()
             try:
                 with self._refusals.watch("the database"):
+                    self._prepare()
                     busy = self.work()
             except Unavailable as exc:
                 log.warning("waiting: %s", exc.detail)
@@ -80,6 +81,12 @@ class Worker:
             if not busy:
                 stop.wait(self._poll)
         self._publisher.close()
+
+    def _prepare(self) -> None:
+        """Prepare the database, as the web service does: this may be the first one to use it."""
+        if not self._is_prepared:
+            self._store.prepare()
+            self._is_prepared = True
 
     def work(self) -> bool:
         """Do one round; tell whether there may be more to do at once. Raises Unavailable if the database is away."""

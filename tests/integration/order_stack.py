@@ -61,6 +61,9 @@ class RecordedEvents:
     def __init__(self) -> None:
         self.ids: list[str] = []
 
+    def check(self) -> None:
+        pass
+
     def publish(self, events: Iterable[dict[str, Any]]) -> None:
         self.ids.extend(event["id"] for event in events)
 

@@ -206,6 +206,16 @@ def test_an_account_or_virtual_host_that_is_not_there_is_a_refusal(
         make_publisher(broker_url.replace(change, to, 1)).check()
 
 
+def test_closing_takes_no_longer_than_the_broker(broker_url: str, make_publisher: MakePublisher) -> None:
+    one, took = make_publisher(broker_url), []
+    for _ in range(3):
+        one.publish([event()])
+        started = time.monotonic()
+        one.close()
+        took.append(time.monotonic() - started)
+    assert min(took) < publisher.CLOSE_SECONDS / 2
+
+
 def test_a_full_queue_refuses_and_the_event_is_not_counted_as_published(
     vhost_url: str, make_publisher: MakePublisher
 ) -> None:

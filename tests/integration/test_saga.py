@@ -325,6 +325,8 @@ def test_a_database_of_the_earlier_saga_is_refused(stack: Stack) -> None:
     stack.orders.create_index("idempotency_key", unique=True, sparse=True)
     with pytest.raises(ConfigurationError, match="--fresh"):
         order_service.create_app(stack.settings)
+    with pytest.raises(ConfigurationError, match="--fresh"):
+        stack.worker().run(threading.Event())
 
 
 def test_without_its_database_order_service_answers_503_and_is_back_with_it(mongodb_program: str) -> None:

@@ -41,6 +41,8 @@ HANGING = {
     "the worker, in its first round": """
 from order_service.worker import Worker
 class Store:
+    def prepare(self):
+        pass
     def due(self, limit):
         time.sleep(60)
 class Publisher:

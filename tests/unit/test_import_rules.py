@@ -53,7 +53,7 @@ HOMES = {
 CORES = {
     "user_service": {"accounts", "tokens", "throttle"},
     "product_service": {"catalogue", "reservations"},
-    "order_service": {"orders", "events", "model"},
+    "order_service": {"orders", "placing", "events", "model"},
     "notification_service": {"events", "handling", "model", "notifications", "texts", "topology"},
 }
 FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.refusals", "chassis.schemas"}

@@ -240,6 +240,8 @@ def test_a_connection_that_the_server_had_closed_is_replaced() -> None:
         (409, None),
         (409, []),
         (409, {}),
+        (409, PROBLEM | {"type": "conflict"}),
+        (422, PROBLEM | {"type": "invalid-input"}),
         (422, "no"),
     ],
 )
