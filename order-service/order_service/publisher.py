@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pika
 from pika import SelectConnection
@@ -133,8 +133,7 @@ class Publisher:
             on_close_callback=self._fail,
         )
         self._run(CONNECT_SECONDS + 1)  # pika itself gives up before
-        assert self._channel is not None  # noqa: S101 (for mypy)
-        return self._channel
+        return cast(Channel, self._channel)
 
     def _on_channel(self, channel: Channel) -> None:
         self._channel = channel
