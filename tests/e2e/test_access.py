@@ -40,7 +40,7 @@ product-service       PATCH   /products/{product_id}         401 403 403 200 403
 product-service       DELETE  /products/{product_id}         401 403 403 204 403 401 401
 product-service       POST    /products/{product_id}/stock   401 403 403 200 403 401 401
 product-service       GET     /reservations                  401 403 403 403 200 401 401
-product-service       PUT     /reservations/{order_id}       401 403 403 403 200 401 401
+product-service       PUT     /reservations/{order_id}       401 403 403 403 201 401 401
 product-service       DELETE  /reservations/{order_id}       401 403 403 403 204 401 401
 order-service         POST    /orders                        401 201 201 201 403 401 401
 order-service         GET     /orders                        401 200 200 200 403 401 401

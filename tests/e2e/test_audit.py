@@ -134,7 +134,6 @@ def test_a_broken_promise_is_found(
         assert f"VIOLATION of {promise} " in capsys.readouterr().out
     finally:
         restore(collections, kept)
-        databases.order_service.orders.create_index("idempotency_key", unique=True, sparse=True)
 
 
 def restore(collections: tuple[Any, ...], kept: list[list[dict[str, Any]]]) -> None:
