@@ -3,11 +3,9 @@
 import argparse
 import sys
 import time
-from dataclasses import fields, replace
 
 from tests.model.configurations import BROKEN, LARGE, SMALL
-from tests.model.saga import Rule, Saga
-from tests.model.search import search
+from tests.model.saga import Rule, Saga, search
 
 
 def main() -> int:
@@ -19,24 +17,21 @@ def main() -> int:
     if options.without:
         rule = Rule[options.without]
         print(f"{rule.name}: {rule.value}")
-        return run("a small saga without it", replace(BROKEN[rule][0], without=rule))
+        return run("a small saga without it", BROKEN[rule][0]._replace(without=rule))
     return max(run(name, saga) for name, saga in (LARGE if options.large else SMALL).items())
 
 
 def run(name: str, saga: Saga) -> int:
     """Search one saga and print what comes out."""
-    chosen = {f.name: value for f in fields(saga) if (value := getattr(saga, f.name)) != f.default}
+    chosen = {name: value for name, value in saga._asdict().items() if value != Saga._field_defaults[name]}
     print(f"\n{name}: {chosen}", flush=True)
     began = time.monotonic()
-
-    def show(depth: int, states: int) -> None:
+    for depth, (states, broken, way) in enumerate(search(saga), 1):
         rate = states / max(time.monotonic() - began, 0.001)
         print(f"  depth {depth:3}, {states:9,} states, {rate:7,.0f} a second", flush=True)
-
-    _, broken, way = search(saga, progress=show)
-    if broken:
-        print(f"  does not hold: {broken}", *way, sep="\n    ")
-        return 1
+        if broken:
+            print(f"  does not hold: {broken}", *way, sep="\n    ")
+            return 1
     print("  every invariant holds in every state", flush=True)
     return 0
 

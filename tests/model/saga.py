@@ -1,36 +1,26 @@
-"""The saga of placing an order as an executable specification; docs/architecture.md tells the same in prose.
+"""The saga of placing an order as an executable specification, and the search that `./dev model` does in it.
 
 Order ids are numbers: 0, 1, ... are the attempts of one Idempotency-Key, the last is another customer's, without a key.
 Bodies are numbers too: 0 and 2 have the same lines and differ in the rest, 1 has other lines.
-To add an action: name it in ACTIONS with the function of the code that does it, and yield it where its actor acts.
+docs/architecture.md tells the same in prose. An action is named in DONE_BY, and yielded where its actor acts.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
-from itertools import chain
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-ACTIONS = {
-    "request.reserve": "order_service.products:ProductClient.reserve",
-    "request.insert": "order_service.store:OrderStore.insert",
-    "request.read": "order_service.store:OrderStore.read",
-    "request.read_on": "order_service.store:OrderStore.attempts",
-    "request.release": "order_service.products:ProductClient.release",
-    "product.take": "product_service.store:ReservationStore.take",
-    "product.give_back": "product_service.store:ReservationStore.give_back",
-    "product.expire": "product_service.store:Preparation.prepare",
-    "worker.release": "order_service.products:ProductClient.release",
-    "worker.released": "order_service.store:OrderStore.released",
-    "worker.list": "order_service.products:ProductClient.reservations",
-    "worker.compare": "order_service.store:OrderStore.statuses",
-    "worker.note": "order_service.store:OrderStore.insert",
-    "worker.advance_cursor": "order_service.store:OrderStore.advance_cursor",
-    "worker.step_back": "order_service.store:OrderStore.step_back",
-    "worker.publish": "order_service.publisher:Publisher.publish",
-    "worker.published": "order_service.store:OrderStore.published",
-    "customer.cancel": "order_service.store:OrderStore.advance",
+DONE_BY = {  # the classes of the code, and which of their functions do which actions
+    "order_service.products:ProductClient": "request.reserve=reserve request.release=release"
+    " worker.list=reservations worker.release=release",
+    "order_service.store:OrderStore": "request.insert=insert request.read=read request.read_on=attempts"
+    " worker.released=released worker.compare=statuses worker.note=insert worker.advance_cursor=advance_cursor"
+    " worker.step_back=step_back worker.published=published customer.cancel=advance",
+    "order_service.publisher:Publisher": "worker.publish=publish",
+    "product_service.store:ReservationStore": "product.take=take product.give_back=give_back",
+    "product_service.store:Preparation": "product.expire=prepare",
 }
+ACTIONS = {pair.split("=")[0]: f"{owner}.{pair.split('=')[1]}" for owner in DONE_BY for pair in DONE_BY[owner].split()}
 
 
 class Rule(Enum):  # what the design demands; a search without one of them finds a broken promise
@@ -89,12 +79,11 @@ class State(NamedTuple):
         return self._replace(late=self.late | {message})
 
 
-Move = tuple[str, str, State, Process]  # an action, what happens in words, and the state and the process after it
-IDLE, OVER = Process("worker", "begin"), ("rejected", "cancelled")
+IDLE = Process("worker", "begin")
+REPLIES = {"confirmed": 201, "cancelled": 201, "rejected": 409}
 
 
-@dataclass(frozen=True)
-class Saga:  # who takes part, what never happens, so that there is less to search, and the rule that is taken away
+class Saga(NamedTuple):  # who takes part, what never happens (to search less), and the rule that is taken away
     bodies: tuple[int, ...] = (0, 0)  # of the requests with the key
     other: bool = True  # another customer's request
     attempts: int = 2
@@ -115,19 +104,18 @@ class Saga:  # who takes part, what never happens, so that there is less to sear
             others = list(state.processes)
             others.remove(me)
             moves = (self.worker if me.who == "worker" else self.request)(state, me)
-            dead = ("crash", "dies", state, IDLE if me.who == "worker" else me._replace(reply=500))
-            for action, what, after, then in chain(moves, [dead] if me.step not in ("begin", "reserve") else []):
+            dead = ("crash", "dies", state, IDLE if me.who == "worker" else me._replace(reply=-1))
+            for action, what, after, then in [*moves, *[dead] * (me.step not in ("begin", "reserve"))]:
                 processes = others if then.reply else sorted([*others, then])
-                yield action, f"{me.who} {what}", after._replace(processes=tuple(processes))
+                reply = f", replies {then.reply}" if then.reply > 0 else ""
+                yield action, f"{me.who} {what}{reply}", after._replace(processes=tuple(processes))
         yield from self.surroundings(state)
 
     def take(self, state: State, i: int, body: int) -> tuple[str, State]:  # PUT: one transaction
         found, lines = state.records[i], body % 2
         if found.reservation != "none":
-            return (
-                found.reservation if found.reservation == "released" or found.lines == lines else "other lines",
-                state,
-            )
+            is_same = found.lines == lines or found.reservation == "released"
+            return found.reservation if is_same else "other lines", state
         if state.stock:
             return "taken", state.put(i, 1, reservation="held", lines=lines, cursor="ahead")
         return "refused", state.put(i, reservation="refused", lines=lines)
@@ -149,15 +137,16 @@ class Saga:  # who takes part, what never happens, so that there is less to sear
         unsure = {at: order for action, at, _, order in sorted(state.late) if action == "late insert"}
         return unsure.get(i, state.records[i].order) if self.without is Rule.MAJORITY_READ else state.records[i].order
 
-    def request(self, state: State, me: Process) -> Iterator[Move]:
-        """Yield what a request may do; what happens without a fault comes first."""
+    def request(self, state: State, me: Process) -> Iterator[tuple[str, str, State, Process]]:
+        """Yield an action, what happens in words, and the state and the request after it; first without a fault."""
         i, answer, order = me.i, me.answer, self.read(state, me.i)
         if me.step == "reserve":
             answer, after = self.take(state, i, me.body)
             step = "insert" if answer in ("taken", "refused") else "read"
             yield "request.reserve", f"sends PUT {i}: {answer}", after, me._replace(step=step, answer=answer)
             sent = state.send("product.take", i, me.body, "PUT")
-            yield "lost", f"has no answer to PUT {i}", sent, me._replace(step="read", answer="unknown")
+            gone = self.give_back(sent, i) if self.without is Rule.NO_DELETE_BEFORE_STATUS else sent
+            yield "lost", f"has no answer to PUT {i}", gone, me._replace(step="read", answer="unknown")
             yield "lost", f"has no answer to PUT {i}, sends it again", sent, me
         elif me.step == "insert":
             failing = ("unknown",) if self.without is Rule.RELEASED_IS_FAILED else ("unknown", "released")
@@ -168,7 +157,7 @@ class Saga:  # who takes part, what never happens, so that there is less to sear
             else:
                 yield "request.insert", f"finds id {i} taken", state, me._replace(step="read")
             sent = state.send("late insert", i, me.body, order)
-            yield "lost insert", f"has no answer to the insert of {i}, replies 503", sent, me._replace(reply=503)
+            yield "lost insert", f"has no answer to the insert of {i}", sent, me._replace(reply=503)
             yield "lost insert", f"has no answer to the insert of {i}, runs it again", sent, me
         elif me.step == "release":
             after, me = self.give_back(state, i), me._replace(answer="released")
@@ -186,26 +175,20 @@ class Saga:  # who takes part, what never happens, so that there is less to sear
         i, answer, step, reply = me.i, me.answer, "reserve" if me.step == "read_on" else "insert", 0
         if order == "failed" and self.without is Rule.ATTEMPT_NUMBER:
             state, order = state.put(i, order="confirmed", body=me.body), "confirmed"
-        if order == "none" and answer == "unknown" and self.without is Rule.NO_DELETE_BEFORE_STATUS:
-            state = self.give_back(state, i)
-        elif order == "none" and (answer != "other lines" or self.without is not Rule.OTHER_LINES_WRITE_NOTHING):
-            reply = {"unknown": 503 if i < self.attempts else 0, "other lines": 422}.get(answer, 0)
-        elif order == "failed" or order in OVER and self.without is Rule.ONLY_FAILED_FREES_KEY:
+        if order == "none" and (answer != "other lines" or self.without is Rule.OTHER_LINES_WRITE_NOTHING):
+            reply = 503 if answer == "unknown" and i < self.attempts else 0
+        elif order == "failed" or order == "cancelled" and self.without is Rule.ONLY_FAILED_FREES_KEY:
             is_released = answer in ("unknown", "released") or self.without is Rule.RELEASE_BEFORE_NEXT
             step, reply = "read_on" if is_released else "release", 0 if i + 1 < self.attempts else 503
-        elif order in OVER and answer in ("taken", "held"):
+        elif order in ("rejected", "cancelled") and answer in ("taken", "held"):
             step = "release"
-        elif order != "none":
+        else:
             is_same = state.records[i].body == me.body or self.without is Rule.WHOLE_BODY
-            reply = 422 if not is_same else 409 if order == "rejected" else 201
+            reply = REPLIES.get(order, 422) if is_same else 422
         told = {(i, me.body, reply)} if reply in (201, 409) else set()
-        return (
-            what + f", replies {reply}" * bool(reply),
-            state._replace(told=state.told | told),
-            me._replace(step=step, reply=reply),
-        )
+        return what, state._replace(told=state.told | told), me._replace(step=step, reply=reply)
 
-    def worker(self, state: State, me: Process) -> Iterator[Move]:
+    def worker(self, state: State, me: Process) -> Iterator[tuple[str, str, State, Process]]:
         i, order = me.i, self.read(state, me.i)
         if me.step == "begin":
             for i, record in enumerate(state.records):
@@ -226,10 +209,10 @@ class Saga:  # who takes part, what never happens, so that there is less to sear
             step = "advance_cursor" if stays else "release" if is_noted else "note"
             yield "worker.compare", f"reads {i}: {order}", state, me._replace(step=step)
         elif me.step == "note":
-            inserted, last = self.insert(state, i, 0, "failed"), self.without is not Rule.NOTE_WITH_RELEASE
-            step = "compare" if not inserted else "advance_cursor" if last else "release"
-            what = f"inserts {i}: failed" if inserted else f"finds id {i} taken"
-            yield "worker.note", what, inserted or state, me._replace(step=step)
+            inserted = self.insert(state, i, 0, "failed")
+            last = "advance_cursor" if self.without is not Rule.NOTE_WITH_RELEASE else "release"
+            then = me._replace(step=last if inserted else "compare")
+            yield "worker.note", f"inserts {i}: {'failed' if inserted else 'taken'}", inserted or state, then
             yield "lost insert", f"has no answer to the insert of {i}", state.send("late insert", i, 0, "failed"), IDLE
         elif me.step == "release":
             then = me._replace(step="released" if me.answer == "due" else "advance_cursor", answer="")
@@ -240,8 +223,7 @@ class Saga:  # who takes part, what never happens, so that there is less to sear
             passed = {"cursor": "passed" if state.records[i].cursor else ""}
             yield f"worker.{me.step}", f"is done with {i}", state.put(i, **changes.get(me.step, passed)), IDLE
 
-    def surroundings(self, state: State) -> Iterator[tuple[str, str, State]]:
-        """Yield what customers and time do, and what takes effect though nobody waits for it any more."""
+    def surroundings(self, state: State) -> Iterator[tuple[str, str, State]]:  # customers, time, what comes late
         for i, record in enumerate(state.records):
             if record.order == "confirmed":
                 yield "customer.cancel", f"of {i}", state.put(i, order="cancelled", release_due=True)
@@ -250,9 +232,68 @@ class Saga:  # who takes part, what never happens, so that there is less to sear
                 yield "product.expire", f"of {i}, long after all that was under way", after
             if record.cursor == "ahead":
                 yield "late commit", f"of reservation {i}", state.put(i, cursor="behind")
-        for action, i, body, order in sorted(state.late):
-            changes = {"product.take": self.take(state, i, body)[1], "product.give_back": self.give_back(state, i)}
-            yield action, f"{order} {i}, late", changes.get(action) or self.insert(state, i, body, order) or state
+        for message in sorted(state.late):
+            yield message[0], f"{message[3]} {message[1]}, late", self.take_effect(state, *message)
+
+    def take_effect(self, state: State, action: str, i: int, body: int, order: str) -> State:  # late
+        if action == "late insert":
+            return self.insert(state, i, body, order) or state
+        return self.take(state, i, body)[1] if action == "product.take" else self.give_back(state, i)
 
     def is_quiet(self, state: State) -> bool:
         return all(p.step in ("begin", "reserve") and p.i in (-1, 0, self.attempts) for p in state.processes)
+
+
+def invariants(saga: Saga, state: State) -> dict[str, bool]:
+    """Return which invariants hold; the numbers are those of the promises in docs/architecture.md."""
+    records, keyed, kept = state.records, state.records[: saga.attempts], state.published
+    living, held = [r for r in records if r.order == "confirmed"], [r for r in records if r.reservation == "held"]
+    stood = {i for i, r in enumerate(records) if r.order in ("confirmed", "cancelled")}
+    strays = [r for r in held if r.order != "confirmed"]
+    ended = [r for r in strays if r.order in ("failed", "cancelled") and not r.release_due]
+    cursors = ("ahead",) if saga.without is Rule.STEP_BACK else ("ahead", "behind")
+    is_busy = any(r.release_due or r.cursor in cursors for r in records) or not saga.is_quiet(state)
+    true = {(i, r.body, REPLIES.get(r.order)) for i, r in enumerate(records)}
+    told = {body: (i, reply) for i, body, reply in state.told if i < saga.attempts}
+    now = {body: repeat(saga, State(state.stock, records, ()), body) for body in set(saga.bodies)}
+    is_answered = all(r.order == "failed" for r in keyed) or all(reply != 503 for _, reply in now.values())
+    return {
+        "stock adds up and is never oversold": state.stock + len(held) == 1 and len(living) <= 1,  # 1
+        "a living order has exactly its stock": all(r in held and r.lines == r.body % 2 for r in living),  # 2
+        "what a customer was told is true": state.told <= true,  # 2
+        "the event of every order gets published": all(i in kept or records[i].in_outbox for i in stood),  # 2
+        "a key has one order": sum(r.order not in ("none", "failed") for r in keyed) <= 1,  # 3
+        "a repeat is answered as before": is_answered and all(told[body] == now.get(body) for body in told),  # 3
+        "no stock is stuck at rest": is_busy or not strays,  # 4
+        "what was released stays released": "product.expire" not in saga.never or not ended,  # 4
+        "dead attempts take no stock from the next": saga.other or all(r.order != "rejected" for r in records),  # 4
+        "only events of orders get published": kept <= stood,  # 5
+    }
+
+
+@lru_cache(1_000_000)
+def repeat(saga: Saga, state: State, body: int) -> tuple[int, int]:
+    """Return the id and the reply of a repeat that is alone and meets no fault: it takes the first of its moves."""
+    request = Process("request", "reserve", 0, body)
+    while not request.reply:
+        _, _, state, request = next(saga.request(state, request))
+    return request.i, request.reply
+
+
+def search(saga: Saga, only: str = "", limit: int = 10**9) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    """Visit all states breadth first; yield after each depth their number, a broken invariant, the way to it."""
+    frontier: list[tuple[State, tuple[str, ...]]] = [(saga.start(), ())]
+    seen = {hash(saga.start())}  # among 20 million states two have the same hash with a probability of 1 : 90,000
+    while frontier and len(seen) <= limit:
+        nearer, frontier = frontier, []
+        for state, way in nearer:
+            for action, what, after in saga.transitions(state):
+                after = after._replace(late=frozenset(m for m in after.late if saga.take_effect(after, *m) != after))
+                if action not in saga.never and (key := hash(after)) not in seen:
+                    seen.add(key)
+                    frontier.append((after, (*way, f"{action}: {what}")))
+                    broken = (name for name, holds in invariants(saga, after).items() if not holds)
+                    if name := next((name for name in broken if name in (only or name)), ""):
+                        yield len(seen), name, frontier[-1][1]
+                        return
+        yield len(seen), "", ()
