@@ -1,387 +1,299 @@
-"""The saga of placing an order as an executable specification: one function for each action.
+"""The saga of placing an order as an executable specification, and the search that `./dev model` does in it.
 
-A process's `step` is the action that it does next, as the methods' names say. Each method first yields what happens
-without a fault. To add an action: name it in ACTIONS with the function of the code that does it, and yield it.
+Order ids are numbers: 0, 1, ... are the attempts of one Idempotency-Key, the last is another customer's, without a key.
+Bodies are numbers too: 0 and 2 have the same lines and differ in the rest, 1 has other lines.
+docs/architecture.md tells the same in prose. An action is named in DONE_BY, and yielded where its actor acts.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import takewhile
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
-from tests.model.rules import Rule
-from tests.model.state import (
-    AHEAD,
-    BEHIND,
-    CANCELLED,
-    CONFIRMED,
-    DIFFERS,
-    FAILED,
-    FOUND,
-    HELD,
-    IDLE,
-    NONE,
-    PASSED,
-    REFUSED,
-    REJECTED,
-    RELEASED,
-    TAKEN,
-    UNKNOWN,
-    Move,
-    Order,
-    Request,
-    Reservation,
-    State,
-    Transition,
-    Work,
-    Worker,
-    end,
-    pass_by,
-    send,
-    update,
-    with_item,
-    working,
-    write_later,
-)
-
-ACTIONS = {
-    "request.reserve": "order_service.products:ProductClient.reserve",
-    "request.insert": "order_service.store:OrderStore.insert",
-    "request.read": "order_service.store:OrderStore.read",
-    "request.read_on": "order_service.store:OrderStore.attempts",
-    "request.release": "order_service.products:ProductClient.release",
-    "product.take": "product_service.store:ReservationStore.take",
-    "product.give_back": "product_service.store:ReservationStore.give_back",
-    "product.expire": "product_service.store:Preparation.prepare",
-    "worker.release": "order_service.products:ProductClient.release",
-    "worker.released": "order_service.store:OrderStore.released",
-    "worker.list": "order_service.products:ProductClient.reservations",
-    "worker.compare": "order_service.store:OrderStore.statuses",
-    "worker.note": "order_service.store:OrderStore.insert",
-    "worker.advance_cursor": "order_service.store:OrderStore.advance_cursor",
-    "worker.step_back": "order_service.store:OrderStore.step_back",
-    "worker.publish": "order_service.publisher:Publisher.publish",
-    "worker.published": "order_service.store:OrderStore.published",
-    "customer.cancel": "order_service.store:OrderStore.advance",
+DONE_BY = {  # the classes of the code, and which of their functions do which actions
+    "order_service.products:ProductClient": "request.reserve=reserve request.release=release"
+    " worker.list=reservations worker.release=release",
+    "order_service.store:OrderStore": "request.insert=insert request.read=read request.read_on=attempts"
+    " worker.released=released worker.compare=statuses worker.note=insert worker.advance_cursor=advance_cursor"
+    " worker.step_back=step_back worker.published=published customer.cancel=advance",
+    "order_service.publisher:Publisher": "worker.publish=publish",
+    "product_service.store:ReservationStore": "product.take=take product.give_back=give_back",
+    "product_service.store:Preparation": "product.expire=prepare",
 }
-"""Each action with the function of the code that does it."""
-ENVIRONMENT = ("crash", "lost", "late")
-"""What nobody does: a process dies, an answer is lost, a write whose answer was lost takes effect."""
+ACTIONS = {pair.split("=")[0]: f"{owner}.{pair.split('=')[1]}" for owner in DONE_BY for pair in DONE_BY[owner].split()}
 
 
-@dataclass
-class Saga:
-    """Who takes part, what may happen, and the rule that is taken away, if any."""
+class Rule(Enum):  # what the design demands; a search without one of them finds a broken promise
+    RELEASE_ONCE = "A repeated DELETE gives nothing back."
+    TOMBSTONE = "A DELETE that comes before its PUT is recorded, and refuses that PUT."
+    UNIQUE_ID = "An order is inserted and never overwrites another: its id is the compare-and-set."
+    MAJORITY_READ = "Orders are read with majority: what is just being written may be rolled back."
+    TAKEN_ID_IS_DECIDED = "An insert that finds its id taken means that the order is decided, perhaps otherwise."
+    ONLY_FAILED_FREES_KEY = "Only a failed order leads to a next attempt; a rejected or cancelled one is the answer."
+    ATTEMPT_NUMBER = "A failed order stays failed; the next attempt has an id of its own."
+    WHOLE_BODY = "A repeat is answered with the order only if its whole body is the same."
+    OTHER_LINES_WRITE_NOTHING = "After a 409 for other lines no order is inserted."
+    RELEASED_IS_FAILED = "After a 409 for a released reservation only a failed order is inserted."
+    NO_DELETE_BEFORE_STATUS = "A request sends DELETE only after it has written or read a status that does not live."
+    RELEASE_BEFORE_NEXT = "A failed attempt is released before the next one takes stock."
+    RELEASE_SKIPPED = "So are the failed attempts that reading on skips, if their release is still due."
+    NOTE_BEFORE_RELEASE = "The worker writes a failed order before a reservation without an order is released."
+    NOTE_WITH_RELEASE = "The write of a failed order also makes its release due."
+    COMPARE_ALL = "The worker also releases what has an order that is failed, rejected or cancelled."
+    STEP_BACK = "The cursor steps back once a day, for reservations that were committed behind it."
+    PUBLISH_BEFORE_REMOVE = "An event leaves the outbox only after the broker's confirm."
 
+
+class Record(NamedTuple):  # under one id: a reservation in product-service, and an order in order-service
+    reservation: Literal["none", "held", "refused", "released"] = "none"
+    lines: int = 0
+    cursor: Literal["", "ahead", "passed", "behind"] = ""  # the worker's; behind it: committed too late to be listed
+    order: Literal["none", "confirmed", "cancelled", "rejected", "failed"] = "none"
+    body: int = 0
+    release_due: bool = False
+    in_outbox: bool = False
+
+
+class Process(NamedTuple):  # a request or a worker
+    who: str
+    step: str
+    i: int = -1  # the id that it works on
+    body: int = 0
+    answer: str = ""  # to PUT: taken (just now); held, refused, released (before); other lines; unknown
+    reply: int = 0  # with it a request ends
+
+
+class State(NamedTuple):
+    stock: int
+    records: tuple[Record, ...]
+    processes: tuple[Process, ...]
+    late: frozenset[tuple[str, int, int, str]] = frozenset()  # action, id, body, PUT, DELETE or order: late or never
+    told: frozenset[tuple[int, int, int]] = frozenset()  # id, body, and the 201 or 409 that a customer got
+    published: frozenset[int] = frozenset()
+
+    def put(self, i: int, taken: int = 0, **changes: Any) -> "State":
+        records = (*self.records[:i], self.records[i]._replace(**changes), *self.records[i + 1 :])
+        return self._replace(stock=self.stock - taken, records=records)
+
+    def send(self, *message: Any) -> "State":
+        return self._replace(late=self.late | {message})
+
+
+IDLE = Process("worker", "begin")
+REPLIES = {"confirmed": 201, "cancelled": 201, "rejected": 409}
+
+
+class Saga(NamedTuple):  # who takes part, what never happens (to search less), and the rule that is taken away
     bodies: tuple[int, ...] = (0, 0)  # of the requests with the key
     other: bool = True  # another customer's request
     attempts: int = 2
-    stock: int = 1
     workers: int = 1
-    quantities: tuple[int, int] = (1, 1)  # of the lines of body 0, and of body 1
-    cancels: bool = True
-    expires: bool = True
-    publishes: bool = True
-    commits_behind: bool = True  # a reservation's time is taken before its commit, so it may appear behind the cursor
-    inserts_late: bool = True
     restored: bool = False  # an old backup of order-service's database has lost the order of attempt 0
+    never: frozenset[str] = frozenset()
     without: Rule | None = None
 
     def start(self) -> State:
-        """Return the state in which nothing has happened yet."""
-        requests = [Request(True, body, "reserve", 0) for body in self.bodies]
-        requests += [Request(False, 0, "reserve", self.attempts)] * self.other
-        nothing = (None,) * (self.attempts + self.other)
-        records = (Reservation(RELEASED), *nothing[1:]) if self.restored else nothing
-        return State(self.stock, records, nothing, tuple(sorted(requests)), (Worker(),) * self.workers)
+        requests = [Process(f"request {body}", "reserve", 0, body) for body in self.bodies]
+        requests += [Process("other request", "reserve", self.attempts)] * self.other
+        records = [Record("released" if self.restored else "none"), *[Record()] * (self.attempts - 1 + self.other)]
+        return State(1, tuple(records), tuple(sorted([*requests, *[IDLE] * self.workers])))
 
-    def transitions(self, state: State) -> Iterator[Transition]:
+    def transitions(self, state: State) -> Iterator[tuple[str, str, State]]:
         """Yield all that can happen next. Equal processes move once and are kept sorted: who is who does not matter."""
-        for request in dict.fromkeys(state.requests):
-            requests = list(state.requests)
-            requests.remove(request)
-            who = f"request {request.body}" if request.has_key else "other request"
-            for action, what, after, then in self.request(state, request):
-                now = tuple(sorted([*requests, then])) if then else tuple(requests)
-                yield action, f"{who} {what}", self.without_effect(after._replace(requests=now))
-        for worker in dict.fromkeys(state.workers):
-            workers = list(state.workers)
-            workers.remove(worker)
-            for action, what, after, do in self.work(state, worker):
-                now_at = tuple(sorted([*workers, do]))
-                yield action, f"worker {what}", self.without_effect(after._replace(workers=now_at))
-        for transitions in (self.late(state), self.customers_and_time(state)):
-            for action, what, after in transitions:
-                yield action, what, self.without_effect(after)
+        for me in dict.fromkeys(state.processes):
+            others = list(state.processes)
+            others.remove(me)
+            moves = (self.worker if me.who == "worker" else self.request)(state, me)
+            dead = ("crash", "dies", state, IDLE if me.who == "worker" else me._replace(reply=-1))
+            for action, what, after, then in [*moves, *[dead] * (me.step not in ("begin", "reserve"))]:
+                processes = others if then.reply else sorted([*others, then])
+                reply = f", replies {then.reply}" if then.reply > 0 else ""
+                yield action, f"{me.who} {what}{reply}", after._replace(processes=tuple(processes))
+        yield from self.surroundings(state)
 
-    def without_effect(self, state: State) -> State:
-        """Drop what can do nothing any more: a PUT or an insert whose id is recorded, a DELETE of what is not held.
+    def take(self, state: State, i: int, body: int) -> tuple[str, State]:  # PUT: one transaction
+        found, lines = state.records[i], body % 2
+        if found.reservation != "none":
+            is_same = found.lines == lines or found.reservation == "released"
+            return found.reservation if is_same else "other lines", state
+        if state.stock:
+            return "taken", state.put(i, 1, reservation="held", lines=lines, cursor="ahead")
+        return "refused", state.put(i, reservation="refused", lines=lines)
 
-        That loses no behaviour, for orders are never erased, and a reservation expires only with all that is under way.
-        """
-        if not state.messages and not state.inserts:
+    def give_back(self, state: State, i: int) -> State:  # DELETE: one transaction
+        found = state.records[i].reservation
+        if found == "refused" or found == "none" and self.without is Rule.TOMBSTONE:
             return state
-        records, orders = state.reservations, state.orders
-        messages = [m for m in state.messages if not (r := records[m[1]]) or m[0] == "DELETE" and r.state == HELD]
-        inserts = [insert for insert in state.inserts if not orders[insert[0]]]
-        return state._replace(messages=frozenset(messages), inserts=frozenset(inserts))
+        back = found == "held" or found == "released" and self.without is Rule.RELEASE_ONCE
+        return state.put(i, -back, reservation="released", lines=0, cursor="")
 
-    # product-service: each call is one transaction
+    def insert(self, state: State, i: int, body: int, order: str) -> State | None:  # None: the id is taken
+        if state.records[i].order != "none" and self.without is not Rule.UNIQUE_ID:
+            return None
+        due, body = order == "failed" and self.without is not Rule.NOTE_WITH_RELEASE, body if order != "failed" else 0
+        return state.put(i, order=order, body=body, release_due=due, in_outbox=order == "confirmed")
 
-    def take(self, state: State, order_id: int, lines: int) -> Iterator[tuple[State, str, str]]:
-        """Answer PUT /reservations/{order_id}; yield the answer, and what happened in words."""
-        found, quantity = state.reservations[order_id], self.quantities[lines]
-        if found:
-            answer = RELEASED if found.state == RELEASED else DIFFERS if found.lines != lines else found.state
-            answer = FOUND if answer == HELD else answer
-            yield state, answer, f"PUT {order_id}: {answer}"
-        elif state.stock >= quantity or self.without is Rule.STOCK_IS_CHECKED:
-            for cursor in (AHEAD, BEHIND) if self.commits_behind else (AHEAD,):
-                what = f"PUT {order_id}: {TAKEN}{', committed behind the cursor' if cursor == BEHIND else ''}"
-                held = with_item(state.reservations, order_id, Reservation(HELD, lines, cursor))
-                yield state._replace(stock=state.stock - quantity, reservations=held), TAKEN, what
+    def read(self, state: State, i: int) -> str:
+        unsure = {at: order for action, at, _, order in sorted(state.late) if action == "late insert"}
+        return unsure.get(i, state.records[i].order) if self.without is Rule.MAJORITY_READ else state.records[i].order
+
+    def request(self, state: State, me: Process) -> Iterator[tuple[str, str, State, Process]]:
+        """Yield an action, what happens in words, and the state and the request after it; first without a fault."""
+        i, answer, order = me.i, me.answer, self.read(state, me.i)
+        if me.step == "reserve":
+            answer, after = self.take(state, i, me.body)
+            step = "insert" if answer in ("taken", "refused") else "read"
+            yield "request.reserve", f"sends PUT {i}: {answer}", after, me._replace(step=step, answer=answer)
+            sent = state.send("product.take", i, me.body, "PUT")
+            gone = self.give_back(sent, i) if self.without is Rule.NO_DELETE_BEFORE_STATUS else sent
+            yield "lost", f"has no answer to PUT {i}", gone, me._replace(step="read", answer="unknown")
+            yield "lost", f"has no answer to PUT {i}, sends it again", sent, me
+        elif me.step == "insert":
+            failing = ("unknown",) if self.without is Rule.RELEASED_IS_FAILED else ("unknown", "released")
+            order = "rejected" if answer == "refused" else "failed" if answer in failing else "confirmed"
+            inserted = self.insert(state, i, me.body, order)
+            if inserted or self.without is Rule.TAKEN_ID_IS_DECIDED:
+                yield "request.insert", *self.obey(f"inserts {i}: {order}", inserted or state, me, order)
+            else:
+                yield "request.insert", f"finds id {i} taken", state, me._replace(step="read")
+            sent = state.send("late insert", i, me.body, order)
+            yield "lost insert", f"has no answer to the insert of {i}", sent, me._replace(reply=503)
+            yield "lost insert", f"has no answer to the insert of {i}, runs it again", sent, me
+        elif me.step == "release":
+            after, me = self.give_back(state, i), me._replace(answer="released")
+            yield "request.release", *self.obey(f"sends DELETE {i}", after, me, order)
+        elif me.step == "read_on":
+            order, due = self.read(state, i + 1), state.records[i + 1].release_due
+            holds = due and answer != "unknown" and self.without is not Rule.RELEASE_SKIPPED
+            me = me._replace(i=i + 1, answer="held" if holds else "unknown" if answer == "unknown" else "released")
+            yield "request.read_on", *self.obey(f"reads on, {i + 1}: {order}", state, me, order)
         else:
-            refused = with_item(state.reservations, order_id, Reservation(REFUSED, lines))
-            yield state._replace(reservations=refused), REFUSED, f"PUT {order_id}: {REFUSED}"
+            yield "request.read", *self.obey(f"reads {i}: {order}", state, me, order)
 
-    def give_back(self, state: State, order_id: int) -> State:
-        """Answer DELETE /reservations/{order_id}."""
-        found = state.reservations[order_id] or Reservation("none")
-        if found.state == REFUSED or found.state == "none" and self.without is Rule.TOMBSTONE:
-            return state
-        back = found.state == HELD or found.state == RELEASED and self.without is Rule.RELEASE_ONCE
-        released = with_item(state.reservations, order_id, Reservation(RELEASED))
-        return state._replace(stock=state.stock + back * self.quantities[found.lines], reservations=released)
-
-    # order-service's database: each write is one document
-
-    def write(self, state: State, order_id: int, order: Order) -> tuple[State, bool]:
-        """Insert an order, or return False as its id is taken."""
-        if state.orders[order_id] and self.without is not Rule.UNIQUE_ID:
-            return state, False
-        return state._replace(orders=with_item(state.orders, order_id, order)), True
-
-    def seen(self, state: State, order_id: int) -> Order | None:
-        """Read an order with majority, that is without the inserts that may still be rolled back."""
-        unsure = dict(sorted(state.inserts)) if self.without is Rule.MAJORITY_READ else {}
-        return state.orders[order_id] or unsure.get(order_id)
-
-    # a request
-
-    def request(self, state: State, request: Request) -> Iterator[Move]:
-        """Yield what a request may do next, and that it dies where it would leave something behind."""
-        yield from getattr(self, f"request_{request.step}")(state, request)
-        if request.step != "reserve":
-            yield "crash", "dies", state, None
-
-    def request_reserve(self, state: State, request: Request) -> Iterator[Move]:
-        """Send PUT; after stock was taken just now, or refused, insert the order, else read it first."""
-        order_id, lines = request.order_id, request.body % 2
-        for after, answer, what in self.take(state, order_id, lines):
-            if answer == TAKEN and self.without is Rule.EVENT_AFTER_ORDER:
-                after = after._replace(published=after.published | {order_id})
-            then = request._replace(step="insert" if answer in (TAKEN, REFUSED) else "read", answer=answer)
-            yield "request.reserve", f"sends {what}", after, then
-        sent, what = send(state, "PUT", order_id, lines), f"has no answer to PUT {order_id}"
-        yield "lost", what, sent, request._replace(step="read", answer=UNKNOWN)
-        yield "lost", f"{what}, sends it again", sent, request
-
-    def request_insert(self, state: State, request: Request) -> Iterator[Move]:
-        """Insert the order; if its id is taken, read what it says."""
-        order_id, order = request.order_id, self.outcome(request)
-        after, inserted = self.write(state, order_id, order)
-        if inserted or self.without is Rule.TAKEN_ID_IS_DECIDED:
-            yield "request.insert", *self.obey(f"inserts {order_id}: {order.status}", after, request, order)
+    def obey(self, what: str, state: State, me: Process, order: str) -> tuple[str, State, Process]:
+        """Let a request do what the order demands that it has read or written."""
+        i, answer, step, reply = me.i, me.answer, "reserve" if me.step == "read_on" else "insert", 0
+        if order == "failed" and self.without is Rule.ATTEMPT_NUMBER:
+            state, order = state.put(i, order="confirmed", body=me.body), "confirmed"
+        if order == "none" and (answer != "other lines" or self.without is Rule.OTHER_LINES_WRITE_NOTHING):
+            reply = 503 if answer == "unknown" and i < self.attempts else 0
+        elif order == "failed" or order == "cancelled" and self.without is Rule.ONLY_FAILED_FREES_KEY:
+            is_released = answer in ("unknown", "released") or self.without is Rule.RELEASE_BEFORE_NEXT
+            step, reply = "read_on" if is_released else "release", 0 if i + 1 < self.attempts else 503
+        elif order in ("rejected", "cancelled") and answer in ("taken", "held"):
+            step = "release"
         else:
-            yield "request.insert", f"finds id {order_id} taken", state, request._replace(step="read")
-        if self.inserts_late:
-            sent, what = write_later(state, order_id, order), f"has no answer to the insert of {order_id}"
-            yield "lost", *end(what, sent, request, 503)
-            yield "lost", f"{what}, runs it again", sent, request
+            is_same = state.records[i].body == me.body or self.without is Rule.WHOLE_BODY
+            reply = REPLIES.get(order, 422) if is_same else 422
+        told = {(i, me.body, reply)} if reply in (201, 409) else set()
+        return what, state._replace(told=state.told | told), me._replace(step=step, reply=reply)
 
-    def outcome(self, request: Request) -> Order:
-        """Return the order that PUT's answer leads to."""
-        confirming = {TAKEN, FOUND, DIFFERS}  # after other lines this is asked only without the rule for them
-        if self.without is Rule.RELEASED_IS_FAILED:
-            confirming.add(RELEASED)
-        if request.answer in confirming:
-            in_outbox = self.publishes and self.without is not Rule.EVENT_WITH_ORDER
-            return Order(CONFIRMED, request.body, in_outbox=in_outbox)
-        return Order(REJECTED, request.body) if request.answer == REFUSED else Order(FAILED, release_due=True)
-
-    def request_read(self, state: State, request: Request) -> Iterator[Move]:
-        """Read the order and obey it; if there is none, insert what PUT's answer leads to, if anything."""
-        order_id, answer, order = request.order_id, request.answer, self.seen(state, request.order_id)
-        what = f"reads {order_id}: {order.status if order else 'none'}"
-        if order:
-            yield "request.read", *self.obey(what, state, request, order)
-        elif answer == DIFFERS and self.without is not Rule.OTHER_LINES_WRITE_NOTHING:
-            yield "request.read", *end(what, state, request, 422)
-        elif answer == UNKNOWN and self.without is Rule.NO_DELETE_BEFORE_STATUS:
-            yield "request.read", what, self.give_back(state, order_id), request._replace(step="insert")
-        elif answer == UNKNOWN and request.has_key and self.without is Rule.UNDECIDED_IS_NOT_LEFT:
-            yield "request.read", what, state, request._replace(step="read_on", answer="")
-        elif answer == UNKNOWN and request.has_key:
-            yield "request.read", *end(what, state, request, 503)
+    def worker(self, state: State, me: Process) -> Iterator[tuple[str, str, State, Process]]:
+        i, order = me.i, self.read(state, me.i)
+        if me.step == "begin":
+            for i, record in enumerate(state.records):
+                if record.release_due:
+                    yield from self.worker(state, Process("worker", "release", i, answer="due"))
+                if record.in_outbox:
+                    confirmed = {i} if self.without is not Rule.PUBLISH_BEFORE_REMOVE else set()
+                    after = state._replace(published=state.published | confirmed)
+                    yield "worker.publish", f"publishes the event of {i}", after, me._replace(step="published", i=i)
+                if record.cursor == "ahead":
+                    yield "worker.list", f"lists reservation {i}", state, me._replace(step="compare", i=i)
+            if {"passed", "behind"} & {r.cursor for r in state.records} and self.without is not Rule.STEP_BACK:
+                records = tuple(r._replace(cursor="ahead" if r.cursor else "") for r in state.records)
+                yield "worker.step_back", "moves its cursor back", state._replace(records=records), IDLE
+        elif me.step == "compare":
+            stays = order == "confirmed" or order != "none" and self.without is Rule.COMPARE_ALL
+            is_noted = order != "none" or self.without is Rule.NOTE_BEFORE_RELEASE
+            step = "advance_cursor" if stays else "release" if is_noted else "note"
+            yield "worker.compare", f"reads {i}: {order}", state, me._replace(step=step)
+        elif me.step == "note":
+            inserted = self.insert(state, i, 0, "failed")
+            last = "advance_cursor" if self.without is not Rule.NOTE_WITH_RELEASE else "release"
+            then = me._replace(step=last if inserted else "compare")
+            yield "worker.note", f"inserts {i}: {'failed' if inserted else 'taken'}", inserted or state, then
+            yield "lost insert", f"has no answer to the insert of {i}", state.send("late insert", i, 0, "failed"), IDLE
+        elif me.step == "release":
+            then = me._replace(step="released" if me.answer == "due" else "advance_cursor", answer="")
+            yield "worker.release", f"sends DELETE {i}", self.give_back(state, i), then
+            yield "lost", f"has no answer to DELETE {i}", state.send("product.give_back", i, 0, "DELETE"), IDLE
         else:
-            yield "request.read", what, state, request._replace(step="insert")
+            changes: dict[str, Any] = {"released": {"release_due": False}, "published": {"in_outbox": False}}
+            passed = {"cursor": "passed" if state.records[i].cursor else ""}
+            yield f"worker.{me.step}", f"is done with {i}", state.put(i, **changes.get(me.step, passed)), IDLE
 
-    def obey(self, what: str, state: State, request: Request, order: Order) -> tuple[str, State, Request | None]:
-        """Answer with an order that stands, or was rejected or cancelled; leave an attempt that failed."""
-        order_id, answer = request.order_id, request.answer
-        release = request._replace(step="release", releases=(order_id,))
-        if order.status == FAILED and self.without is Rule.ATTEMPT_NUMBER:
-            state, order = update(state, order_id, status=CONFIRMED, in_outbox=True), Order(CONFIRMED, request.body)
-        if order.status == CONFIRMED or order.status != FAILED and self.without is not Rule.ONLY_FAILED_FREES_KEY:
-            reply = self.reply(order, request)
-            if order.status in (REJECTED, CANCELLED) and answer in (TAKEN, FOUND):
-                return what, state, release._replace(reply=reply)
-            return end(what, state, request, reply)
-        if not request.has_key:
-            return end(what, state, request, 503)
-        released = answer in (UNKNOWN, RELEASED) or self.without is Rule.RELEASE_BEFORE_NEXT
-        return what, state, request._replace(step="read_on") if released else release
+    def surroundings(self, state: State) -> Iterator[tuple[str, str, State]]:  # customers, time, what comes late
+        for i, record in enumerate(state.records):
+            if record.order == "confirmed":
+                yield "customer.cancel", f"of {i}", state.put(i, order="cancelled", release_due=True)
+            if record.reservation in ("refused", "released") and self.is_quiet(state):
+                after = state.put(i, reservation="none", lines=0)._replace(late=frozenset())
+                yield "product.expire", f"of {i}, long after all that was under way", after
+            if record.cursor == "ahead":
+                yield "late commit", f"of reservation {i}", state.put(i, cursor="behind")
+        for message in sorted(state.late):
+            yield message[0], f"{message[3]} {message[1]}, late", self.take_effect(state, *message)
 
-    def reply(self, order: Order, request: Request) -> int:
-        """Return the status of the reply that an order gives a request."""
-        if order.body != request.body and self.without is not Rule.WHOLE_BODY:
-            return 422
-        return 409 if order.status == REJECTED else 201
-
-    def request_release(self, state: State, request: Request) -> Iterator[Move]:
-        """Send DELETE for what must not hold stock; then reply, read on, or try the attempt that was found."""
-        order_id, *rest = request.releases
-        what, after, own = f"sends DELETE {order_id}", self.give_back(state, order_id), order_id == request.order_id
-        if rest:
-            yield "request.release", what, after, request._replace(releases=tuple(rest))
-        elif request.reply:
-            yield "request.release", *end(what, after, request, request.reply)
-        else:
-            step = "read_on" if own else "reserve"
-            yield "request.release", what, after, request._replace(step=step, releases=())
-        reply = request.reply if own and request.reply else 503
-        yield "lost", *end(f"has no answer to DELETE {order_id}", send(state, "DELETE", order_id), request, reply)
-
-    def request_read_on(self, state: State, request: Request) -> Iterator[Move]:
-        """Find the first later attempt that is not failed: answer with its order, or try it if there is none."""
-        later = [(i, self.seen(state, i)) for i in range(request.order_id + 1, self.attempts)]
-        skipped = tuple(i for i, _ in takewhile(lambda attempt: attempt[1] and attempt[1].status == FAILED, later))
-        if len(skipped) == len(later):
-            yield "request.read_on", *end("finds no attempt left in this model", state, request, 503)
-            return
-        found, order = later[len(skipped)]
-        what, reply = f"reads on to {found}", self.reply(order, request) if order else 0
-        then = request._replace(step="reserve", order_id=found, answer="", reply=reply)
-        due = tuple(i for i, attempt in later[: len(skipped)] if attempt and attempt.release_due)
-        if request.answer == UNKNOWN:
-            yield "request.read_on", *end(what, state, then, reply or 503)
-        elif due and self.without is not Rule.RELEASE_SKIPPED:
-            yield "request.read_on", what, state, then._replace(step="release", releases=due)
-        elif reply:
-            yield "request.read_on", *end(what, state, then, reply)
-        else:
-            yield "request.read_on", what, state, then
-
-    # a worker
-
-    def work(self, state: State, worker: Worker) -> Iterator[Work]:
-        """Yield what a worker may do next, and that it dies; an idle one begins with anything that is to be done."""
-        if worker.step != IDLE:
-            yield from getattr(self, f"worker_{worker.step}")(state, worker.order_id)
-            yield "crash", "dies", state, Worker()
-            return
-        for i, (order, found) in enumerate(zip(state.orders, state.reservations, strict=True)):
-            if order and order.release_due:
-                early = self.without is Rule.RELEASE_BEFORE_UNSET
-                yield from (
-                    self.worker_released(state, i, "release") if early else self.worker_release(state, i, "released")
-                )
-            if order and order.in_outbox:
-                early = self.without is Rule.PUBLISH_BEFORE_REMOVE
-                yield from self.worker_published(state, i, "publish") if early else self.worker_publish(state, i)
-            if found and found.cursor == AHEAD:
-                after = pass_by(state, i) if self.without is Rule.ADVANCE_LAST else state
-                yield "worker.list", f"lists reservation {i}", after, Worker("compare", i)
-        if any(r and r.cursor in (BEHIND, PASSED) for r in state.reservations) and self.without is not Rule.STEP_BACK:
-            ahead = tuple(r and (r._replace(cursor=AHEAD) if r.cursor else r) for r in state.reservations)
-            yield "worker.step_back", "moves its cursor back", state._replace(reservations=ahead), Worker()
-
-    def worker_compare(self, state: State, order_id: int) -> Iterator[Work]:
-        """Read the order of a held reservation; one that lives keeps its stock."""
-        order = self.seen(state, order_id)
-        if not order:
-            step = "release" if self.without is Rule.NOTE_BEFORE_RELEASE else "note"
-        else:
-            keeps_stock = order.status == CONFIRMED or self.without is Rule.COMPARE_ALL
-            step = "advance_cursor" if keeps_stock else "release"
-        what = f"reads {order_id}: {order.status if order else 'none'}"
-        yield "worker.compare", what, state, Worker(step, order_id)
-
-    def worker_note(self, state: State, order_id: int) -> Iterator[Work]:
-        """Insert a failed order whose release is due; if its id is taken, read again."""
-        note = Order(FAILED, release_due=self.without is not Rule.NOTE_WITH_RELEASE)
-        after, inserted = self.write(state, order_id, note)
-        if inserted:
-            step = "advance_cursor" if note.release_due else "release"
-            yield "worker.note", f"inserts {order_id}: failed", after, Worker(step, order_id)
-        else:
-            step = "release" if self.without is Rule.TAKEN_ID_IS_DECIDED else "compare"
-            yield "worker.note", f"finds id {order_id} taken", state, Worker(step, order_id)
-        if self.inserts_late:
-            yield "lost", f"has no answer to the insert of {order_id}", write_later(state, order_id, note), Worker()
-
-    def worker_release(self, state: State, order_id: int, step: str = "advance_cursor") -> Iterator[Work]:
-        """Send DELETE, for what was compared or for what is due; without an answer it is sent again later."""
-        if self.without is Rule.NOTE_BEFORE_RELEASE and not state.orders[order_id]:
-            step = "note"
-        yield "worker.release", f"sends DELETE {order_id}", self.give_back(state, order_id), Worker(step, order_id)
-        yield "lost", f"has no answer to DELETE {order_id}", send(state, "DELETE", order_id), Worker()
-
-    def worker_released(self, state: State, order_id: int, step: str = IDLE) -> Iterator[Work]:
-        """Note that the release is not due any more."""
-        after = update(state, order_id, release_due=False)
-        yield "worker.released", f"notes {order_id} as released", after, working(step, order_id)
-
-    def worker_advance_cursor(self, state: State, order_id: int) -> Iterator[Work]:
-        """Move the cursor past what was compared."""
-        yield "worker.advance_cursor", f"moves its cursor past {order_id}", pass_by(state, order_id), Worker()
-
-    def worker_publish(self, state: State, order_id: int) -> Iterator[Work]:
-        """Publish an order's event and wait for the broker's confirm."""
-        after = state._replace(published=state.published | {order_id})
-        step = IDLE if self.without is Rule.PUBLISH_BEFORE_REMOVE else "published"
-        yield "worker.publish", f"publishes the event of {order_id}", after, working(step, order_id)
-
-    def worker_published(self, state: State, order_id: int, step: str = IDLE) -> Iterator[Work]:
-        """Take the event out of the outbox."""
-        after = update(state, order_id, in_outbox=False)
-        yield "worker.published", f"takes the event of {order_id} out of the outbox", after, working(step, order_id)
-
-    # everything else
-
-    def late(self, state: State) -> Iterator[Transition]:
-        """Yield what takes effect though nobody waits for it any more."""
-        for method, i, lines in sorted(state.messages):
-            if method == "DELETE":
-                yield "product.give_back", f"a late DELETE {i}", self.give_back(state, i)
-                continue
-            for after, _, what in self.take(state, i, lines):
-                yield "product.take", f"a late {what}", after
-        for i, order in sorted(state.inserts):
-            after, _ = self.write(state, i, order)
-            yield "late", f"insert of {i}: {order.status}", after._replace(inserts=state.inserts - {(i, order)})
-
-    def customers_and_time(self, state: State) -> Iterator[Transition]:
-        """Yield cancellations, and what expires; meanwhile all that was under way has come or is gone."""
-        for i, found in enumerate(state.orders):
-            if self.cancels and found and found.status == CONFIRMED:
-                due = self.without is not Rule.CANCEL_WITH_RELEASE
-                yield "customer.cancel", f"of {i}", update(state, i, status=CANCELLED, release_due=due)
-        for i, record in enumerate(state.reservations):
-            if self.expires and record and record.state != HELD and self.is_quiet(state):
-                after = state._replace(reservations=with_item(state.reservations, i, None))
-                yield "product.expire", f"of {i}, after 7 days", after._replace(messages=NONE, inserts=NONE)
+    def take_effect(self, state: State, action: str, i: int, body: int, order: str) -> State:  # late
+        if action == "late insert":
+            return self.insert(state, i, body, order) or state
+        return self.take(state, i, body)[1] if action == "product.take" else self.give_back(state, i)
 
     def is_quiet(self, state: State) -> bool:
-        """Return if no request is in flight and all workers are idle."""
-        waiting = all(r.step == "reserve" and r.order_id in (0, self.attempts) for r in state.requests)
-        return waiting and all(worker.step == IDLE for worker in state.workers)
+        return all(p.step in ("begin", "reserve") and p.i in (-1, 0, self.attempts) for p in state.processes)
+
+
+def invariants(saga: Saga, state: State) -> dict[str, bool]:
+    """Return which invariants hold; the numbers are those of the promises in docs/architecture.md."""
+    records, keyed, kept = state.records, state.records[: saga.attempts], state.published
+    living, held = [r for r in records if r.order == "confirmed"], [r for r in records if r.reservation == "held"]
+    stood = {i for i, r in enumerate(records) if r.order in ("confirmed", "cancelled")}
+    strays = [r for r in held if r.order != "confirmed"]
+    ended = [r for r in strays if r.order in ("failed", "cancelled") and not r.release_due]
+    cursors = ("ahead",) if saga.without is Rule.STEP_BACK else ("ahead", "behind")
+    is_busy = any(r.release_due or r.cursor in cursors for r in records) or not saga.is_quiet(state)
+    true = {(i, r.body, REPLIES.get(r.order)) for i, r in enumerate(records)}
+    told = {body: (i, reply) for i, body, reply in state.told if i < saga.attempts}
+    now = {body: repeat(saga, State(state.stock, records, ()), body) for body in set(saga.bodies)}
+    is_answered = all(r.order == "failed" for r in keyed) or all(reply != 503 for _, reply in now.values())
+    return {
+        "stock adds up and is never oversold": state.stock + len(held) == 1 and len(living) <= 1,  # 1
+        "a living order has exactly its stock": all(r in held and r.lines == r.body % 2 for r in living),  # 2
+        "what a customer was told is true": state.told <= true,  # 2
+        "the event of every order gets published": all(i in kept or records[i].in_outbox for i in stood),  # 2
+        "a key has one order": sum(r.order not in ("none", "failed") for r in keyed) <= 1,  # 3
+        "a repeat is answered as before": is_answered and all(told[body] == now.get(body) for body in told),  # 3
+        "no stock is stuck at rest": is_busy or not strays,  # 4
+        "what was released stays released": "product.expire" not in saga.never or not ended,  # 4
+        "dead attempts take no stock from the next": saga.other or all(r.order != "rejected" for r in records),  # 4
+        "only events of orders get published": kept <= stood,  # 5
+    }
+
+
+@lru_cache(1_000_000)
+def repeat(saga: Saga, state: State, body: int) -> tuple[int, int]:
+    """Return the id and the reply of a repeat that is alone and meets no fault: it takes the first of its moves."""
+    request = Process("request", "reserve", 0, body)
+    while not request.reply:
+        _, _, state, request = next(saga.request(state, request))
+    return request.i, request.reply
+
+
+def search(saga: Saga, only: str = "", limit: int = 10**9) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    """Visit all states breadth first; yield after each depth their number, a broken invariant, the way to it."""
+    frontier: list[tuple[State, tuple[str, ...]]] = [(saga.start(), ())]
+    seen = {hash(saga.start())}  # among 20 million states two have the same hash with a probability of 1 : 90,000
+    while frontier and len(seen) <= limit:
+        nearer, frontier = frontier, []
+        for state, way in nearer:
+            for action, what, after in saga.transitions(state):
+                after = after._replace(late=frozenset(m for m in after.late if saga.take_effect(after, *m) != after))
+                if action not in saga.never and (key := hash(after)) not in seen:
+                    seen.add(key)
+                    frontier.append((after, (*way, f"{action}: {what}")))
+                    broken = (name for name, holds in invariants(saga, after).items() if not holds)
+                    if name := next((name for name in broken if name in (only or name)), ""):
+                        yield len(seen), name, frontier[-1][1]
+                        return
+        yield len(seen), "", ()
