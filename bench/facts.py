@@ -15,7 +15,7 @@ WRITTEN_BY_THE_BENCH = (":!bench/results", ":!docs/performance.md")
 
 
 def of(shop: Target, checkouts: list[Path]) -> dict[str, Any]:
-    """Return what is to be known of a run of the shops of these checkouts."""
+    """Return the versions, the database and the machine of a run."""
     kind = "mongo-url" if os.environ.get("MONGO_URL") else shop.stack.origins()["MongoDB"].server
     return {
         "version": " beside ".join(map(version, checkouts)),

@@ -1,4 +1,4 @@
-"""What is measured, and driving one URL with wrk.
+"""The workloads, and driving one URL with wrk.
 
 To add a workload, write its Lua script under `bench/workloads` and name it in `WORKLOADS`.
 """

@@ -32,7 +32,7 @@ SERVERS = {"MONGO_URL": "mongo_url", "RABBITMQ_URL": "rabbitmq_url", "RABBITMQ_M
 
 @dataclass(frozen=True)
 class Target:
-    """What is driven: its URLs by service, its programs, its databases by what they store, and wrk's Lua data."""
+    """A shop under load: its URLs by service, programs, databases by what they store, and wrk's Lua data."""
 
     name: str
     stack: Stack

@@ -1,8 +1,8 @@
 """The consumer of events: `python -m notification_service.consumer`, as many as you like.
 
-The connection belongs to the main thread alone, which serves its heartbeats whatever happens. What has been delivered
-is handled by another thread as one batch, and what is delivered meanwhile is the next one: a message alone is handled
-at once, and under load batches grow. What is to become of each message comes back to the main thread, which settles it.
+The connection belongs to the main thread alone, which serves its heartbeats whatever happens. Another thread handles
+all messages that were delivered as one batch, and those that arrive meanwhile form the next one: a single message is
+handled at once, and under load batches grow. The verdicts come back to the main thread, which settles the messages.
 """
 
 import logging
@@ -155,7 +155,7 @@ class Session:
             message.acknowledge()
 
     def _move(self, message: Message, outcome: Outcome) -> None:
-        """Settle a message that is not done; what is to be left stays unsettled."""
+        """Settle a message that is not done; one to be left stays unsettled."""
         if outcome.verdict is Verdict.DEAD:
             self._bury(message, outcome.reason)
         elif outcome.verdict is Verdict.RETRY:
@@ -206,7 +206,13 @@ class Consumer:
         self._handle = handle
         self._topology = topology
 
-    def run(self, stop: threading.Event, *, prefetch: int = 250, heartbeat: Heartbeat | None = None) -> None:
+    def run(
+        self,
+        stop: threading.Event,
+        *,
+        prefetch: int = config.ConsumerSettings.prefetch,
+        heartbeat: Heartbeat | None = None,
+    ) -> None:
         """Consume until `stop` is set; no outage ends this. The heart beats, unless RabbitMQ refuses what is needed."""
         heartbeat = heartbeat or Heartbeat()
         outage = Outage()

@@ -125,7 +125,7 @@ class Notifier:
         channels: Mapping[str, Channel],
         patiently: Patience,
         *,
-        start_within: float = 43.0,
+        start_within: float,
     ) -> None:
         self._store = store
         self._channels = channels

@@ -97,9 +97,9 @@ class Placement:
             order, is_new = self._decide(order_id, reservation)
             if order.status == FAILED:
                 attempt, later = self._go_on(attempt, order, reservation.answer)
-                if later is None and time.monotonic() < deadline:
-                    continue
                 if later is None:
+                    if time.monotonic() < deadline:
+                        continue
                     raise _not_placed()
                 order, is_new = later, False
             elif order.status in NOT_LIVING and reservation.answer in (Answer.TAKEN, Answer.FOUND):
@@ -122,8 +122,7 @@ class Placement:
 
         Raises KeyReused or Unavailable where there is none and this request must not write one.
         """
-        order = self._drafted(order_id, reservation)
-        if reservation.answer in (Answer.TAKEN, Answer.REFUSED) and self._store.insert(order):
+        if reservation.answer in (Answer.TAKEN, Answer.REFUSED) and (order := self._insert(order_id, reservation)):
             return order, True
         for _ in range(DECIDING_TRIES):
             if found := self._store.read(order_id):
@@ -132,10 +131,15 @@ class Placement:
                 raise _key_reused()
             if reservation.answer is Answer.UNKNOWN and self._key is not None:
                 raise self._outage  # nothing is written: a repeat goes on with the same id
-            if self._store.insert(order):
+            if order := self._insert(order_id, reservation):
                 return order, True
             time.sleep(DECIDING_PAUSE)  # taken, and by a write that the majority does not have yet
         raise Unavailable("Another request is writing this order.")
+
+    def _insert(self, order_id: str, reservation: Reservation) -> Order | None:
+        """Write the order that follows from an answer, and return it; None if its id is taken."""
+        order = self._drafted(order_id, reservation)
+        return order if self._store.insert(order) else None
 
     def _drafted(self, order_id: str, reservation: Reservation) -> Order:
         """Return the order as it is to be written after this answer."""
