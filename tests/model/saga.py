@@ -2,25 +2,13 @@
 
 Order ids are numbers: 0, 1, ... are the attempts of one Idempotency-Key, the last is another customer's, without a key.
 Bodies are numbers too: 0 and 2 have the same lines and differ in the rest, 1 has other lines.
-docs/architecture.md tells the same in prose. An action is named in DONE_BY, and yielded where its actor acts.
+docs/architecture.md tells the same in prose. An action is named in actions.py, and yielded where its actor acts.
 """
 
 from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
-
-DONE_BY = {  # the classes of the code, and which of their functions do which actions
-    "order_service.products:ProductClient": "request.reserve=reserve request.release=release"
-    " worker.list=reservations worker.release=release",
-    "order_service.store:OrderStore": "request.insert=insert request.read=read request.read_on=attempts"
-    " worker.released=released worker.compare=statuses worker.note=insert worker.advance_cursor=advance_cursor"
-    " worker.step_back=step_back worker.published=published customer.cancel=advance",
-    "order_service.publisher:Publisher": "worker.publish=publish",
-    "product_service.store:ReservationStore": "product.take=take product.give_back=give_back",
-    "product_service.store:Preparation": "product.expire=prepare",
-}
-ACTIONS = {pair.split("=")[0]: f"{owner}.{pair.split('=')[1]}" for owner in DONE_BY for pair in DONE_BY[owner].split()}
 
 
 class Rule(Enum):  # what the design demands; a search without one of them finds a broken promise

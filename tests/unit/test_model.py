@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.model.actions import ACTIONS
 from tests.model.configurations import BROKEN, SMALL
-from tests.model.saga import ACTIONS, Rule, Saga, State, invariants, search
+from tests.model.saga import Rule, Saga, State, invariants, search
 
 STATES = {"two requests with one key": 70_000, "a request with a key, another order": 30_000}
 ENVIRONMENT = {"crash", "lost", "lost insert", "late insert", "late commit"}  # what happens to those who act
