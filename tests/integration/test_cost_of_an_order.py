@@ -103,7 +103,8 @@ def test_the_consumer_inserts_once_and_marks_once_for_all_messages_and_channels_
     database = mongo.connect(mongo_url, "notification-consumer")
     clock = mongo.DatabaseClock(database)
     clock()  # asks the database once in a while
-    handle = Handler(Notifier(NotificationStore(database, clock), channels(None, MAIL_FROM), Patience(Event())))
+    store, ways = NotificationStore(database, clock), channels(None, MAIL_FROM)
+    handle = Handler(Notifier(store, ways, Patience(Event()), start_within=30.0))
     commands.forget()
     outcomes = handle([json.dumps(event(f"order-{number}")).encode() for number in range(messages)])
     assert (outcomes, commands.names) == ([Outcome(Verdict.DONE)] * messages, ["insert", "update"])

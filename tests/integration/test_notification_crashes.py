@@ -2,7 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import pymongo
 import pytest
@@ -25,39 +27,52 @@ def _forkserver() -> None:
     dying.start_server()
 
 
-@pytest.fixture
-def database(mongo_url: str) -> Iterator[Database[Document]]:
-    with pymongo.MongoClient[Document](mongo_url, tz_aware=True) as client:
-        yield client.get_default_database()
+@dataclass(frozen=True)
+class Room:
+    """A broker, a mail server, the history, and the environment of a consumer that uses them."""
+
+    environment: Environment
+    database: Database[Document]
+    broker: Broker
+    mail: MailServer
+    smtp_port: int
+
+    def die(self, point: str, work: Callable[[Environment], None] | None = None) -> None:
+        """Let a process consume, or do other work, until it dies at a point."""
+        dying.run(work or consume, self.environment, point=point)
+
+    def consuming(self) -> AbstractContextManager[object]:
+        """Let another consumer work meanwhile."""
+        return consuming(self.environment["RABBITMQ_URL"], self.database, self.smtp_port)
+
+    def finish(self, sent: int = 2) -> None:
+        """Let another consumer do all that is left, until so many notifications are sent."""
+        with self.consuming():
+            until(lambda: self.statuses() == ["sent"] * sent, "all are sent")
+            depth = self.broker.depth
+            until(lambda: depth("notifications") + depth("notifications.retry.5s") == 0, "none is left")
+
+    def statuses(self) -> list[str]:
+        return [document["status"] for document in self.database.notifications.find()]
 
 
 @pytest.fixture
-def broker(broker_url: str) -> Iterator[Broker]:
-    with mailroom.connected(broker_url) as connected:
-        yield connected
-
-
-@pytest.fixture
-def mail() -> MailServer:
-    return MailServer()
-
-
-@pytest.fixture
-def smtp_port(mail: MailServer) -> Iterator[int]:
-    with mailroom.listening(mail) as port:
-        yield port
-
-
-@pytest.fixture
-def environment(broker_url: str, mongo_url: str, smtp_port: int) -> Environment:
-    return {
-        "ENVIRONMENT": "development",
-        "LOG_LEVEL": "CRITICAL",
-        "MONGO_URL": mongo_url,
-        "RABBITMQ_URL": broker_url,
-        "SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
-        "LEASE_SECONDS": "0.3",
-    }
+def room(mongo_url: str, broker_url: str) -> Iterator[Room]:
+    mail = MailServer()
+    with (
+        pymongo.MongoClient[Document](mongo_url, tz_aware=True) as client,
+        mailroom.connected(broker_url) as broker,
+        mailroom.listening(mail) as port,
+    ):
+        environment = {
+            "ENVIRONMENT": "development",
+            "LOG_LEVEL": "CRITICAL",
+            "MONGO_URL": mongo_url,
+            "RABBITMQ_URL": broker_url,
+            "SMTP_URL": f"smtp://127.0.0.1:{port}",
+            "LEASE_SECONDS": "0.3",
+        }
+        yield Room(environment, client.get_default_database(), broker, mail, port)
 
 
 def consume(environment: Environment) -> None:
@@ -78,19 +93,6 @@ def replay(environment: Environment) -> None:
     dead_letters.main(["replay"])
 
 
-def finish(
-    environment: Environment, database: Database[Document], broker: Broker, smtp_port: int, sent: int = 2
-) -> None:
-    """Let another consumer do all that is left, until so many notifications are sent."""
-    with consuming(environment["RABBITMQ_URL"], database, smtp_port):
-        until(lambda: statuses(database) == ["sent"] * sent, "all are sent")
-        until(lambda: broker.depth("notifications") + broker.depth("notifications.retry.5s") == 0, "none is left")
-
-
-def statuses(database: Database[Document]) -> list[str]:
-    return [document["status"] for document in database.notifications.find()]
-
-
 ORDERS = [f"order-{number}" for number in range(3)]
 
 
@@ -107,124 +109,78 @@ ORDERS = [f"order-{number}" for number in range(3)]
         (f"after {MESSAGE}.acknowledge", 0),
     ],
 )
-def test_death_while_notifying_of_a_batch(
-    environment: Environment,
-    database: Database[Document],
-    broker: Broker,
-    mail: MailServer,
-    smtp_port: int,
-    point: str,
-    repeats: int,
-) -> None:
-    broker.publish(*map(event, ORDERS))
-    dying.run(consume, environment, point=point)
-    finish(environment, database, broker, smtp_port, sent=6)
-    assert len(set(mail.ids)) == 3
-    assert len(mail.ids) <= 3 + repeats
+def test_death_while_notifying_of_a_batch(room: Room, point: str, repeats: int) -> None:
+    room.broker.publish(*map(event, ORDERS))
+    room.die(point)
+    room.finish(sent=6)
+    assert len(set(room.mail.ids)) == 3
+    assert len(room.mail.ids) <= 3 + repeats
     if point == f"before {STORE}.mark_sent":
-        assert len(mail.ids) > 3, "it was sent and not marked"
+        assert len(room.mail.ids) > 3, "it was sent and not marked"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", ["mark_failed", "sent_among", "claim"])
-def test_death_while_claiming_again_what_has_failed(
-    environment: Environment,
-    database: Database[Document],
-    broker: Broker,
-    mail: MailServer,
-    smtp_port: int,
-    step: str,
-    when: str,
-) -> None:
-    mail.data = answers(*["451 later"] * 3)
-    broker.publish(*map(event, ORDERS))
-    dying.run(consume, environment, point=f"{when} {STORE}.{step}")
-    finish(environment, database, broker, smtp_port, sent=6)
-    assert len(mail.ids) == len(set(mail.ids)) == 3
+def test_death_while_claiming_again_what_has_failed(room: Room, step: str, when: str) -> None:
+    room.mail.data = answers(*["451 later"] * 3)
+    room.broker.publish(*map(event, ORDERS))
+    room.die(f"{when} {STORE}.{step}")
+    room.finish(sent=6)
+    assert len(room.mail.ids) == len(set(room.mail.ids)) == 3
 
 
 @pytest.mark.parametrize("point", [f"before {STORE}.give_back", f"after {STORE}.give_back"])
-def test_death_while_giving_back_what_came_too_late(
-    environment: Environment,
-    database: Database[Document],
-    broker: Broker,
-    mail: MailServer,
-    smtp_port: int,
-    point: str,
-) -> None:
-    broker.publish(*map(event, ORDERS))
-    dying.run(consume_late, environment, point=point)
-    assert mail.ids == []
-    finish(environment, database, broker, smtp_port, sent=6)
-    assert len(mail.ids) == len(set(mail.ids)) == 3
+def test_death_while_giving_back_what_came_too_late(room: Room, point: str) -> None:
+    room.broker.publish(*map(event, ORDERS))
+    room.die(point, consume_late)
+    assert room.mail.ids == []
+    room.finish(sent=6)
+    assert len(room.mail.ids) == len(set(room.mail.ids)) == 3
 
 
 @pytest.mark.parametrize(
     "point", [f"before {MESSAGE}.retry", f"after {PIKA}.basic_publish", f"before {MESSAGE}.acknowledge"]
 )
-def test_death_while_putting_off_a_message(
-    environment: Environment,
-    database: Database[Document],
-    broker: Broker,
-    mail: MailServer,
-    smtp_port: int,
-    point: str,
-) -> None:
-    mail.data = answers("451 later")
-    broker.publish(event())
-    dying.run(consume, environment, point=point)
-    finish(environment, database, broker, smtp_port)
-    assert len(mail.ids) == 1
+def test_death_while_putting_off_a_message(room: Room, point: str) -> None:
+    room.mail.data = answers("451 later")
+    room.broker.publish(event())
+    room.die(point)
+    room.finish()
+    assert len(room.mail.ids) == 1
 
 
 @pytest.mark.parametrize(
     ("point", "copies"),
     [(f"before {MESSAGE}.bury", 1), (f"after {PIKA}.basic_publish", 2), (f"before {MESSAGE}.acknowledge", 2)],
 )
-def test_death_while_burying_a_message(
-    environment: Environment,
-    database: Database[Document],
-    broker: Broker,
-    smtp_port: int,
-    point: str,
-    copies: int,
-) -> None:
-    broker.publish(b"this is no event")
-    dying.run(consume, environment, point=point)
-    with consuming(environment["RABBITMQ_URL"], database, smtp_port):
-        until(lambda: broker.depth("notifications.dead") == copies, "it is a dead letter")
-        until(lambda: broker.depth("notifications") == 0, "all messages are taken")
-    assert broker.depth("notifications.dead") == copies
+def test_death_while_burying_a_message(room: Room, point: str, copies: int) -> None:
+    room.broker.publish(b"this is no event")
+    room.die(point)
+    with room.consuming():
+        until(lambda: room.broker.depth("notifications.dead") == copies, "it is a dead letter")
+        until(lambda: room.broker.depth("notifications") == 0, "all messages are taken")
+    assert room.broker.depth("notifications.dead") == copies
 
 
 @pytest.mark.parametrize("point", [f"before {MESSAGE}.replay", f"before {MESSAGE}.acknowledge"])
-def test_death_while_replaying_dead_letters(
-    environment: Environment,
-    database: Database[Document],
-    broker: Broker,
-    mail: MailServer,
-    smtp_port: int,
-    point: str,
-) -> None:
-    mail.rcpt = answers("550 nobody")
-    broker.publish(event())
-    with consuming(environment["RABBITMQ_URL"], database, smtp_port):
-        until(lambda: broker.depth("notifications.dead") == 1, "it is a dead letter")
-    dying.run(replay, environment, point=point)
-    until(lambda: broker.depth("notifications.dead") == 1, "the broker has noticed the death")
-    dying.run(replay, environment)
-    finish(environment, database, broker, smtp_port)
-    assert broker.depth("notifications.dead") == 0
-    assert len(mail.ids) == 1
+def test_death_while_replaying_dead_letters(room: Room, point: str) -> None:
+    room.mail.rcpt = answers("550 nobody")
+    room.broker.publish(event())
+    with room.consuming():
+        until(lambda: room.broker.depth("notifications.dead") == 1, "it is a dead letter")
+    room.die(point, replay)
+    until(lambda: room.broker.depth("notifications.dead") == 1, "the broker has noticed the death")
+    dying.run(replay, room.environment)
+    room.finish()
+    assert room.broker.depth("notifications.dead") == 0
+    assert len(room.mail.ids) == 1
 
 
-def test_events_of_an_order_may_come_in_any_order_and_often(
-    environment: Environment, database: Database[Document], broker: Broker, mail: MailServer, smtp_port: int
-) -> None:
+def test_events_of_an_order_may_come_in_any_order_and_often(room: Room) -> None:
     kinds = ["order_created", "order_shipped", "order_delivered", "order_cancelled"]
     for kind in [*reversed(kinds), *kinds, *reversed(kinds)]:
-        broker.publish(event(kind=kind), key=kind)
-    finish(environment, database, broker, smtp_port, sent=2 * len(kinds))
-    sent = Counter(document["event_type"] for document in database.notifications.find({"status": "sent"}))
+        room.broker.publish(event(kind=kind), key=kind)
+    room.finish(sent=2 * len(kinds))
+    sent = Counter(document["event_type"] for document in room.database.notifications.find({"status": "sent"}))
     assert sent == Counter(dict.fromkeys(kinds, 2))
-    assert len(mail.ids) == len(set(mail.ids)) == len(kinds)
+    assert len(room.mail.ids) == len(set(room.mail.ids)) == len(kinds)

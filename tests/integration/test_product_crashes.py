@@ -9,13 +9,15 @@ from product_service.config import Settings
 from tests.integration import dying
 from tests.integration.product_app import ORDERS, Shop, running
 from tests.local_server import serving
+from tests.model.actions import ACTIONS, RESERVATIONS
 from tests.signing import jwks
 from tests.waiting import until
 
-STORE, COMMIT = "product_service.store.reservations:ReservationStore", "pymongo.client_session:ClientSession"
+COMMIT = "pymongo.client_session:ClientSession"
+TAKE, GIVE_BACK = ACTIONS["product.take"], ACTIONS["product.give_back"]
 ANSWERED = "after flask:Flask.process_response"  # the answer is made, and never sent
 STOCK, LINES = 10, 2
-IN_A_TRANSACTION = (f"after {STORE}._move_stock", f"before {COMMIT}.commit_transaction")
+IN_A_TRANSACTION = (f"after {RESERVATIONS}._move_stock", f"before {COMMIT}.commit_transaction")
 SECONDS_TO_ABORT = 30  # the server ends what a dead process began after 10 s; it looks every few seconds
 
 Line = tuple[str, int]
@@ -64,7 +66,7 @@ def assert_taken(shop: Shop, units: int, *product_ids: str) -> None:
 
 @pytest.mark.parametrize(
     "point",
-    [f"before {STORE}.take", f"after {COMMIT}.commit_transaction", f"after {STORE}.take", ANSWERED],
+    [f"before {TAKE}", f"after {COMMIT}.commit_transaction", f"after {TAKE}", ANSWERED],
 )
 def test_death_while_reserving(shop: Shop, settings: Settings, point: str) -> None:
     cup, pan = (shop.add(STOCK)["id"] for _ in range(2))
@@ -76,7 +78,7 @@ def test_death_while_reserving(shop: Shop, settings: Settings, point: str) -> No
     assert_taken(shop, 0, cup, pan)
 
 
-@pytest.mark.parametrize("point", [f"before {STORE}._refuse", f"after {STORE}._refuse", ANSWERED])
+@pytest.mark.parametrize("point", [f"before {RESERVATIONS}._refuse", f"after {RESERVATIONS}._refuse", ANSWERED])
 def test_death_while_refusing(shop: Shop, settings: Settings, point: str) -> None:
     cup = shop.add(STOCK)["id"]
     dying.run(reserve, settings, ORDERS, "o1", (cup, STOCK + 1), point=point)
@@ -87,7 +89,7 @@ def test_death_while_refusing(shop: Shop, settings: Settings, point: str) -> Non
 
 @pytest.mark.parametrize(
     "point",
-    [f"before {STORE}.give_back", f"after {COMMIT}.commit_transaction", f"after {STORE}.give_back", ANSWERED],
+    [f"before {GIVE_BACK}", f"after {COMMIT}.commit_transaction", f"after {GIVE_BACK}", ANSWERED],
 )
 @pytest.mark.parametrize("reserved", [True, False], ids=["a reservation", "what is still to come"])
 def test_death_while_releasing(shop: Shop, settings: Settings, point: str, reserved: bool) -> None:

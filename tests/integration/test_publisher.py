@@ -198,12 +198,19 @@ def test_each_right_that_is_taken_away_is_found_before_anything_is_published(
     assert ids(broker_url, RECENT) == []
 
 
+@pytest.mark.parametrize("call", [Publisher.check, lambda one: one.publish([event()])], ids=["check", "publish"])
 @pytest.mark.parametrize(("change", "to"), [("admin:", "nobody:"), ("/test-", "/no-")])
 def test_an_account_or_virtual_host_that_is_not_there_is_a_refusal(
-    broker_url: str, make_publisher: MakePublisher, change: str, to: str
+    broker_url: str, make_publisher: MakePublisher, change: str, to: str, call: Callable[[Publisher], None]
 ) -> None:
     with pytest.raises(BrokerRefuses, match="account or virtual host of RABBITMQ_URL"):
-        make_publisher(broker_url.replace(change, to, 1)).check()
+        call(make_publisher(broker_url.replace(change, to, 1)))
+
+
+def test_a_name_that_does_not_resolve_is_an_outage_with_its_reason(make_publisher: MakePublisher) -> None:
+    with pytest.raises(BrokerUnavailable, match="gaierror") as raised:
+        make_publisher("amqp://no-such-host.invalid/%2F").publish([event()])
+    assert not isinstance(raised.value, BrokerRefuses)
 
 
 def test_closing_takes_no_longer_than_the_broker(broker_url: str, make_publisher: MakePublisher) -> None:

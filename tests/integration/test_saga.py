@@ -14,6 +14,7 @@ from order_service.products import BUDGET
 from tests.at_once import at_once, meanwhile
 from tests.integration import dying, order_processes
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
+from tests.model.actions import ACTIONS, CLIENT
 from tests.waiting import until
 from tools import throwaway
 from tools.mongodb import MongoServer
@@ -21,9 +22,9 @@ from tools.mongodb import MongoServer
 STEPS = [
     f"{when} {place}"
     for place in (
-        "order_service.products:ProductClient.reserve",
-        "order_service.products:ProductClient._send",
-        "order_service.store:OrderStore.insert",
+        ACTIONS["request.reserve"],
+        f"{CLIENT}._send",
+        ACTIONS["request.insert"],
         "pymongo.collection:Collection.insert_one",
     )
     for when in ("before", "after")
@@ -36,6 +37,13 @@ def stack(mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(worker, "RELEASES_POSTPONED", 0.05)
     with order_stack(mongo_server) as stack:
         yield stack
+
+
+@pytest.fixture
+def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let order-service wait for product-service while another process is started."""
+    for limit in ("BUDGET", "ATTEMPT"):
+        monkeypatch.setattr(products, limit, 60.0)
 
 
 def test_an_order_is_placed_shipped_and_delivered(stack: Stack) -> None:
@@ -81,13 +89,10 @@ def test_eight_requests_with_one_key_at_once_make_one_order(stack: Stack) -> Non
     stack.check_promises()
 
 
+@pytest.mark.usefixtures("patient_client")
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_two_processes_with_one_key_at_once_make_one_order_though_one_is_killed(
-    stack: Stack, when: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_with_one_key_at_once_make_one_order_though_one_is_killed(stack: Stack, when: str) -> None:
     """While the reservation is on its way, another process places the same order, and dies at each of its steps."""
-    for limit in ("BUDGET", "ATTEMPT"):
-        monkeypatch.setattr(products, limit, 60.0)  # a process is started meanwhile
     dying.start_server()
     body = {"product_id": "mug", "quantity": 1}
     for number, point in enumerate(["", *STEPS]):
@@ -248,7 +253,7 @@ def test_a_key_whose_first_attempts_have_failed_leads_to_one_order(stack: Stack)
     dying.start_server()
     body = {"product_id": "mug", "quantity": STOCK}
     for _ in range(3):
-        point = "before order_service.store:OrderStore.insert"
+        point = f"before {ACTIONS['request.insert']}"
         order_processes.run(order_processes.place, stack.settings, ANA | {"Idempotency-Key": "k"}, body, point=point)
         stack.worker().reconcile(older_than=0)  # notes it as failed; its stock is not released yet
     assert (stack.states(), stack.stock()) == (["failed"] * 3, 0)
@@ -342,12 +347,9 @@ def test_without_its_database_order_service_answers_503_and_is_back_with_it(mong
         stack.check_promises()
 
 
+@pytest.mark.usefixtures("patient_client")
 @pytest.mark.parametrize("ahead", [60.0, -60.0])
-def test_a_worker_whose_clocks_are_a_minute_wrong_leaves_a_healthy_order_alone(
-    stack: Stack, ahead: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for limit in ("BUDGET", "ATTEMPT"):
-        monkeypatch.setattr(products, limit, 60.0)  # a process is started meanwhile
+def test_a_worker_whose_clocks_are_a_minute_wrong_leaves_a_healthy_order_alone(stack: Stack, ahead: float) -> None:
     dying.start_server()
     stack.gate.before = lambda method, _path: (
         order_processes.run(order_processes.work, stack.settings, ahead=ahead) if method == "PUT" else None

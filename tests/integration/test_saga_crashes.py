@@ -1,6 +1,6 @@
 """A process of order-service dies before and after every action of the saga, and the promises hold afterwards.
 
-The actions are those of the executable specification, `tests/model/saga.py`, so that it and the code cannot drift
+The actions are those of the executable specification, `tests/model/actions.py`, so that it and the code cannot drift
 apart unseen: each action has a scenario here that leads a process to it. Finer points of death follow, with the exact
 outcome of each: the orders' status, the stock, the events.
 """
@@ -26,11 +26,10 @@ from tests.integration.order_processes import (
     work,
 )
 from tests.integration.order_stack import ADMIN, ANA, STOCK, Stack, order_stack, without_product_service
-from tests.model.saga import ACTIONS
+from tests.model.actions import ACTIONS, CLIENT, STORE
 from tests.waiting import until
 from tools.mongodb import MongoServer
 
-STORE, CLIENT = "order_service.store:OrderStore", "order_service.products:ProductClient"
 PUBLISHER, PIKA = "order_service.publisher:Publisher", "pika.channel:Channel"
 INSERT = "pymongo.collection:Collection.insert_one"
 ANA_WITH_KEY = ANA | {"Idempotency-Key": "k"}

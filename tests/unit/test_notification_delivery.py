@@ -39,9 +39,9 @@ class Office:
         self._wrapped = wrap(self.store)
         self.handle = self.handler()
 
-    def handler(self, **limits: float) -> Handler:
-        patience = Patience(self.stop, longest=0.01)
-        return Handler(Notifier(self._wrapped, {"email": self.email, "sms": self.sms}, patience, **limits))
+    def handler(self, start_within: float = 30.0) -> Handler:
+        patience, ways = Patience(self.stop, longest=0.01), {"email": self.email, "sms": self.sms}
+        return Handler(Notifier(self._wrapped, ways, patience, start_within=start_within))
 
     def receive(self, **user: Any) -> Outcome:
         return self.receive_all(event(phone="+32", **user))[0]
