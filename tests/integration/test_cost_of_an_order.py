@@ -111,6 +111,19 @@ def test_the_consumer_inserts_once_and_marks_once_for_all_messages_and_channels_
     assert database.notifications.count_documents({"status": "sent"}) == 2 * messages
 
 
+def test_orders_are_read_as_the_majority_has_them(stack: Stack, commands: Commands) -> None:
+    """A stock must not be released, nor an event published, for what a new primary could roll back."""
+    order_id = stack.order(key="k").json["id"]
+    stack.order(key="k")
+    stack.act(order_id, "cancel")
+    stack.app.test_client().get("/orders", headers=ANA)
+    stack.worker().reconcile(older_than=0)
+    stack.recover()
+    reads = [command for _, name, command in commands.sent if name == "find" and command["find"] == "orders"]
+    assert len(reads) >= 5
+    assert all(command["readConcern"] == {"level": "majority"} for command in reads)
+
+
 def test_a_product_by_its_id_takes_one_command(stack: Stack, commands: Commands) -> None:
     assert stack.products_app.test_client().get("/products/mug").status_code == 200
     assert commands.names == ["find"]

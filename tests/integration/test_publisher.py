@@ -239,6 +239,17 @@ def test_a_full_queue_refuses_and_the_event_is_not_counted_as_published(
     assert ids(vhost_url) == ["o1.order_created"]
 
 
+def test_an_event_that_reaches_no_queue_is_returned_and_not_counted_as_published(
+    vhost_url: str, make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The binding is lost between the publisher's own bind and the event: RabbitMQ confirms what it has returned."""
+    channel_work(vhost_url, lambda channel: channel.exchange_declare(publisher.EXCHANGE, "topic", durable=True))
+    queue_bind = "pika.channel.Channel.queue_bind"
+    monkeypatch.setattr(queue_bind, lambda channel, *_, callback: channel.basic_qos(callback=callback))
+    with pytest.raises(BrokerRefuses, match="no queue for a message"):
+        make_publisher(vhost_url).publish([event()])
+
+
 def test_after_a_failure_the_broker_is_left_alone_for_a_second(
     make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

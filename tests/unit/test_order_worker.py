@@ -275,6 +275,19 @@ def test_once_a_day_the_cursor_goes_back_two_days(shop: Shop) -> None:
     assert len(shop.database.worker_state.find_one()["passed"]) == 3
 
 
+def test_the_worker_lets_the_cursor_go_back_when_it_has_compared_all(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("order_service.worker.RECONCILE_EVERY", 0.0)
+    shop.products.all_are_old = True
+    shop.ordered(1)
+    shop.work()
+    assert shop.store.cursor() == "1"
+    shop.clock.move(24 * 3600)
+    shop.work(1)
+    assert shop.store.cursor() is None
+
+
 def test_a_reservation_that_shows_up_behind_the_cursor_is_found_within_a_day(shop: Shop) -> None:
     shop.products.all_are_old = True
     shop.ordered(1)
