@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from gunicorn import util
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -116,6 +118,14 @@ def on_starting(server: Any) -> None:
 
     Only the import: `create_app()` runs in each worker, because a MongoClient does not survive a fork.
     """
+    stop = server.stop
+
+    def stop_without_traceback(*args: Any, **kwargs: Any) -> None:
+        """Stop. When a second worker refuses to start, gunicorn raises once more meanwhile, and buries the reason."""
+        with suppress(HaltServer):
+            stop(*args, **kwargs)
+
+    server.stop = stop_without_traceback
     importlib.import_module(server.app.app_uri.partition(":")[0])
     gc.collect()
     gc.freeze()

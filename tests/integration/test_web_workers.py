@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -46,14 +47,18 @@ class Clients:
         return int(connection.getresponse().read())
 
 
+def gunicorn(folder: Path, app: str, port: int, **options: Any) -> "subprocess.Popen[str]":
+    """Start gunicorn with two workers."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{folder}", "WEB_CONCURRENCY": "2"}
+    program = [sys.executable, str(Path(sys.executable).parent / "gunicorn"), "--config", str(CONFIGURATION)]
+    return subprocess.Popen([*program, "--bind", f"127.0.0.1:{port}", app], env=environment, text=True, **options)
+
+
 @pytest.fixture
 def clients(tmp_path: Path) -> Iterator[Clients]:
     (tmp_path / "pid_app.py").write_text(APP)
     port = free_ports(1)[0]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{tmp_path}", "WEB_CONCURRENCY": "2"}
-    gunicorn = str(Path(sys.executable).parent / "gunicorn")
-    command = [sys.executable, gunicorn, "--config", str(CONFIGURATION), "--bind", f"127.0.0.1:{port}", "pid_app:app"]
-    with subprocess.Popen(command, env=environment) as master, ExitStack() as stack:
+    with gunicorn(tmp_path, "pid_app:app", port) as master, ExitStack() as stack:
         try:
             until(lambda: not is_free(port), "gunicorn listens")
             yield Clients(port, stack)
@@ -80,3 +85,22 @@ def test_a_worker_that_has_ended_counts_no_longer() -> None:
     connections[3] = 0
     configuration["child_exit"](None, SimpleNamespace(age=3 + len(connections)))
     assert set(connections) == {nobody}
+
+
+def test_a_service_that_refuses_to_start_ends_with_its_reason_and_no_traceback(tmp_path: Path) -> None:
+    """Both workers refuse at the same time: the arbiter finds one of them ended while it stops because of the other."""
+    code = """
+import os, time
+
+def create_app():
+    open(f"{FOLDER}/{os.getpid()}", "w").close()
+    while len(os.listdir(FOLDER)) < 2:
+        time.sleep(0.01)
+    raise SystemExit("it lacks something")
+"""
+    (here := tmp_path / "here").mkdir()
+    (tmp_path / "refusing_app.py").write_text(f"FOLDER = {str(here)!r}\n{code}")
+    with gunicorn(tmp_path, "refusing_app:create_app()", free_ports(1)[0], stderr=subprocess.PIPE) as master:
+        said = master.communicate(timeout=60)[1]
+    assert (master.returncode, "Traceback" in said) == (3, False)
+    assert "it lacks something" in said
