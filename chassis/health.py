@@ -77,6 +77,11 @@ def add_health(
         logging.getLogger(app.name).warning("starting without the database: %s Each request tries again.", exc.detail)
 
 
+def look_at_neighbours(app: Flask) -> None:
+    """Look at each neighbour once: with that, the keys and the token that requests need are there if it goes away."""
+    app.extensions[NEIGHBOURS].missing()
+
+
 def name_missing_neighbours(app: Flask) -> None:
     """Log each neighbour that does not answer, with where it was sought: its variable may be wrong."""
     for name, reason in app.extensions[NEIGHBOURS].missing().items():

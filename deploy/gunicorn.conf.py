@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -22,7 +23,7 @@ from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
 from chassis.errors import code_of, title_of
-from chassis.health import name_missing_neighbours
+from chassis.health import NEIGHBOURS, look_at_neighbours, name_missing_neighbours
 from chassis.settings import Environment
 from chassis.web import SAFETY_HEADERS
 
@@ -137,11 +138,21 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let the first worker name the neighbours that are missing, when those that start with it have had their time."""
-    if worker.age == 1:
-        looking = threading.Timer(NEIGHBOURS_START_WITHIN, name_missing_neighbours, [worker.wsgi])
-        looking.daemon = True
-        looking.start()
+    """Let each worker look at its neighbours at once, and the first one name those that are missing after a while.
+
+    Each process has keys and a token of its own. One that got none would be of no use once user-service is away.
+    """
+    app = worker.wsgi
+    if NEIGHBOURS in getattr(app, "extensions", ()):
+        _after(0.0, look_at_neighbours, app)
+        if worker.age == 1:
+            _after(NEIGHBOURS_START_WITHIN, name_missing_neighbours, app)
+
+
+def _after(seconds: float, look: Callable[[Any], None], app: Any) -> None:
+    looking = threading.Timer(seconds, look, [app])
+    looking.daemon = True
+    looking.start()
 
 
 def post_fork(_server: Any, worker: Any) -> None:

@@ -104,3 +104,27 @@ def create_app():
         said = master.communicate(timeout=60)[1]
     assert (master.returncode, "Traceback" in said) == (3, False)
     assert "it lacks something" in said
+
+
+def test_every_worker_looks_at_its_neighbours_when_it_starts(tmp_path: Path) -> None:
+    code = """
+import os
+
+class Neighbours:
+    def missing(self):
+        open(f"{FOLDER}/{os.getpid()}", "w").close()
+        return {}
+
+def create_app():
+    def app(environ, start_response):
+        raise AssertionError("nobody asks")
+    app.extensions = {"neighbours": Neighbours()}
+    return app
+"""
+    (looked := tmp_path / "looked").mkdir()
+    (tmp_path / "looking_app.py").write_text(f"FOLDER = {str(looked)!r}\n{code}")
+    with gunicorn(tmp_path, "looking_app:create_app()", free_ports(1)[0]) as master:
+        try:
+            until(lambda: len(list(looked.iterdir())) == 2, "both workers have looked")
+        finally:
+            master.terminate()
