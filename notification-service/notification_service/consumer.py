@@ -196,6 +196,10 @@ class Outage:
         self._pause = min(2 * self._pause, 5.0)
         return self._pause
 
+    def is_over(self) -> None:
+        """Forget the reason: should it come back, it is logged once more. The pauses go on growing."""
+        self._reason = ""
+
 
 class Consumer:
     """Consumes events for ever, on one connection after the other."""
@@ -220,7 +224,7 @@ class Consumer:
             heartbeat.sign_of_life()
             started = time.monotonic()
             try:
-                self._consume(stop, prefetch, heartbeat)
+                self._consume(stop, prefetch, heartbeat, outage)
             except (*FAILURES, Interrupted) as exc:
                 if time.monotonic() - started > 10:
                     outage = Outage()
@@ -228,11 +232,12 @@ class Consumer:
                     heartbeat.refusals.add(CONSUMING, reason)
                 _wait(stop, outage.pause(exc), heartbeat)
 
-    def _consume(self, stop: threading.Event, prefetch: int, heartbeat: Heartbeat) -> None:
+    def _consume(self, stop: threading.Event, prefetch: int, heartbeat: Heartbeat, outage: Outage) -> None:
         session = Session(connect(self._url), self._pool, self._handle, self._topology)
         try:
             session.start(prefetch)
             heartbeat.refusals.remove(CONSUMING)
+            outage.is_over()
             while not stop.is_set():
                 session.work()
                 heartbeat.beat()
