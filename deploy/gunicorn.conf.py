@@ -3,12 +3,10 @@
 import gc
 import importlib
 import json
-import mmap
 import os
 import socket
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,30 +26,14 @@ from chassis.settings import Environment
 from chassis.web import SAFETY_HEADERS
 
 NEIGHBOURS_START_WITHIN = 10.0
-HEAD_START = 0.001
-
-NOBODY = 0xFFFF
-connections = memoryview(mmap.mmap(-1, 128)).cast("H")  # of each worker by its age; all workers share this memory
-connections[:] = memoryview(NOBODY.to_bytes(2, sys.byteorder) * len(connections)).cast("H")
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Shares connections evenly with the other workers, and when told to stop answers what the kernel has accepted.
+    """When told to stop, answers what the kernel has accepted.
 
-    Of gunicorn's own workers one may get all connections, and as clients keep them, the others have nothing to do. One
-    that stops leaves some in the backlog while it finishes, where new ones join them, and resets them all in the end.
+    Gunicorn's own leaves some in the backlog while it finishes, where new ones join them, and resets them all in the
+    end.
     """
-
-    def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Do what is to be done; before, tell the other workers how many connections this one has."""
-        connections[self.age % len(connections)] = min(self.nr_conns, NOBODY - 1) if self.alive else NOBODY
-        super().wait_for_and_dispatch_events(timeout)
-
-    def accept(self, listener: BaseSocket) -> None:
-        """Accept a connection; a worker that has two more of them than another one, or more, lets that one go first."""
-        if self.alive and self.nr_conns >= min(connections) + 2:
-            time.sleep(HEAD_START)
-        super().accept(listener)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Start or stop to accept connections; when stopping for good, take the waiting ones first."""
@@ -130,11 +112,6 @@ def on_starting(server: Any) -> None:
     importlib.import_module(server.app.app_uri.partition(":")[0])
     gc.collect()
     gc.freeze()
-
-
-def child_exit(_server: Any, worker: Any) -> None:
-    """Forget the connections of a worker that has ended."""
-    connections[worker.age % len(connections)] = NOBODY
 
 
 def post_worker_init(worker: Any) -> None:
