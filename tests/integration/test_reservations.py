@@ -14,8 +14,7 @@ import pymongo
 import pytest
 
 from chassis.settings import ConfigurationError
-from product_service.store import reservations
-from product_service.store.reservations import Offers, ReservationStore
+from product_service.store.reservations import ReservationStore
 from tests.at_once import at_once
 from tests.integration.product_app import ADMIN, ORDERS, Shop, running
 from tests.signing import bearer
@@ -118,7 +117,6 @@ def test_an_unknown_product_is_named_and_nothing_is_taken(shop: Shop) -> None:
 
 
 def test_a_new_name_or_price_is_valid_from_the_next_order_on(shop: Shop) -> None:
-    """Each process remembers names and prices, and none may sell at an old one."""
     cup, pan = shop.add()["id"], shop.add()["id"]
     shop.reserve("o1", (cup, 1), (pan, 1))
     for number, change in enumerate(({"price": "99.00"}, {"name": "Mug"}, {"name": "Mug", "price": "1"})):
@@ -128,17 +126,6 @@ def test_a_new_name_or_price_is_valid_from_the_next_order_on(shop: Shop) -> None
         product = shop.product(cup)
         assert told == {cup: (product["name"], product["price"]), pan: ("Cup", "9.90")}
     assert shop.stock(cup) == shop.stock(pan) == 6
-
-
-def test_a_price_that_changes_twice_while_one_order_is_placed_costs_a_second_try(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cup = shop.add()["id"]
-    shop.reserve("o1", (cup, 1))
-    look = ReservationStore._shortages
-    monkeypatch.setattr(ReservationStore, "_shortages", lambda *asked: [look(*asked), shop.patch(cup, price="8")][0])
-    shop.patch(cup, price="7.00")
-    assert shop.reserve("o2", (cup, 1)).json["lines"][0]["unit_price"] == "8.00"
 
 
 def test_stock_that_comes_back_while_an_order_is_refused_is_sold(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,19 +147,6 @@ def test_stock_that_is_there_and_away_again_all_the_time_is_503_in_time(
         took = time.monotonic() - started
     assert took < 1.5 + max(late)
     assert (shop.stock(cup), shop.database.reservations.count_documents({})) == (1, 0)
-
-
-def test_no_more_offers_are_remembered_than_memory_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reservations, "OFFERS_KEPT", 3)
-    offers = Offers()
-    terms = {"name": "Cup", "price": 1, "currency": "EUR"}
-    for number in range(9):
-        assert offers.learn({str(number): {"stock": 1, **terms}}) == {str(number): terms}
-        assert offers.of([str(number)]) == {str(number): terms}
-        assert len(offers._known) <= 3
-    assert offers.of(["8", "0"]) is None
-    offers.forget(["8", "unknown"])
-    assert offers.of(["8"]) is None
 
 
 def test_a_hidden_product_cannot_be_bought_but_takes_its_units_back(shop: Shop) -> None:
@@ -409,12 +383,12 @@ def test_the_books_balance_after_everything_at_once(shop: Shop) -> None:
     """Reserve, release, stock-take, deliver and take out, all on two products, by six customers and two others."""
     hot, other = shop.add(30)["id"], shop.add(30)["id"]
 
-    offers = set()
+    sold = set()
 
     def customer(chance: random.Random, order: str) -> Iterator[tuple[str, int]]:
         reserved = shop.reserve(order, (hot, chance.randint(1, 3)), (other, 1))
         if reserved.status_code == 201:
-            offers.update((line["name"], line["unit_price"]) for line in reserved.json["lines"])
+            sold.update((line["name"], line["unit_price"]) for line in reserved.json["lines"])
         yield "reserve", reserved.status_code
         if chance.random() < 0.5:
             yield "release", shop.release(order).status_code
@@ -434,8 +408,8 @@ def test_the_books_balance_after_everything_at_once(shop: Shop) -> None:
     allowed = {"reserve": {201, 409, 503}, "release": {204, 503}, "change": {200, 409, 503}, "stock-take": {200, 503}}
     allowed["price"] = {200, 503}
     assert {(what, status) for what, status in outcomes if status not in allowed[what]} == set()
-    assert {name for name, price in offers if name not in (f"Cup for {price}", "Cup")} == set()
-    assert len(offers) > 2
+    assert {name for name, price in sold if name not in (f"Cup for {price}", "Cup")} == set()
+    assert len(sold) > 2
     for product in (hot, other):
         shop.assert_books_balance(product)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import pymongo
@@ -19,42 +19,11 @@ from product_service.store.transactions import TRANSACTION_SECONDS, TURN_SECONDS
 
 TOMBSTONE_LIFE = timedelta(days=7)
 
-OFFERS_KEPT = 10_000
-
-_TERMS = ("name", "price", "currency")
-_OFFERED = dict.fromkeys((*_TERMS, "stock", "hidden"), True)
+_OFFERED = dict.fromkeys(("name", "price", "currency", "stock", "hidden"), True)
 
 
 class _NotAvailable(Exception):
-    """Ends a transaction that does not find all lines for sale, on these terms."""
-
-
-class Offers:
-    """Remembers names and prices of products. They may be out of date, so whoever uses them must have them checked.
-
-    When there are too many, all are forgotten.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[str, Document] = {}
-
-    def of(self, product_ids: Iterable[str]) -> dict[str, Document] | None:
-        """Return the terms of all these products, None if some are not known."""
-        found = {product_id: self._known.get(product_id) for product_id in product_ids}
-        return {key: terms for key, terms in found.items() if terms} if all(found.values()) else None
-
-    def learn(self, products: Mapping[str, Document]) -> dict[str, Document]:
-        """Remember the terms of products, and return them."""
-        if len(self._known) >= OFFERS_KEPT:
-            self._known = {}
-        terms = {key: {name: product[name] for name in _TERMS} for key, product in products.items()}
-        self._known |= terms
-        return terms
-
-    def forget(self, product_ids: Iterable[str]) -> None:
-        """Forget what is out of date."""
-        for product_id in product_ids:
-            self._known.pop(product_id, None)
+    """Ends a transaction that does not find all lines for sale in these quantities."""
 
 
 @guarded
@@ -67,7 +36,6 @@ class ReservationStore:
         self._products = database.products
         self._reservations = database.reservations
         self._clock = clock
-        self._offers = Offers()
 
     def take(self, order_id: str, asked: tuple[Line, ...]) -> tuple[Reservation, bool]:
         """Take the stock of all lines and record it, or record why not.
@@ -77,7 +45,7 @@ class ReservationStore:
         product_ids = [line.product_id for line in asked]
         with pymongo.timeout(TRANSACTION_SECONDS):
             give_up_at = time.monotonic() + TURN_SECONDS
-            while True:  # what is not available may be too little stock, or a price that has changed
+            while True:  # what was not available may be so by now
                 try:
                     taken = self._transactions.run(
                         lambda session: self._take(order_id, asked, session), touching=product_ids
@@ -85,7 +53,6 @@ class ReservationStore:
                 except DuplicateKeyError:
                     return self._recorded(order_id), False
                 except _NotAvailable:
-                    self._offers.forget(product_ids)
                     if shortages := self._shortages(asked):
                         return self._refuse(order_id, asked, shortages)
                 else:
@@ -122,16 +89,12 @@ class ReservationStore:
             return session.with_transaction(read)
 
     def _take(self, order_id: str, asked: tuple[Line, ...], session: ClientSession) -> Reservation:
-        """Take the stock first: a transaction that begins with its contended write collides least with others.
-
-        Names and prices that are known from before are demanded by that write, so that they need not be read.
-        """
-        known = self._offers.of(line.product_id for line in asked)
-        if not self._move_stock([(line.product_id, -line.quantity) for line in asked], session, known):
+        """Take the stock first: a transaction that begins with its contended write collides least with others."""
+        if not self._move_stock([(line.product_id, -line.quantity) for line in asked], session):
             raise _NotAvailable
-        terms = known or self._offers.learn(self._for_sale(asked, session))
-        document = self._document(order_id, HELD, asked, [_priced(line, terms[line.product_id]) for line in asked])
-        document["currency"] = terms[asked[0].product_id]["currency"]
+        products = self._for_sale(asked, session)
+        document = self._document(order_id, HELD, asked, [_priced(line, products[line.product_id]) for line in asked])
+        document["currency"] = products[asked[0].product_id]["currency"]
         self._reservations.insert_one(document, session=session)
         return _reservation(document)
 
@@ -145,17 +108,10 @@ class ReservationStore:
         products = self._for_sale(asked)
         return [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]
 
-    def _move_stock(
-        self, moves: Iterable[tuple[str, int]], session: ClientSession, terms: Mapping[str, Document] | None = None
-    ) -> bool:
-        """Add units to products; taking some asks for enough of one for sale, and on these terms if there are any.
-
-        Tell whether all were moved.
-        """
-        demanded = terms or {}
+    def _move_stock(self, moves: Iterable[tuple[str, int]], session: ClientSession) -> bool:
+        """Add units to products; taking some asks for enough of one for sale. Tell whether all were moved."""
         updates = [
-            UpdateOne({"_id": key, **_enough(units), **demanded.get(key, {})}, {"$inc": {"stock": units, "version": 1}})
-            for key, units in moves
+            UpdateOne({"_id": key, **_enough(units)}, {"$inc": {"stock": units, "version": 1}}) for key, units in moves
         ]
         return self._products.bulk_write(updates, session=session).matched_count == len(updates)
 
@@ -228,8 +184,8 @@ def _shortage(line: Line, product: Document | None) -> Shortage | None:
     return None if enough else Shortage(line.product_id, line.quantity, available)
 
 
-def _priced(line: Line, terms: Document) -> PricedLine:
-    return PricedLine(line.product_id, terms["name"], terms["price"], line.quantity)
+def _priced(line: Line, product: Document) -> PricedLine:
+    return PricedLine(line.product_id, product["name"], product["price"], line.quantity)
 
 
 def _reservation(document: Document) -> Reservation:
