@@ -20,7 +20,7 @@ from tests.integration.mailroom import event
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tools.mongodb import MongoServer
 
-RESERVE = ["update", "find", "insert", "commitTransaction"]
+RESERVE = ["find", "update", "insert", "commitTransaction"]
 
 
 @pytest.fixture
@@ -56,13 +56,13 @@ def test_a_repeat_of_an_order_reads_the_record_and_the_order(stack: Stack, comma
     stack.gate.seen.clear()
     commands.forget()
     assert stack.order(key="k").status_code == 201
-    assert commands.names == ["update", "find", "insert", "abortTransaction", "find", "find"]
+    assert commands.names == ["find", "update", "insert", "abortTransaction", "find", "find"]
     assert stack.gate.seen == ["PUT"]
 
 
 def test_a_refusal_is_recorded_on_both_sides(stack: Stack, commands: Commands) -> None:
     assert stack.order(STOCK).status_code == 409
-    assert commands.names == ["update", "abortTransaction", "find", "insert", "insert"]
+    assert commands.names == ["find", "insert", "insert"]
 
 
 def test_the_worker_takes_three_commands_for_a_hundred_orders_and_a_message_for_each(

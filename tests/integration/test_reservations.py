@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pymongo
 import pytest
 
 from chassis.settings import ConfigurationError
+from product_service.store import reservations
 from product_service.store.reservations import ReservationStore
 from tests.at_once import at_once
 from tests.integration.product_app import ADMIN, ORDERS, Shop, running
@@ -128,19 +129,52 @@ def test_a_new_name_or_price_is_valid_from_the_next_order_on(shop: Shop) -> None
     assert shop.stock(cup) == shop.stock(pan) == 6
 
 
-def test_stock_that_comes_back_while_an_order_is_refused_is_sold(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    cup = shop.add(1)["id"]
-    look = ReservationStore._shortages
-    monkeypatch.setattr(ReservationStore, "_shortages", lambda *asked: [shop.change_stock(cup, 1), look(*asked)][1])
-    assert shop.reserve("o1", (cup, 2)).status_code == 201
+@pytest.fixture
+def after_the_look(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Do something once, after a reservation has looked at its products, and before it takes them."""
+
+    def do(something: Callable[[], object]) -> None:
+        look = ReservationStore._for_sale
+
+        def look_and_act(*asked: Any) -> Any:
+            monkeypatch.setattr(ReservationStore, "_for_sale", look)
+            found = look(*asked)
+            something()
+            return found
+
+        monkeypatch.setattr(ReservationStore, "_for_sale", look_and_act)
+
+    return do
+
+
+def test_stock_that_is_sold_after_the_look_is_not_sold_twice(shop: Shop, after_the_look: Any) -> None:
+    cup = shop.add(2)["id"]
+    after_the_look(lambda: shop.reserve("o2", (cup, 1)))
+    answer = shop.reserve("o1", (cup, 2))
+    assert (answer.status_code, answer.json["lines"][0]["available"]) == (409, 1)
+    assert (shop.stock(cup), shop.held(cup)) == (1, 1)
     shop.assert_books_balance(cup)
+
+
+def test_a_product_that_is_hidden_after_the_look_is_not_sold(shop: Shop, after_the_look: Any) -> None:
+    cup = shop.add(2)["id"]
+    after_the_look(lambda: shop.remove(cup))
+    assert shop.reserve("o1", (cup, 1)).status_code == 422
+    assert shop.held(cup) == 0
+
+
+def test_a_price_that_changes_after_the_look_is_valid_from_the_next_order_on(shop: Shop, after_the_look: Any) -> None:
+    cup = shop.add()["id"]
+    after_the_look(lambda: shop.patch(cup, price="7.00", name="Mug"))
+    lines = [shop.reserve(order, (cup, 1)).json["lines"][0] for order in ("o1", "o2")]
+    assert [(line["name"], line["unit_price"]) for line in lines] == [("Cup", "9.90"), ("Mug", "7.00")]
 
 
 def test_stock_that_is_there_and_away_again_all_the_time_is_503_in_time(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cup = shop.add(1)["id"]
-    monkeypatch.setattr(ReservationStore, "_shortages", lambda *_asked: [])
+    monkeypatch.setattr(reservations, "_shortage", lambda *_asked: None)
     with stalls() as late:
         started = time.monotonic()
         assert shop.reserve("o1", (cup, 2)).status_code == 503

@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 import pymongo
 from pymongo.client_session import ClientSession
@@ -42,23 +43,20 @@ class ReservationStore:
 
         Return what is recorded under the order's id, and whether this call has recorded it.
         """
-        product_ids = [line.product_id for line in asked]
         with pymongo.timeout(TRANSACTION_SECONDS):
             give_up_at = time.monotonic() + TURN_SECONDS
-            while True:  # what was not available may be so by now
+            while True:
+                products = self._for_sale(asked)
+                if shortages := [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]:
+                    return self._refuse(order_id, asked, shortages)
+                take = partial(self._take, order_id, asked, products)
                 try:
-                    taken = self._transactions.run(
-                        lambda session: self._take(order_id, asked, session), touching=product_ids
-                    )
+                    return self._transactions.run(take, touching=products), True
                 except DuplicateKeyError:
                     return self._recorded(order_id), False
-                except _NotAvailable:
-                    if shortages := self._shortages(asked):
-                        return self._refuse(order_id, asked, shortages)
-                else:
-                    return taken, True
-                if time.monotonic() > give_up_at:
-                    raise Unavailable("The stock has changed just now.")
+                except _NotAvailable as exc:  # any more, or it would have been refused
+                    if time.monotonic() > give_up_at:
+                        raise Unavailable("The stock has changed just now.") from exc
 
     def give_back(self, order_id: str) -> None:
         """Release a reservation and return its stock; without one, leave a tombstone that refuses a later one."""
@@ -88,25 +86,23 @@ class ReservationStore:
         with self._database.client.start_session() as session:
             return session.with_transaction(read)
 
-    def _take(self, order_id: str, asked: tuple[Line, ...], session: ClientSession) -> Reservation:
-        """Take the stock first: a transaction that begins with its contended write collides least with others."""
+    def _take(
+        self, order_id: str, asked: tuple[Line, ...], products: Mapping[str, Document], session: ClientSession
+    ) -> Reservation:
+        """Take the stock first: a transaction that begins with its contended write collides least with others.
+
+        Names and prices are those of a moment ago, within the caller's request, so that no transaction waits for them.
+        """
         if not self._move_stock([(line.product_id, -line.quantity) for line in asked], session):
             raise _NotAvailable
-        products = self._for_sale(asked, session)
         document = self._document(order_id, HELD, asked, [_priced(line, products[line.product_id]) for line in asked])
         document["currency"] = products[asked[0].product_id]["currency"]
         self._reservations.insert_one(document, session=session)
         return _reservation(document)
 
-    def _for_sale(self, asked: tuple[Line, ...], session: ClientSession | None = None) -> dict[str, Document]:
-        wanted = {"_id": {"$in": [line.product_id for line in asked]}}
-        found = self._products.find(wanted, _OFFERED, session=session)
+    def _for_sale(self, asked: tuple[Line, ...]) -> dict[str, Document]:
+        found = self._products.find({"_id": {"$in": [line.product_id for line in asked]}}, _OFFERED)
         return {document["_id"]: document for document in found if not document["hidden"]}
-
-    def _shortages(self, asked: tuple[Line, ...]) -> list[Shortage]:
-        """Return the lines that cannot be had."""
-        products = self._for_sale(asked)
-        return [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]
 
     def _move_stock(self, moves: Iterable[tuple[str, int]], session: ClientSession) -> bool:
         """Add units to products; taking some asks for enough of one for sale. Tell whether all were moved."""
