@@ -8,9 +8,10 @@ from typing import Any
 
 import pika
 import pytest
+from pika.exceptions import AMQPError
 
 from notification_service import consumer
-from notification_service.consumer import LARGEST_BATCH, Session
+from notification_service.consumer import LARGEST_BATCH, Consumer, Session
 from notification_service.handling import Outcome, Verdict
 from notification_service.topology import Topology
 from tests.waiting import until
@@ -205,3 +206,38 @@ def test_what_is_not_begun_is_left_when_it_stops(session: Session, broker: FakeB
     broker.deliver(b"b")
     session.finish()
     assert (handling.batches, broker.unsettled) == ([[b"a"]], [2, 3])
+
+
+@pytest.mark.parametrize(("outages", "told"), [(["away"], 1), (["away", "away"], 2), (["away", "away", "away"], 3)])
+def test_each_outage_is_logged_once_however_often_it_is_tried(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, outages: list[str], told: int
+) -> None:
+    stop = threading.Event()
+    starts = iter([outcome for reason in outages for outcome in (reason, reason, None)])
+
+    class FakeSession:
+        """One that fails to start twice, starts, and has nothing to work on any more."""
+
+        def __init__(self, *_: Any) -> None:
+            pass
+
+        def start(self, _prefetch: int) -> None:
+            if reason := next(starts):
+                raise AMQPError(reason)
+
+        def work(self) -> None:
+            if starts.__length_hint__() == 0:
+                stop.set()
+            else:
+                raise AMQPError("away")
+
+        def finish(self) -> None:
+            pass
+
+        close = finish
+
+    monkeypatch.setattr(consumer, "Session", FakeSession)
+    monkeypatch.setattr(consumer, "connect", lambda _url: None)
+    monkeypatch.setattr(consumer, "_wait", lambda *_: None)
+    Consumer("unused", None, None, None).run(stop)  # type: ignore[arg-type]
+    assert len([r for r in caplog.records if "not consuming" in r.getMessage()]) == told
