@@ -105,7 +105,7 @@ class ReservationStore:
         return {document["_id"]: document for document in found if not document["hidden"]}
 
     def _move_stock(self, moves: Iterable[tuple[str, int]], session: ClientSession) -> bool:
-        """Add units to products; taking some asks for enough of one for sale. Tell whether all were moved."""
+        """Add units, or take them (negative) from what is for sale and has enough. Return whether all were moved."""
         updates = [
             UpdateOne({"_id": key, **_enough(units)}, {"$inc": {"stock": units, "version": 1}}) for key, units in moves
         ]
