@@ -52,14 +52,19 @@ def look(read: Read, grace: float) -> list[Check]:
 
 
 def report(checks: Iterable[Check]) -> str:
-    """Return the table of promises, with every violation named below."""
+    """Return the table of promises, with every violation named below, and every promise with nothing to compare."""
     checks = list(checks)
     rows = [f"{c.promise:<24}{c.compares:<66}{c.compared:>9}{len(c.violations):>12}" for c in checks]
     named = [
         f"VIOLATION of {c.promise}: {what} {detail}".rstrip() for c in checks for what, detail in c.violations.items()
     ]
+    empty = [
+        f"NOTHING TO COMPARE for {c.promise}: place an order, and wait a minute or take --grace 0"
+        for c in checks
+        if not (c.passed or c.violations)
+    ]
     title = f"{'promise':<24}{'what was compared':<66}{'compared':>9}{'violations':>12}"
-    return "\n".join([title, *rows, *named])
+    return "\n".join([title, *rows, *named, *empty])
 
 
 def passed(checks: Iterable[Check]) -> bool:

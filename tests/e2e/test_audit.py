@@ -166,3 +166,10 @@ def test_what_is_in_motion_is_no_violation() -> None:
     for broken in (True, False):
         (oversold, *_) = audit.audit(lambda program: read.get(program, list)(), grace=0)
         assert bool(oversold.violations) == broken
+
+
+def test_a_promise_with_nothing_to_compare_is_named_and_does_not_pass() -> None:
+    checks = audit.look(lambda _program: [], grace=0)
+    assert not audit.passed(checks)
+    told = audit.report(checks).splitlines()
+    assert [line.split()[4] for line in told if line.startswith("NOTHING TO COMPARE for ")] == list("1234567")
