@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
 import jwt
-from flask import Flask, current_app, g, request
+from flask import current_app, g, request
 from flask_jwt_extended import JWTManager, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException
 
 from chassis.errors import Forbidden, Unauthorized
+from chassis.web import App
 
 CUSTOMER, ADMIN, SERVICE = "customer", "admin", "service"
 LEEWAY_SECONDS = 90
@@ -109,7 +110,7 @@ def allowed_roles(view: Callable[..., Any]) -> frozenset[str] | None:
     return cast("frozenset[str] | None", getattr(view, "allowed_roles", None))
 
 
-def install(app: Flask, keys: KeySource, *, issuer: str, audience: str) -> None:
+def install(app: App, keys: KeySource, *, issuer: str, audience: str) -> None:
     """Verify RS256 access tokens of this issuer and audience at every route that `requires` a role."""
     app.config.update(
         JWT_ALGORITHM="RS256",
@@ -129,14 +130,11 @@ def install(app: Flask, keys: KeySource, *, issuer: str, audience: str) -> None:
 
     JWTManager(app).decode_key_loader(find_key)
     app.extensions["verified_tokens"] = VerifiedTokens(keys)
-    app.before_request(authenticate)
+    app.checks.insert(0, authenticate)
 
 
-def authenticate() -> None:
+def authenticate(view: Callable[..., Any]) -> None:
     """Let the request pass if its route is open to the caller. Raises Unauthorized or Forbidden."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    if view is None or request.method == "OPTIONS":
-        return
     roles = allowed_roles(view)
     if roles is None:
         raise Forbidden("This route states nobody who may use it.")

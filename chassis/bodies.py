@@ -1,13 +1,14 @@
 """JSON bodies, read strictly: what is no JSON object of acceptable size and depth is refused before a route sees it."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from itertools import chain
-from typing import IO
+from typing import IO, Any
 
 import flask
-from flask import Flask, current_app, g, request
+from flask import g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
@@ -41,11 +42,6 @@ class Request(flask.Request):
         return BytesIO(body)
 
 
-def read_bodies(app: Flask) -> None:
-    """Read and check the JSON bodies of routes that take one. To be called after authentication is installed."""
-    app.before_request(_read_body)
-
-
 def discard_body() -> None:
     """Read on what the client still sends, up to a limit: it would not see the answer before it has sent everything."""
     if "body_read" in g or "form" in vars(request):
@@ -57,10 +53,11 @@ def discard_body() -> None:
             left -= len(chunk)
 
 
-def _read_body() -> None:
-    """Refuse with 415, 400 or 413 what is not a JSON object of acceptable size, where the route takes a body."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    if view is None or "body" not in getattr(view, "__annotations__", {}) or request.method == "OPTIONS":
+def read_body(view: Callable[..., Any]) -> None:
+    """Read the body where the route takes one. Raises UnsupportedMediaType, BadRequest, RequestEntityTooLarge and
+    Invalid for what is not a JSON object of acceptable size.
+    """
+    if "body" not in getattr(view, "__annotations__", {}):
         return
     if request.mimetype != "application/json" and (request.method, request.mimetype) != MERGE_PATCH:
         raise UnsupportedMediaType("The body must be application/json.")

@@ -8,13 +8,13 @@ none: any other write with `If-Match: "..."` is refused, rather than done as if 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, request
+from flask import request
 
 from chassis.errors import PreconditionFailed
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-SAFE = {"GET", "HEAD", "OPTIONS"}
+SAFE = {"GET", "HEAD"}
 
 
 def conditional(view: View) -> View:
@@ -35,14 +35,9 @@ def check_conditions(etag: str) -> bool:
     return True
 
 
-def refuse_other_conditions(app: Flask) -> None:
-    """Refuse what no other route can promise. To be called after authentication is installed."""
-
-    def refuse() -> None:
-        view = current_app.view_functions.get(request.endpoint or "")
-        if view is None or request.method in SAFE or getattr(view, "checks_conditions", False):
-            return
-        if "If-Match" in request.headers and not request.if_match.star_tag:
-            raise PreconditionFailed("What this request is about has no entity tag, so none can match.")
-
-    app.before_request(refuse)
+def refuse_other_conditions(view: Callable[..., Any]) -> None:
+    """Refuse what no other route can promise. Raises PreconditionFailed."""
+    if request.method in SAFE or getattr(view, "checks_conditions", False):
+        return
+    if "If-Match" in request.headers and not request.if_match.star_tag:
+        raise PreconditionFailed("What this request is about has no entity tag, so none can match.")

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from flask import Flask, Response, current_app, jsonify, request
+from flask import Flask, Response, jsonify, request
 
 from chassis.auth import public
 from chassis.errors import Problem, Unavailable
 from chassis.refusals import Refusals
+from chassis.web import App
 
 NEIGHBOURS = "neighbours"
 
@@ -33,7 +35,7 @@ class Neighbours:
 
 
 def add_health(
-    app: Flask, prepare: Callable[[], None], ping: Callable[[], None], neighbours: Mapping[str, Callable[[], None]]
+    app: App, prepare: Callable[[], None], ping: Callable[[], None], neighbours: Mapping[str, Callable[[], None]]
 ) -> None:
     """Add `/health` and `/ready`, and prepare the service's database (indexes) before anything else uses it.
 
@@ -63,14 +65,13 @@ def add_health(
         degraded = list(app.extensions[NEIGHBOURS].missing())
         return jsonify(status="ready", degraded=degraded, **({"refused": list(refusals)} if refusals else {}))
 
-    def prepare_first() -> None:
-        view = current_app.view_functions.get(request.endpoint or "")
-        if view and request.blueprint:
+    def prepare_first(_view: Callable[..., Any]) -> None:
+        if request.blueprint:
             ensure_prepared()
 
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/ready", view_func=ready)
-    app.before_request(prepare_first)
+    app.checks.append(prepare_first)
     try:
         ensure_prepared()
     except Unavailable as exc:

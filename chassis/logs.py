@@ -8,17 +8,40 @@ import json
 import logging
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import Any
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _ENCODER = json.JSONEncoder(default=str)
+_ACCESS = logging.getLogger("access")
+_quoted = json.encoder.encode_basestring_ascii
+_service = '""'
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+def access(method: str, path: str, status: int, seconds: float) -> None:
+    """Log a request that took so long.
+
+    Every request has this line: written like this, without a record, it takes a quarter of a formatter's time.
+    """
+    if _ACCESS.isEnabledFor(logging.INFO):
+        told = f'"method": {_quoted(method)}, "path": {_quoted(path)}, "status": {status}'
+        told = f'"message": "request", "request_id": {_quoted(request_id.get())}, {told}'
+        line = (
+            f'{{"time": "{_timestamp(time.time())}", "level": "info", "service": {_service}, "logger": "access", {told}'
+        )
+        sys.stdout.write(f'{line}, "milliseconds": {seconds * 1000:.1f}}}\n')
+        sys.stdout.flush()
+
+
+def _timestamp(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1000):03d}Z"
 
 
 class JsonFormatter(logging.Formatter):
@@ -31,7 +54,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line for a record."""
         line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "time": _timestamp(record.created),
             "level": record.levelname.lower(),
             "service": self._service,
             "logger": record.name,
@@ -58,6 +81,8 @@ class JsonFormatter(logging.Formatter):
 
 def configure(service: str, level: str = "INFO") -> None:
     """Send the whole process's log to standard output as JSON."""
+    global _service
+    _service = _quoted(service)
     # What no line shows need not be found out (Logging HOWTO, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None

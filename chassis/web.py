@@ -1,10 +1,10 @@
 """The HTTP side that all services share: the app, request ids, strict JSON bodies, problem documents."""
 
-import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, g, request
@@ -12,11 +12,13 @@ from flask_openapi3 import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from chassis import logs
-from chassis.bodies import MAX_BODY, Request, discard_body
+from chassis.bodies import MAX_BODY, Request, discard_body, read_body
+from chassis.conditions import refuse_other_conditions
 from chassis.cors import allow_origins
 from chassis.errors import BadRequest, Invalid
 from chassis.headers import drop_malformed
 from chassis.problems import ProblemDocument, answer_errors, plain_path, refuse_invalid
+from chassis.queries import refuse_repeated
 from chassis.schemas import Reply, to_json
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ SAFETY_HEADERS = (
     ("X-Frame-Options", "DENY"),
 )
 
-log = logging.getLogger("access")
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _HOST = re.compile(r"(?:[0-9A-Za-z._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")  # RFC 9110, 7.2; RFC 3986, 3.2.2
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -41,17 +42,19 @@ class App(OpenAPI):
     """A Flask app without asynchronous functions, which Flask would look for at each call, with `SAFETY_HEADERS`."""
 
     request_class = Request
+    checks: list[Callable[[Callable[..., Any]], None]]  # of each request to a route, in this order; they get its view
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is."""
         return func
 
     def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request; what the answer says already of the safety headers is kept."""
+        """Answer a request, with its id; what the answer says already of the safety headers is kept."""
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             said = {name for name, _ in headers}
             headers += [header for header in SAFETY_HEADERS if header[0] not in said]
+            headers.append(("X-Request-ID", logs.request_id.get()))
             return start_response(status, headers, exc_info)
 
         drop_malformed(environ)
@@ -75,7 +78,8 @@ def make_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     if trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
-    app.before_request(_begin)
+    app.checks = [refuse_other_conditions, refuse_repeated, read_body]
+    app.before_request(partial(_begin, app))
     app.after_request(_finish)
     app.teardown_request(_end)
     answer_errors(app)
@@ -100,32 +104,31 @@ def no_content() -> Response:
     return Response(status=204)
 
 
-def _begin() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
+def _begin(app: App) -> None:
+    """Check the request, if it is one to a route; Flask itself answers OPTIONS and all others."""
+    environ = request.environ
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16))
     g.started = time.perf_counter()
-    _check_host()
+    _check_host(environ)
+    view = app.view_functions.get(request.endpoint or "")
+    if view is not None and environ["REQUEST_METHOD"] != "OPTIONS":
+        for check in app.checks:
+            check(view)
 
 
-def _check_host() -> None:
+def _check_host(environ: "WSGIEnvironment") -> None:
     """Raise BadRequest for a `Host` that is none, or is missing where HTTP/1.1 demands it (RFC 9112, 3.2)."""
-    host = request.environ.get("HTTP_HOST")
-    if not _HOST.fullmatch(host or "") or (host is None and request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
+    host = environ.get("HTTP_HOST")
+    if not _HOST.fullmatch(host or "") or (host is None and environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
         raise BadRequest("The request has no valid Host header.")
 
 
 def _finish(response: Response) -> Response:
     if response.status_code >= 400:
         discard_body()
-    response.headers["X-Request-ID"] = logs.request_id.get()
     if "started" in g and not request.path.startswith(("/health", "/ready")):
-        extra = {
-            "method": request.method,
-            "path": plain_path(),
-            "status": response.status_code,
-            "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
-        }
-        log.info("request", extra=extra)
+        logs.access(request.method, plain_path(), response.status_code, time.perf_counter() - g.started)
     return response
 
 

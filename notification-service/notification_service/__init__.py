@@ -2,7 +2,7 @@
 
 from flask_openapi3 import OpenAPI
 
-from chassis import auth, bodies, conditions, docs, health, logs, mongo, queries, web
+from chassis import auth, docs, health, logs, mongo, web
 from chassis.tokens import RemoteKeys
 from notification_service import api, config
 from notification_service.notifications import History
@@ -27,9 +27,6 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     )
     app.extensions["history"] = History(store)
     auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
-    conditions.refuse_other_conditions(app)
-    queries.refuse_repeated(app)
-    bodies.read_bodies(app)
     app.register_api(api.api)
     health.add_health(app, store.prepare, store.ping, {"user-service": keys.check})
     docs.add_docs(app)

@@ -8,7 +8,7 @@ import pytest
 from flask import Response, jsonify
 from flask.testing import FlaskClient
 
-from chassis import bodies, conditions, web
+from chassis import bodies, web
 from chassis.auth import public
 from chassis.conditions import check_conditions, conditional
 from chassis.schemas import Body
@@ -24,8 +24,6 @@ class Thing(Body):
 @pytest.fixture
 def client() -> FlaskClient:
     app = web.make_app("shop", "shop", "")
-    conditions.refuse_other_conditions(app)
-    bodies.read_bodies(app)
 
     @app.post("/things")
     @public

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,6 +116,22 @@ def test_values_that_json_does_not_know_are_written_as_text() -> None:
 
 
 @pytest.mark.usefixtures("untouched_root")
+def test_the_line_of_a_request_is_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], untouched_root: None
+) -> None:
+    logs.configure('order "service"')
+    monkeypatch.setattr(time, "time", lambda: 1798718400.0419)
+    with logs.bound_to("r-1"):
+        logs.access('GE"T', "/orders/\n", 200, 0.01234)
+        told = {"method": 'GE"T', "path": "/orders/\n", "status": 200, "milliseconds": 12.3}
+        logging.getLogger("access").info("request", extra=told)
+    by_hand, by_formatter = capsys.readouterr().out.splitlines()
+    assert by_hand == by_formatter
+    logging.getLogger().setLevel(logging.WARNING)
+    logs.access("GET", "/orders", 200, 0.01)
+    assert capsys.readouterr().out == ""
+
+
 def test_configure_sends_everything_to_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     output = io.StringIO()
     monkeypatch.setattr(sys, "stdout", output)

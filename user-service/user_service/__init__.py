@@ -2,7 +2,7 @@
 
 from flask_openapi3 import OpenAPI
 
-from chassis import auth, bodies, conditions, docs, health, logs, mongo, queries, web
+from chassis import auth, docs, health, logs, mongo, web
 from user_service import api, config
 from user_service.accounts import Accounts
 from user_service.cli import rotation_command
@@ -41,9 +41,6 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     )
     app.extensions.update(accounts=accounts, tokens=tokens, keyring=keyring)
     auth.install(app, keyring, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
-    conditions.refuse_other_conditions(app)
-    queries.refuse_repeated(app)
-    bodies.read_bodies(app)
     api.sign_access_tokens(app)
     app.register_api(api.api)
     app.cli.add_command(rotation_command(keyring))
