@@ -29,6 +29,8 @@ C = TypeVar("C", bound=type)
 
 ASCENDING, DESCENDING = pymongo.ASCENDING, pymongo.DESCENDING
 
+MONGODB_8 = 25  # the version of its wire protocol
+
 _PASSING_LABELS = ("TransientTransactionError", "RetryableWriteError", "SystemOverloadedError")
 _PASSING = {  # codes of the server's errors, of which pymongo makes no ConnectionFailure everywhere
     24: "LockTimeout",
@@ -81,13 +83,16 @@ def names_in(url: str) -> tuple[bool, bool]:
     return bool(parsed["database"]), bool(parsed["username"]) or "authmechanism" in options
 
 
-def has_transactions(database: Database[Document]) -> bool:
-    """Return whether the server is a member of a replica set or a mongos, and so has transactions.
+def find_lack(database: Database[Document]) -> str:
+    """Return what the server lacks for transactions that write to several collections at once, "" if it has all.
 
-    A member that is just starting has not loaded the name of its set yet, and says only `isreplicaset`.
+    It must be a member of a replica set or a mongos, of MongoDB 8 or later. A member that is just starting has not
+    loaded the name of its set yet, and says only `isreplicaset`.
     """
     hello = database.client.admin.command("hello")
-    return "setName" in hello or bool(hello.get("isreplicaset")) or hello.get("msg") == "isdbgrid"
+    if not ("setName" in hello or bool(hello.get("isreplicaset")) or hello.get("msg") == "isdbgrid"):
+        return "has no transactions; start it as a replica set (--replSet)"
+    return "" if hello["maxWireVersion"] >= MONGODB_8 else "is older than MongoDB 8"
 
 
 def guarded(store: C) -> C:

@@ -17,7 +17,7 @@ COMMIT = "pymongo.client_session:ClientSession"
 TAKE, GIVE_BACK = ACTIONS["product.take"], ACTIONS["product.give_back"]
 ANSWERED = "after flask:Flask.process_response"  # the answer is made, and never sent
 STOCK, LINES = 10, 2
-IN_A_TRANSACTION = (f"after {RESERVATIONS}._move_stock", f"before {COMMIT}.commit_transaction")
+IN_A_TRANSACTION = ("after product_service.store.reservations:bulk_write", f"before {COMMIT}.commit_transaction")
 SECONDS_TO_ABORT = 30  # the server ends what a dead process began after 10 s; it looks every few seconds
 
 Line = tuple[str, int]

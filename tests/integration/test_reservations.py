@@ -14,7 +14,7 @@ import pymongo
 import pytest
 
 from chassis.settings import ConfigurationError
-from product_service.store import reservations
+from product_service.store import reservations, transactions
 from product_service.store.reservations import ReservationStore
 from tests.at_once import at_once
 from tests.integration.product_app import ADMIN, ORDERS, Shop, running
@@ -368,6 +368,39 @@ def reserve_patiently(shop: Shop, order_id: str, *lines: tuple[str, int]) -> int
 
 def release_patiently(shop: Shop, order_id: str) -> None:
     until(lambda: shop.release(order_id).status_code == 204, "it is released")
+
+
+def test_orders_that_wait_for_a_product_share_a_transaction_and_each_has_its_own_answer(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four units are sold while three more orders wait, one of them sent twice, for the six that are left."""
+    cup, groups = shop.add(10)["id"], []
+    waiting = shop.app.extensions["reservations"]._store._takes._groups
+    write = reservations.bulk_write
+
+    def write_when_all_wait(database: Any, writes: Any, session: Any) -> int:
+        groups.append(len(writes) - 1)
+        if len(groups) == 1:
+            until(lambda: len(waiting.get((cup,), ())) == 4, "the others wait")
+        return write(database, writes, session)
+
+    def buy(number: int) -> tuple[str, int]:
+        if number:
+            until(lambda: groups, "the first order is being written")
+        order, quantity = [("o1", 4), ("o2", 4), ("o3", 4), ("o4", 1), ("o4", 1)][number]
+        return order, shop.reserve(order, (cup, quantity)).status_code
+
+    monkeypatch.setattr(reservations, "bulk_write", write_when_all_wait)
+    with monkeypatch.context() as patch:
+        for module in (reservations, transactions):
+            patch.setattr(module, "TRANSACTION_SECONDS", 30)
+        answers = Counter(at_once(5, buy))
+    assert groups[:2] == [1, 4]
+    sold = {order for order, status in answers if status == 201}
+    assert sold in ({"o1", "o2", "o4"}, {"o1", "o3", "o4"})
+    assert Counter(status for _, status in answers.elements()) == {201: 3, 409: 1, 200: 1}
+    assert shop.stock(cup) == 1
+    shop.assert_books_balance(cup)
 
 
 def test_one_order_sent_by_many_threads_is_taken_once(shop: Shop) -> None:

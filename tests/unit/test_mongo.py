@@ -20,7 +20,7 @@ from pymongo.errors import (
 
 from chassis import mongo
 from chassis.errors import Invalid, Refused, Unavailable
-from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, find_page, guarded, has_transactions
+from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, find_lack, find_page, guarded
 
 
 @guarded
@@ -194,16 +194,19 @@ def test_a_clock_that_never_knew_the_time_says_so(server: FakeServer) -> None:
 @pytest.mark.parametrize(
     ("hello", "expected"),
     [
-        ({"setName": "rs0"}, True),
-        ({"isreplicaset": True}, True),  # a member that has just started
-        ({"msg": "isdbgrid"}, True),
-        ({}, False),
-        ({"msg": "other"}, False),
+        ({"setName": "rs0", "maxWireVersion": 25}, ""),
+        ({"isreplicaset": True, "maxWireVersion": 27}, ""),  # a member that has just started
+        ({"msg": "isdbgrid", "maxWireVersion": 25}, ""),
+        ({"setName": "rs0", "maxWireVersion": 24}, "is older than MongoDB 8"),
+        ({"maxWireVersion": 25}, "has no transactions; start it as a replica set (--replSet)"),
+        ({"msg": "other", "maxWireVersion": 25}, "has no transactions; start it as a replica set (--replSet)"),
     ],
 )
-def test_replica_sets_and_routers_have_transactions(server: FakeServer, hello: dict[str, Any], expected: bool) -> None:
+def test_transactions_need_a_replica_set_or_a_router_of_mongodb_8(
+    server: FakeServer, hello: dict[str, Any], expected: str
+) -> None:
     server.hello = hello
-    assert has_transactions(server) is expected  # type: ignore[arg-type]
+    assert find_lack(server) == expected  # type: ignore[arg-type]
 
 
 SORTS: dict[str, list[tuple[str, int, type]]] = {

@@ -6,7 +6,7 @@ from pymongo.database import Database
 from pymongo.errors import CollectionInvalid
 from pymongo.operations import IndexModel
 
-from chassis.mongo import ASCENDING, Document, guarded, has_transactions
+from chassis.mongo import ASCENDING, Document, find_lack, guarded
 from chassis.rekeying import rekey
 from chassis.settings import ConfigurationError
 from product_service.store.products import keys_of
@@ -21,12 +21,12 @@ class Preparation:
         self._database = database
 
     def prepare(self) -> None:
-        """Check for transactions, make the indexes, and bring products of an earlier version up to date.
+        """Check the server, make the indexes, and bring products of an earlier version up to date.
 
         There is an index for each way to list, with and without a filter.
         """
-        if not has_transactions(self._database):
-            raise ConfigurationError("MONGO_URL: the server has no transactions; start it as a replica set (--replSet)")
+        if lack := find_lack(self._database):
+            raise ConfigurationError(f"MONGO_URL: the server {lack}")
         by_sort = [
             IndexModel([(name, ASCENDING) for name in (*prefix, field, "_id")])
             for prefix in ((), ("category",), ("words",))

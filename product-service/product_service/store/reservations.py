@@ -2,21 +2,22 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 import pymongo
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
-from pymongo.operations import UpdateOne
+from pymongo.operations import InsertOne, UpdateOne
 
 from chassis.errors import Unavailable
 from chassis.mongo import ASCENDING, DatabaseClock, Document, find_page, guarded
 from chassis.paging import Page
 from product_service.reservations import HELD, REFUSED, RELEASED, Line, PricedLine, Reservation, Shortage
-from product_service.store.transactions import TRANSACTION_SECONDS, TURN_SECONDS, Transactions
+from product_service.store.group_commit import GroupCommit
+from product_service.store.transactions import TRANSACTION_SECONDS, TURN_SECONDS, Transactions, Write, bulk_write
 
 TOMBSTONE_LIFE = timedelta(days=7)
 
@@ -27,6 +28,15 @@ class _NotAvailable(Exception):
     """Ends a transaction that does not find all lines for sale in these quantities."""
 
 
+@dataclass(frozen=True)
+class _Take:
+    """What to take for an order, and the documents of its products a moment ago."""
+
+    order_id: str
+    lines: tuple[Line, ...]
+    products: Mapping[str, Document]
+
+
 @guarded
 class ReservationStore:
     """Reservations, and the stock they move."""
@@ -34,6 +44,7 @@ class ReservationStore:
     def __init__(self, database: Database[Document], clock: DatabaseClock, transactions: Transactions) -> None:
         self._database = database
         self._transactions = transactions
+        self._takes = GroupCommit(transactions, self._take)
         self._products = database.products
         self._reservations = database.reservations
         self._clock = clock
@@ -44,18 +55,19 @@ class ReservationStore:
         Return what is recorded under the order's id, and whether this call has recorded it.
         """
         with pymongo.timeout(TRANSACTION_SECONDS):
-            give_up_at = time.monotonic() + TURN_SECONDS
+            started = time.monotonic()
             while True:
                 products = self._for_sale(asked)
                 if shortages := [s for line in asked if (s := _shortage(line, products.get(line.product_id)))]:
                     return self._refuse(order_id, asked, shortages)
-                take = partial(self._take, order_id, asked, products)
+                take, ids = _Take(order_id, asked, products), tuple(line.product_id for line in asked)
                 try:
-                    return self._transactions.run(take, touching=products), True
+                    left = started + TRANSACTION_SECONDS - time.monotonic()
+                    return self._takes.commit(take, touching=ids, within=left), True
                 except DuplicateKeyError:
                     return self._recorded(order_id), False
                 except _NotAvailable as exc:  # any more, or it would have been refused
-                    if time.monotonic() > give_up_at:
+                    if time.monotonic() > started + TURN_SECONDS:
                         raise Unavailable("The stock has changed just now.") from exc
 
     def give_back(self, order_id: str) -> None:
@@ -86,30 +98,42 @@ class ReservationStore:
         with self._database.client.start_session() as session:
             return session.with_transaction(read)
 
-    def _take(
-        self, order_id: str, asked: tuple[Line, ...], products: Mapping[str, Document], session: ClientSession
-    ) -> Reservation:
+    def _take(self, takes: Sequence[_Take], session: ClientSession) -> list[Reservation]:
         """Take the stock first: a transaction that begins with its contended write collides least with others.
 
-        Names and prices are those of a moment ago, within the caller's request, so that no transaction waits for them.
+        Names and prices are those of a moment ago, within the callers' requests, so that no transaction waits for them.
         """
-        if not self._move_stock([(line.product_id, -line.quantity) for line in asked], session):
+        units: Counter[str] = Counter()
+        for take in takes:
+            units.subtract({line.product_id: line.quantity for line in take.lines})
+        reservations = [self._held(take) for take in takes]
+        inserts = [InsertOne(document, self._namespace("reservations")) for document in reservations]
+        if bulk_write(self._database, [*self._moves(units), *inserts], session) < len(units):
             raise _NotAvailable
-        document = self._document(order_id, HELD, asked, [_priced(line, products[line.product_id]) for line in asked])
-        document["currency"] = products[asked[0].product_id]["currency"]
-        self._reservations.insert_one(document, session=session)
-        return _reservation(document)
+        return [_reservation(document) for document in reservations]
+
+    def _held(self, take: _Take) -> Document:
+        lines = [_priced(line, take.products[line.product_id]) for line in take.lines]
+        currency = take.products[take.lines[0].product_id]["currency"]
+        return self._document(take.order_id, HELD, take.lines, lines) | {"currency": currency}
 
     def _for_sale(self, asked: tuple[Line, ...]) -> dict[str, Document]:
         found = self._products.find({"_id": {"$in": [line.product_id for line in asked]}}, _OFFERED)
         return {document["_id"]: document for document in found if not document["hidden"]}
 
-    def _move_stock(self, moves: Iterable[tuple[str, int]], session: ClientSession) -> bool:
-        """Add units, or take them (negative) from what is for sale and has enough. Return whether all were moved."""
-        updates = [
-            UpdateOne({"_id": key, **_enough(units)}, {"$inc": {"stock": units, "version": 1}}) for key, units in moves
+    def _moves(self, units: Mapping[str, int]) -> list[Write]:
+        """Return the updates that add units, or take them (negative) from what is for sale and has enough."""
+        return [
+            UpdateOne(
+                {"_id": product_id, **_enough(change)},
+                {"$inc": {"stock": change, "version": 1}},
+                namespace=self._namespace("products"),
+            )
+            for product_id, change in sorted(units.items())
         ]
-        return self._products.bulk_write(updates, session=session).matched_count == len(updates)
+
+    def _namespace(self, collection: str) -> str:
+        return f"{self._database.name}.{collection}"
 
     def _refuse(self, order_id: str, asked: tuple[Line, ...], shortages: list[Shortage]) -> tuple[Reservation, bool]:
         document = self._document(order_id, REFUSED, asked, [])
@@ -134,8 +158,9 @@ class ReservationStore:
             self._reservations.insert_one(tombstone, session=session)
         elif document["state"] == HELD:
             change = {"$set": {"state": RELEASED, "expires_at": expires_at}}
-            self._reservations.update_one({"_id": order_id, "state": HELD}, change, session=session)
-            self._move_stock([(line["product_id"], line["quantity"]) for line in document["lines"]], session)
+            record = UpdateOne({"_id": order_id, "state": HELD}, change, namespace=self._namespace("reservations"))
+            units = {line["product_id"]: line["quantity"] for line in document["lines"]}
+            bulk_write(self._database, [record, *self._moves(units)], session)
 
     def _document(self, order_id: str, state: str, asked: tuple[Line, ...], lines: list[PricedLine]) -> Document:
         return {

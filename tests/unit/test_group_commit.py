@@ -1,0 +1,113 @@
+"""Items that wait for the same products are written together, and none is answered with another's fate."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from chassis.errors import Unavailable
+from product_service.store.group_commit import GroupCommit
+from tests.waiting import until
+
+CUP, PAN = ("cup",), ("pan",)
+
+
+class Refused(Exception):
+    """What an item ends its transaction with, as too little stock does."""
+
+
+class Turns:
+    """Stands in for `Transactions`: those that touch the same product run one after the other."""
+
+    def __init__(self) -> None:
+        self._turns = {product_id: threading.Lock() for product_id in CUP + PAN}
+
+    def run(self, work: Callable[[Any], Any], *, touching: Iterable[str]) -> Any:
+        (product_id,) = touching
+        with self._turns[product_id]:
+            return work(None)
+
+
+class Desk:
+    """Writes items in groups; the item `slow` takes until the desk is `opened`, and some end their transaction."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self._commit = GroupCommit(Turns(), self._write)  # type: ignore[arg-type]
+        self._threads = threads
+        self.errors: dict[str, Exception] = {}
+        self.opened = threading.Event()
+        self.groups: list[list[str]] = []
+
+    def _write(self, items: Sequence[str], _session: Any) -> list[str]:
+        self.groups.append(list(items))
+        if "slow" in items:
+            assert self.opened.wait(10)
+        for item in items:
+            if item in self.errors:
+                raise self.errors[item]
+        return [item.upper() for item in items]
+
+    def commit(self, item: str, touching: tuple[str, ...] = CUP, within: float = 10) -> str:
+        return self._commit.commit(item, touching=touching, within=within)
+
+    def begin(self, *items: str) -> list[Future[str]]:
+        """Commit items in threads of their own, each as soon as the one before it waits or is being written."""
+        begun = []
+        for number, item in enumerate(items, 1):
+            begun.append(self._threads.submit(self.commit, item))
+            until(lambda number=number: len(self._seen()) == number, f"{item} waits")  # type: ignore[misc]
+        return begun
+
+    def _seen(self) -> list[str]:
+        waiting = [each.item for each in self._commit._groups.get(CUP, ())]
+        return [item for group in self.groups for item in group] + waiting
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    with ThreadPoolExecutor(10) as threads:
+        desk = Desk(threads)
+        yield desk
+        desk.opened.set()
+
+
+def test_what_waits_for_the_same_products_is_written_together(desk: Desk) -> None:
+    begun = desk.begin("slow", "a", "b", "c")
+    assert desk.commit("other", PAN) == "OTHER", "it waits for no product but its own"
+    desk.opened.set()
+    assert [each.result(10) for each in begun] == ["SLOW", "A", "B", "C"]
+    assert desk.groups == [["slow"], ["other"], ["a", "b", "c"]]
+
+
+def test_one_that_cannot_be_written_takes_no_other_with_it(desk: Desk) -> None:
+    desk.errors["bad"] = Refused()
+    _, a, bad, c = desk.begin("slow", "a", "bad", "c")
+    desk.opened.set()
+    assert (a.result(10), c.result(10)) == ("A", "C")
+    assert isinstance(bad.exception(10), Refused)
+    assert desk.groups == [["slow"], ["a", "bad", "c"], ["a"], ["bad"], ["c"]]
+
+
+def test_an_outage_is_everybodys_and_nothing_is_tried_again(desk: Desk) -> None:
+    desk.errors["bad"] = AutoReconnect("gone")
+    _, *others = desk.begin("slow", "a", "bad")
+    desk.opened.set()
+    assert [type(each.exception(10)) for each in others] == [AutoReconnect] * 2
+    assert desk.groups == [["slow"], ["a", "bad"]]
+
+
+def test_who_joins_and_waits_too_long_is_told_so(desk: Desk) -> None:
+    desk.begin("slow", "a")
+    with pytest.raises(Unavailable):
+        desk.commit("b", within=0.05)
+
+
+def test_after_a_failure_the_next_one_leads(desk: Desk) -> None:
+    desk.errors["bad"] = Refused()
+    for _ in range(2):
+        with pytest.raises(Refused):
+            desk.commit("bad")
+    assert desk.commit("good") == "GOOD"
