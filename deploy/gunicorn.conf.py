@@ -97,7 +97,7 @@ loglevel = "error"  # warnings quote requests that are no HTTP, whatever they co
 
 
 def on_starting(server: Any) -> None:
-    """Import the service's package before forking, so that the workers share its memory.
+    """Import the service's web app before forking, so that the workers share its memory.
 
     Only the import: `create_app()` runs in each worker, because a MongoClient does not survive a fork.
     """
@@ -109,7 +109,10 @@ def on_starting(server: Any) -> None:
             stop(*args, **kwargs)
 
     server.stop = stop_without_traceback
-    importlib.import_module(server.app.app_uri.partition(":")[0])
+    package = server.app.app_uri.partition(":")[0]
+    importlib.import_module(package)
+    with suppress(ModuleNotFoundError):
+        importlib.import_module(f"{package}.app")
     gc.collect()
     gc.freeze()
 

@@ -17,6 +17,6 @@ def make_app(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> OpenAPI:
     database = mongomock.MongoClient(tz_aware=True).products
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
     monkeypatch.setattr("product_service.store.preparation.find_lack", lambda _database: "")
-    monkeypatch.setattr(product_service, "RemoteKeys", lambda _url: PublishedKeys())
+    monkeypatch.setattr("product_service.app.RemoteKeys", lambda _url: PublishedKeys())
     chosen: dict[str, Any] = {"mongo_url": "unused", "jwks_url": "unused", "log_level": "CRITICAL", **settings}
     return product_service.create_app(Settings(**chosen))

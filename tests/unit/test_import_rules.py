@@ -19,7 +19,7 @@ SERVICES = {
 # To use a library in another place, reconsider first; then add the place here and say why in docs/architecture.md.
 HOMES = {
     "flask": {
-        "*.__init__",
+        "*.app",
         "*.api",
         "chassis.auth",
         "chassis.bodies",
@@ -31,7 +31,7 @@ HOMES = {
         "chassis.queries",
         "chassis.web",
     },
-    "flask_openapi3": {"*.__init__", "*.api", "chassis.web", "chassis.docs"},
+    "flask_openapi3": {"*.app", "*.api", "chassis.web", "chassis.docs"},
     "flask_jwt_extended": {"*.api", "chassis.auth"},
     "jwt": {"*.api", "chassis.auth", "chassis.tokens"},
     "pymongo": {"*.store", "*.store.*", "chassis.mongo", "chassis.rekeying", "deploy.*"},
@@ -135,7 +135,9 @@ def test_the_chassis_imports_no_service() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_core_imports_only_the_standard_library_and_plain_parts_of_the_chassis(service: str) -> None:
-    outer = {f"{service}.{name}" for name in ("api", "store", "config", "schemas", "publisher", "consumer", "worker")}
+    outer = {
+        f"{service}.{name}" for name in ("app", "api", "store", "config", "schemas", "publisher", "consumer", "worker")
+    }
     found = {
         f"{module} imports {name}"
         for module, tree in MODULES.items()
@@ -177,6 +179,14 @@ def test_only_config_reads_the_environment() -> None:
     assert found == set()
 
 
+def run(script: str) -> None:
+    """Run a script in a process of its own that can import every service; it is to end with 0 and say nothing."""
+    path = ":".join(map(str, [ROOT, *SERVICES.values()]))
+    environment = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_importing_a_service_opens_no_connection() -> None:
     """Import everything in a process of its own, in which every attempt to connect ends it."""
     names = [
@@ -195,10 +205,14 @@ for name in {names!r}:
 extra = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
 sys.exit(f"threads at import: {{extra}}" if extra else 0)
 """
-    path = ":".join(map(str, [ROOT, *SERVICES.values()]))
-    environment = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    run(script)
+
+
+@pytest.mark.parametrize(
+    "module", ["order_service.worker", "notification_service.consumer", "notification_service.dead_letters"]
+)
+def test_what_runs_beside_a_web_app_does_without_flask(module: str) -> None:
+    run(f"import sys, {module}; sys.exit(str(web) if (web := {{'flask', 'werkzeug'}} & set(sys.modules)) else 0)")
 
 
 def test_modules_only_define_at_their_top_level() -> None:

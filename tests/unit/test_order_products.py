@@ -409,7 +409,7 @@ def test_people_list_their_orders_while_product_service_hangs(monkeypatch: pytes
 
 def with_client(monkeypatch: pytest.MonkeyPatch, client: ProductClient) -> Shop:
     shop = make_shop(monkeypatch)
-    monkeypatch.setattr(order_service, "ProductClient", lambda *_args, **_kwargs: client)
+    monkeypatch.setattr("order_service.app.ProductClient", lambda *_args, **_kwargs: client)
     shop.client = order_service.create_app(SETTINGS).test_client()
     return shop
 
@@ -417,7 +417,9 @@ def with_client(monkeypatch: pytest.MonkeyPatch, client: ProductClient) -> Shop:
 def test_half_of_a_processs_threads_may_wait_for_product_service(monkeypatch: pytest.MonkeyPatch) -> None:
     client = make_shop(monkeypatch).products
     slots = []
-    monkeypatch.setattr(order_service, "ProductClient", lambda *_args, **given: slots.append(given["slots"]) or client)
+    monkeypatch.setattr(
+        "order_service.app.ProductClient", lambda *_args, **given: slots.append(given["slots"]) or client
+    )
     for threads in (1, 2, 8):
         order_service.create_app(replace(SETTINGS, web_threads=threads))
     assert slots == [1, 1, 4]

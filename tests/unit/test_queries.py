@@ -3,7 +3,6 @@
 import pytest
 from flask.testing import FlaskClient
 
-import notification_service
 from tests.signing import PublishedKeys, bearer
 from tests.unit.test_routes import APPS
 
@@ -23,7 +22,7 @@ def service(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def client(service: str, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    monkeypatch.setattr(notification_service, "RemoteKeys", lambda _url: PublishedKeys())
+    monkeypatch.setattr("notification_service.app.RemoteKeys", lambda _url: PublishedKeys())
     return APPS[service](monkeypatch).test_client()
 
 

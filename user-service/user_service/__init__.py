@@ -1,66 +1,15 @@
-"""user-service: accounts, sign-in, and the tokens that the other services trust."""
+"""user-service. Its web app is imported only where it is made: what runs beside it does without Flask."""
 
-from flask_openapi3 import OpenAPI
+from typing import TYPE_CHECKING
 
-from chassis import auth, docs, health, logs, mongo, web
-from user_service import api, config
-from user_service.accounts import Accounts
-from user_service.cli import rotation_command
-from user_service.keys import Keyring
-from user_service.store import AttemptStore, FamilyStore, KeyStore, Preparation, UserStore
-from user_service.throttle import Throttle
-from user_service.tokens import Policy, Tokens
+if TYPE_CHECKING:
+    from flask_openapi3 import OpenAPI
+
+    from user_service.config import Settings
 
 
-def create_app(settings: config.Settings | None = None) -> OpenAPI:
+def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     """Return the WSGI app, wired from settings, by default those of the environment."""
-    settings = settings or config.load()
-    logs.configure("user-service", settings.log_level)
+    from user_service import app
 
-    database = mongo.connect(settings.mongo_url, "user-service")
-    clock = mongo.DatabaseClock(database)
-    preparation = Preparation(database, clock)
-    users = UserStore(database)
-    throttle = Throttle(
-        AttemptStore(database),
-        clock,
-        registrations_per_minute=settings.registrations_per_minute,
-        refreshes_per_minute=settings.refreshes_per_minute,
-    )
-    policy = _policy(settings)
-    keyring = Keyring(KeyStore(database), clock, token_seconds=max(policy.access_seconds, policy.service_seconds))
-    tokens = Tokens(FamilyStore(database), users, keyring, throttle, clock, policy, settings.service_clients)
-    accounts = Accounts(users, tokens, throttle, clock)
-
-    app = web.make_app(
-        __name__,
-        "user-service",
-        __doc__ or "",
-        trusted_proxies=settings.trusted_proxies,
-        cors_origins=settings.cors_origins,
-    )
-    app.extensions.update(accounts=accounts, tokens=tokens, keyring=keyring)
-    auth.install(app, keyring, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
-    api.sign_access_tokens(app)
-    app.register_api(api.api)
-    app.cli.add_command(rotation_command(keyring))
-
-    def prepare() -> None:
-        preparation.prepare()
-        keyring.prepare()
-        if settings.admin_email:
-            accounts.ensure_admin(settings.admin_email, settings.admin_password)
-
-    health.add_health(app, prepare, preparation.ping, {})
-    docs.add_docs(app)
-    return app
-
-
-def _policy(settings: config.Settings) -> Policy:
-    return Policy(
-        issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
-        access_seconds=settings.access_token_seconds,
-        service_seconds=settings.service_token_seconds,
-        refresh_days=settings.refresh_token_days,
-    )
+    return app.create_app(settings)

@@ -1,0 +1,45 @@
+"""product-service: the catalogue and its stock, taken and given back in transactions."""
+
+from flask_openapi3 import OpenAPI
+
+from chassis import auth, docs, health, logs, mongo, web
+from chassis.tokens import RemoteKeys
+from product_service import api, config
+from product_service.catalogue import Catalogue
+from product_service.demo import DEMO_PRODUCTS
+from product_service.reservations import Reservations
+from product_service.store import Preparation, ProductStore, ReservationStore, Transactions
+
+
+def create_app(settings: config.Settings | None = None) -> OpenAPI:
+    """Return the WSGI app, wired from settings, by default those of the environment."""
+    settings = settings or config.load()
+    logs.configure("product-service", settings.log_level)
+
+    database = mongo.connect(settings.mongo_url, "product-service")
+    clock = mongo.DatabaseClock(database)
+    transactions = Transactions(database)
+    products = ProductStore(database, clock, transactions)
+    catalogue = Catalogue(products, settings.currency)
+    keys = RemoteKeys(settings.jwks_url)
+
+    app = web.make_app(
+        __name__,
+        "product-service",
+        __doc__ or "",
+        trusted_proxies=settings.trusted_proxies,
+        cors_origins=settings.cors_origins,
+    )
+    app.extensions["catalogue"] = catalogue
+    app.extensions["reservations"] = Reservations(ReservationStore(database, clock, transactions))
+    auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    app.register_api(api.api)
+
+    def prepare_database() -> None:
+        Preparation(database).prepare()
+        if settings.demo_products:
+            catalogue.stock_up(DEMO_PRODUCTS)
+
+    health.add_health(app, prepare_database, products.ping, {"user-service": keys.check})
+    docs.add_docs(app)
+    return app
