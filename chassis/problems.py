@@ -48,7 +48,7 @@ def problem_response(problem: Problem) -> Response:
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": plain_path(),
+        "instance": plain(request.path),
         "request_id": logs.request_id.get(),
         **problem.members,
     }
@@ -91,6 +91,6 @@ def _http_problem(error: HTTPException) -> Response:
     return response
 
 
-def plain_path() -> str:
-    """Return the path without segments that look like no id: somebody may have put an e-mail address or token there."""
-    return _UNUSUAL_SEGMENT.sub("***", request.path)
+def plain(path: str) -> str:
+    """Return a path without segments that look like no id: somebody may have put an e-mail address or token there."""
+    return _UNUSUAL_SEGMENT.sub("***", path)

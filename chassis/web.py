@@ -17,7 +17,7 @@ from chassis.conditions import refuse_other_conditions
 from chassis.cors import allow_origins
 from chassis.errors import BadRequest, Invalid
 from chassis.headers import drop_malformed
-from chassis.problems import ProblemDocument, answer_errors, plain_path, refuse_invalid
+from chassis.problems import ProblemDocument, answer_errors, plain, refuse_invalid
 from chassis.queries import refuse_repeated
 from chassis.schemas import Reply, to_json
 
@@ -127,8 +127,9 @@ def _check_host(environ: "WSGIEnvironment") -> None:
 def _finish(response: Response) -> Response:
     if response.status_code >= 400:
         discard_body()
-    if "started" in g and not request.path.startswith(("/health", "/ready")):
-        logs.access(request.method, plain_path(), response.status_code, time.perf_counter() - g.started)
+    path, started = request.path, g.get("started")
+    if started is not None and not path.startswith(("/health", "/ready")):
+        logs.access(request.method, plain(path), response.status_code, time.perf_counter() - started)
     return response
 
 
