@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -35,8 +35,9 @@ def access(method: str, path: str, status: int, seconds: float) -> None:
         line = (
             f'{{"time": "{_timestamp(time.time())}", "level": "info", "service": {_service}, "logger": "access", {told}'
         )
-        sys.stdout.write(f'{line}, "milliseconds": {seconds * 1000:.1f}}}\n')
-        sys.stdout.flush()
+        with suppress(OSError, ValueError):  # a full disk or a closed pipe: the request has been answered all the same
+            sys.stdout.write(f'{line}, "milliseconds": {seconds * 1000:.1f}}}\n')
+            sys.stdout.flush()
 
 
 def _timestamp(seconds: float) -> str:

@@ -18,7 +18,8 @@ import pymongo
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, ClientBulkWriteException, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.operations import UpdateOne
 from pymongo.uri_parser import parse_uri
 
 from chassis.errors import Refused, Unavailable
@@ -30,6 +31,7 @@ C = TypeVar("C", bound=type)
 ASCENDING, DESCENDING = pymongo.ASCENDING, pymongo.DESCENDING
 
 MONGODB_8 = 25  # the version of its wire protocol
+COMMAND_NOT_SUPPORTED = 115  # the server's error code
 
 _PASSING_LABELS = ("TransientTransactionError", "RetryableWriteError", "SystemOverloadedError")
 _PASSING = {  # codes of the server's errors, of which pymongo makes no ConnectionFailure everywhere
@@ -86,13 +88,22 @@ def names_in(url: str) -> tuple[bool, bool]:
 def find_lack(database: Database[Document]) -> str:
     """Return what the server lacks for transactions that write to several collections at once, "" if it has all.
 
-    It must be a member of a replica set or a mongos, of MongoDB 8 or later. A member that is just starting has not
-    loaded the name of its set yet, and says only `isreplicaset`.
+    It must be a member of a replica set or a mongos, of MongoDB 8 or later, with the features of that version turned
+    on. A member that is just starting has not loaded the name of its set yet, and says only `isreplicaset`.
     """
     hello = database.client.admin.command("hello")
     if not ("setName" in hello or bool(hello.get("isreplicaset")) or hello.get("msg") == "isdbgrid"):
         return "has no transactions; start it as a replica set (--replSet)"
-    return "" if hello["maxWireVersion"] >= MONGODB_8 else "is older than MongoDB 8"
+    if hello["maxWireVersion"] < MONGODB_8:
+        return "is older than MongoDB 8"
+    try:
+        nothing: UpdateOne = UpdateOne({"_id": ""}, {"$set": {"_id": ""}}, namespace=f"{database.name}.none")
+        database.client.bulk_write([nothing])
+    except ClientBulkWriteException as exc:
+        if isinstance(exc.error, OperationFailure) and exc.error.code == COMMAND_NOT_SUPPORTED:
+            return "has a feature compatibility version below 8.0; raise it (setFeatureCompatibilityVersion)"
+        raise exc.error if isinstance(exc.error, PyMongoError) else exc from exc
+    return ""
 
 
 def guarded(store: C) -> C:

@@ -111,8 +111,11 @@ def on_starting(server: Any) -> None:
     server.stop = stop_without_traceback
     package = server.app.app_uri.partition(":")[0]
     importlib.import_module(package)
-    with suppress(ModuleNotFoundError):
+    try:
         importlib.import_module(f"{package}.app")
+    except ModuleNotFoundError as exc:
+        if exc.name != f"{package}.app":  # an app that is no package has none
+            raise
     gc.collect()
     gc.freeze()
 

@@ -6,12 +6,15 @@ used only where it is named: it may be of any version.
 """
 
 import argparse
+import re
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 ADMINISTRATOR = "admin"
+OLDEST_MONGOD = 8  # has `bulkWrite`, which writes stock and reservation in one command
 IN_PYTHON = Path(__file__).with_name("secantusd.py")
 MONGOD, STAND_IN, FAST_STAND_IN = PROGRAMS = ("mongod", "secantusd-py", "secantusd-rs")
 
@@ -27,7 +30,8 @@ class MongoServer:
     @classmethod
     def choose(cls, data: Path, port: int, program: str = "") -> "MongoServer":
         """Take the server program with this name or path, else the usual one; each has data in a folder of its own."""
-        found = find(program or MONGOD) or find(program or STAND_IN)
+        mongod = None if program else _current_mongod()
+        found = mongod or find(program or STAND_IN)
         if found is None:
             raise SystemExit(f"There is no MongoDB server {program} here; it takes {', '.join(PROGRAMS)}, or a path.")
         return cls(data / found.name, port, found)
@@ -92,6 +96,19 @@ class MongoServer:
         options = "directConnection=true" if self.is_mongod else "directConnection=true&retryWrites=false"
         credentials = f"{account}:{password}@" if account else ""
         return f"mongodb://{credentials}127.0.0.1:{self.port}/{database}?{options}"
+
+
+def _current_mongod() -> Path | None:
+    """Return the `mongod` on the PATH; None, with a note, for one that is older than product-service needs."""
+    mongod = find(MONGOD)
+    if mongod is None:
+        return None
+    said = subprocess.run([mongod, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"v(\d+)\.", said)
+    if version and int(version[1]) < OLDEST_MONGOD:
+        sys.stderr.write(f"NOTE: {mongod} is older than MongoDB {OLDEST_MONGOD}, so SecantusDB is used.\n")
+        return None
+    return mongod
 
 
 def find(program: str) -> Path | None:

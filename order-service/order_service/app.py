@@ -23,7 +23,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     keys = RemoteKeys(settings.jwks_url)
 
     app = web.make_app(
-        __name__,
+        "order_service",
         "order-service",
         __doc__ or "",
         trusted_proxies=settings.trusted_proxies,

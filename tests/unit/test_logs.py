@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from chassis import logs
+from chassis import logs, web
+from chassis.auth import public
 
 
 @pytest.fixture
@@ -132,6 +133,31 @@ def test_the_line_of_a_request_is_like_any_other(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.usefixtures("untouched_root")
+def test_the_line_of_a_request_is_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(disk))
+    logs.configure("order-service")
+    logs.access("GET", "/orders", 200, 0.01)
+    assert json.loads(disk.getvalue())["path"] == "/orders"
+
+
+class FullDisk(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.usefixtures("untouched_root")
+def test_a_request_whose_line_cannot_be_written_is_answered_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = web.make_app("things", "things", "")
+    app.add_url_rule("/things", view_func=public(lambda: "made"))
+    logs.configure("things")
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    assert app.test_client().get("/things").text == "made"
+    assert app.test_client().get("/nothing").json["type"] == "not-found"
+
+
+@pytest.mark.usefixtures("untouched_root")
 def test_configure_sends_everything_to_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     output = io.StringIO()
     monkeypatch.setattr(sys, "stdout", output)

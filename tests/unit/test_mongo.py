@@ -8,6 +8,7 @@ import mongomock
 import pytest
 from pymongo.errors import (
     AutoReconnect,
+    ClientBulkWriteException,
     DuplicateKeyError,
     ExecutionTimeout,
     NetworkTimeout,
@@ -132,6 +133,12 @@ class FakeServer:
         self.asked = 0
         self.ahead = timedelta(hours=2)
         self.hello: dict[str, Any] = {}
+        self.name = "shop"
+        self.bulk_write_error: Exception | None = None
+
+    def bulk_write(self, _writes: object) -> None:
+        if self.bulk_write_error:
+            raise ClientBulkWriteException({"error": self.bulk_write_error, "writeErrors": []}, False)
 
     def command(self, _name: str) -> dict[str, Any]:
         self.asked += 1
@@ -207,6 +214,21 @@ def test_transactions_need_a_replica_set_or_a_router_of_mongodb_8(
 ) -> None:
     server.hello = hello
     assert find_lack(server) == expected  # type: ignore[arg-type]
+
+
+def test_mongodb_8_with_the_features_of_an_older_one_is_named(server: FakeServer) -> None:
+    server.hello = {"setName": "rs0", "maxWireVersion": 25}
+    server.bulk_write_error = OperationFailure("not enabled", 115)
+    assert find_lack(server).startswith("has a feature compatibility version below 8.0")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [AutoReconnect("gone"), OperationFailure("no", 13)])
+def test_an_outage_or_a_refusal_while_looking_is_no_lack(server: FakeServer, error: Exception) -> None:
+    server.hello = {"setName": "rs0", "maxWireVersion": 25}
+    server.bulk_write_error = error
+    with pytest.raises(type(error)) as raised:
+        find_lack(server)  # type: ignore[arg-type]
+    assert raised.value is error
 
 
 SORTS: dict[str, list[tuple[str, int, type]]] = {

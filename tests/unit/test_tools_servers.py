@@ -43,6 +43,19 @@ def test_a_mongod_on_the_path_is_used(tmp_path: Path, path: Path) -> None:
     assert MongoServer.choose(tmp_path, 1) == MongoServer(tmp_path / "mongod", 1, mongod)
 
 
+@pytest.mark.parametrize(
+    ("version", "used"), [("v7.0.28", "secantusd-py"), ("v8.0.4", "mongod"), ("v10.1.0", "mongod")]
+)
+def test_a_mongod_that_is_too_old_is_passed_over_unless_it_is_named(
+    tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str], version: str, used: str
+) -> None:
+    mongod = install(path, "mongod")
+    mongod.write_text(f'#!/bin/sh\necho "db version {version}"\n')
+    assert MongoServer.choose(tmp_path, 1).program.name == used
+    assert ("older than MongoDB 8" in capsys.readouterr().err) == (used != "mongod")
+    assert MongoServer.choose(tmp_path, 1, "mongod").program == mongod
+
+
 def test_a_server_is_chosen_by_its_name_or_path(tmp_path: Path, path: Path) -> None:
     install(path, "mongod")
     elsewhere = install(tmp_path, "mongod")
@@ -81,7 +94,9 @@ def test_a_mongod_logs_no_queries_and_leaves_restartable_sequences_to_glibc(tmp_
 def test_every_start_of_a_mongod_has_what_it_needs(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = tmp_path / "starts"
     starts.touch()
-    (path / "mongod").write_text(f'#!/bin/sh\necho "$GLIBC_TUNABLES" "$*" >> {starts}\nread wait\n')
+    (path / "mongod").write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && exit\necho "$GLIBC_TUNABLES" "$*" >> {starts}\nread wait\n'
+    )
     (path / "mongod").chmod(0o755)
 
     def seen(number: int) -> None:

@@ -33,7 +33,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     accounts = Accounts(users, tokens, throttle, clock)
 
     app = web.make_app(
-        __name__,
+        "user_service",
         "user-service",
         __doc__ or "",
         trusted_proxies=settings.trusted_proxies,

@@ -1,16 +1,17 @@
 """Group commit: what waits for the same products is written in one transaction, as a database writes its log."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 from pymongo.client_session import ClientSession
-from pymongo.errors import PyMongoError
 
 from chassis.errors import Unavailable
-from chassis.mongo import is_outage
 from product_service.store.transactions import Transactions
 
 Item = TypeVar("Item")
@@ -23,11 +24,16 @@ class _Waiting(Generic[Item, Result]):
     result: Future[Result] = field(default_factory=Future)
 
 
+class _Apart(Exception):
+    """The group could not be written together."""
+
+
 class GroupCommit(Generic[Item, Result]):
     """Writes items in transactions, those of this process that touch the same products together.
 
-    The first to come leads: it waits for its turn, and then writes what has joined it meanwhile. Items that cannot be
-    written together are written one by one. `write` gets items and a session, and returns a result for each.
+    The first to come leads: it waits for its turn, and then writes what has joined it meanwhile. If that fails, each
+    item is written alone, by its own thread and in its own time. `write` gets items and a session, and returns a result
+    for each.
     """
 
     def __init__(
@@ -38,36 +44,35 @@ class GroupCommit(Generic[Item, Result]):
         self._joining = threading.Lock()
         self._groups: dict[tuple[str, ...], list[_Waiting[Item, Result]]] = {}
 
-    def commit(self, item: Item, *, touching: tuple[str, ...], within: float) -> Result:
-        """Write an item, and return its result. Raises what writing it alone raises, and Unavailable after `within`
-        seconds: whether it is written is unknown then.
+    def commit(self, item: Item, *, touching: tuple[str, ...], until: float) -> Result:
+        """Write an item, and return its result. Raises what writing it alone raises, and Unavailable if the time
+        (monotonic) has come before: whether it is written is unknown then.
         """
         waiting: _Waiting[Item, Result] = _Waiting(item)
         with self._joining:
             group = self._groups.setdefault(touching, [])
             group.append(waiting)
         if group[0] is waiting:
-            self._lead(group, touching)
+            self._lead(group, touching, until)
         try:
-            return waiting.result.result(within)
-        except TimeoutError as exc:
+            return waiting.result.result(max(0.0, until - time.monotonic()))
+        except _Apart:
+            write = partial(self._write, [item])
+            return self._transactions.run(write, touching=touching, until=until)[0]
+        except FutureTimeout as exc:
             raise Unavailable("Too many want the same products just now.") from exc
 
-    def _lead(self, group: list[_Waiting[Item, Result]], touching: tuple[str, ...]) -> None:
+    def _lead(self, group: list[_Waiting[Item, Result]], touching: tuple[str, ...], until: float) -> None:
         def write(session: ClientSession) -> Sequence[Result]:
             self._close(group, touching)
             return self._write([waiting.item for waiting in group], session)
 
         try:
-            results = self._transactions.run(write, touching=touching)
-        except Exception as exc:
+            results = self._transactions.run(write, touching=touching, until=until)
+        except BaseException as exc:
             self._close(group, touching)
-            apart = len(group) > 1 and not (isinstance(exc, PyMongoError) and is_outage(exc))
             for waiting in group:
-                if apart:
-                    self._lead([waiting], touching)
-                else:
-                    waiting.result.set_exception(exc)
+                waiting.result.set_exception(exc if len(group) == 1 else _Apart())
         else:
             for waiting, result in zip(group, results, strict=True):
                 waiting.result.set_result(result)

@@ -62,8 +62,7 @@ class ReservationStore:
                     return self._refuse(order_id, asked, shortages)
                 take, ids = _Take(order_id, asked, products), tuple(line.product_id for line in asked)
                 try:
-                    left = started + TRANSACTION_SECONDS - time.monotonic()
-                    return self._takes.commit(take, touching=ids, within=left), True
+                    return self._takes.commit(take, touching=ids, until=started + TRANSACTION_SECONDS), True
                 except DuplicateKeyError:
                     return self._recorded(order_id), False
                 except _NotAvailable as exc:  # any more, or it would have been refused

@@ -1,6 +1,7 @@
 """Running work in a transaction, within the time that a caller is ready to wait."""
 
 import logging
+import math
 import random
 import threading
 import time
@@ -45,12 +46,15 @@ class Transactions:
         self._turns = [threading.Lock() for _ in range(STRIPES)]
         self._unfinished = _Unfinished(database)
 
-    def run(self, work: Callable[[ClientSession], T], *, touching: Iterable[str]) -> T:
-        """Return what `work` returns, run again after a write conflict, within the time a reservation may take."""
-        # Not causally consistent: SecantusDB's Python build does not know the read concern that a bulk write then has.
+    def run(self, work: Callable[[ClientSession], T], *, touching: Iterable[str], until: float = math.inf) -> T:
+        """Return what `work` returns, run again after a write conflict, within the time a reservation may take.
+
+        It waits for its turn until the time (monotonic) has come at the latest.
+        """
+        # Not causally consistent: SecantusDB does not know the read concern that a bulk write then has.
         session, started, unfinished = self._client.start_session(causal_consistency=False), time.monotonic(), False
         try:
-            with pymongo.timeout(TRANSACTION_SECONDS), self._turn(touching):
+            with pymongo.timeout(TRANSACTION_SECONDS), self._turn(touching, until):
                 return _run(work, session)
         except Exception as exc:  # one that was slow may have had no time left to be aborted
             slow = time.monotonic() > started + SLOW_SECONDS
@@ -63,8 +67,8 @@ class Transactions:
                 session.end_session()
 
     @contextmanager
-    def _turn(self, product_ids: Iterable[str]) -> Iterator[None]:
-        deadline = time.monotonic() + TURN_SECONDS
+    def _turn(self, product_ids: Iterable[str], until: float) -> Iterator[None]:
+        deadline = min(time.monotonic() + TURN_SECONDS, until)
         with ExitStack() as turns:
             for stripe in sorted({hash(product_id) % STRIPES for product_id in product_ids}):
                 if self._turns[stripe].acquire(timeout=max(0.0, deadline - time.monotonic())):
