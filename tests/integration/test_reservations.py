@@ -370,37 +370,77 @@ def release_patiently(shop: Shop, order_id: str) -> None:
     until(lambda: shop.release(order_id).status_code == 204, "it is released")
 
 
+class Group:
+    """The orders that wait for a product while the first one, which waits for them, is being written."""
+
+    def __init__(self, shop: Shop, product_id: str, joining: int) -> None:
+        self._joined = shop.app.extensions["reservations"]._store._takes._groups
+        self._product_id, self._joining, self._write = product_id, joining, reservations.bulk_write
+        self.sizes: list[int] = []
+
+    def await_first(self) -> None:
+        until(lambda: self.sizes, "the first order is being written")
+
+    def await_joined(self, number: int) -> None:
+        until(lambda: len(self._joined.get((self._product_id,), ())) == number, f"{number} orders wait")
+
+    def write(self, database: Any, writes: Any, session: Any) -> int:
+        self.sizes.append(len(writes) - 1)
+        if len(self.sizes) == 1:
+            self.await_joined(self._joining)
+        return self._write(database, writes, session)
+
+
+@pytest.fixture
+def group_of(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], Group]:
+    def begin(product_id: str, joining: int) -> Group:
+        group = Group(shop, product_id, joining)
+        monkeypatch.setattr(reservations, "bulk_write", group.write)
+        for module in (reservations, transactions):
+            monkeypatch.setattr(module, "TRANSACTION_SECONDS", 30)
+        return group
+
+    return begin
+
+
 def test_orders_that_wait_for_a_product_share_a_transaction_and_each_has_its_own_answer(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, group_of: Callable[[str, int], Group]
 ) -> None:
     """Four units are sold while three more orders wait, one of them sent twice, for the six that are left."""
-    cup, groups = shop.add(10)["id"], []
-    waiting = shop.app.extensions["reservations"]._store._takes._groups
-    write = reservations.bulk_write
-
-    def write_when_all_wait(database: Any, writes: Any, session: Any) -> int:
-        groups.append(len(writes) - 1)
-        if len(groups) == 1:
-            until(lambda: len(waiting.get((cup,), ())) == 4, "the others wait")
-        return write(database, writes, session)
+    cup = shop.add(10)["id"]
+    group = group_of(cup, 4)
 
     def buy(number: int) -> tuple[str, int]:
         if number:
-            until(lambda: groups, "the first order is being written")
+            group.await_first()
         order, quantity = [("o1", 4), ("o2", 4), ("o3", 4), ("o4", 1), ("o4", 1)][number]
         return order, shop.reserve(order, (cup, quantity)).status_code
 
-    monkeypatch.setattr(reservations, "bulk_write", write_when_all_wait)
-    with monkeypatch.context() as patch:
-        for module in (reservations, transactions):
-            patch.setattr(module, "TRANSACTION_SECONDS", 30)
-        answers = Counter(at_once(5, buy))
-    assert groups[:2] == [1, 4]
+    answers = Counter(at_once(5, buy))
+    assert group.sizes[:2] == [1, 4]
     sold = {order for order, status in answers if status == 201}
     assert sold in ({"o1", "o2", "o4"}, {"o1", "o3", "o4"})
     assert Counter(status for _, status in answers.elements()) == {201: 3, 409: 1, 200: 1}
     assert shop.stock(cup) == 1
     shop.assert_books_balance(cup)
+
+
+def test_each_order_of_a_group_has_the_price_that_it_has_seen(
+    shop: Shop, group_of: Callable[[str, int], Group]
+) -> None:
+    cup = shop.add(10)["id"]
+    group = group_of(cup, 2)
+
+    def buy(number: int) -> str:
+        if number == 1:
+            group.await_first()
+        if number == 2:
+            group.await_joined(1)
+            assert shop.patch(cup, price="7.00").status_code == 200
+        return str(shop.reserve(f"o{number}", (cup, 1)).json["lines"][0]["unit_price"])
+
+    assert at_once(3, buy) == ["9.90", "9.90", "7.00"]
+    assert group.sizes == [1, 2]
 
 
 def test_one_order_sent_by_many_threads_is_taken_once(shop: Shop) -> None:

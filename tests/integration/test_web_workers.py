@@ -61,3 +61,31 @@ def create_app():
             until(lambda: len(list(looked.iterdir())) == 2, "both workers have looked")
         finally:
             master.terminate()
+
+
+def test_the_web_app_is_imported_once_for_all_workers(tmp_path: Path) -> None:
+    (package := tmp_path / "shared").mkdir()
+    (imported := tmp_path / "imported").mkdir()
+    (made := tmp_path / "made").mkdir()
+    write = "import os; open(f'{FOLDER}/{os.getpid()}', 'w').close()"
+    app = f"FOLDER = {str(imported)!r}\n{write}\ndef create_app():\n    FOLDER = {str(made)!r}\n    {write}\n"
+    (package / "app.py").write_text(app)
+    (package / "__init__.py").write_text(
+        "def create_app():\n    from shared import app\n    app.create_app()\n    return lambda *_: []\n"
+    )
+    with gunicorn(tmp_path, "shared:create_app()", free_ports(1)[0]) as master:
+        try:
+            until(lambda: len(list(made.iterdir())) == 2, "both workers have their app")
+            assert [int(file.name) for file in imported.iterdir()] == [master.pid]
+        finally:
+            master.terminate()
+
+
+def test_what_a_web_app_lacks_is_told_at_the_start(tmp_path: Path) -> None:
+    (package := tmp_path / "lacking").mkdir()
+    (package / "__init__.py").touch()
+    (package / "app.py").write_text("import no_such_library\n")
+    with gunicorn(tmp_path, "lacking:create_app()", free_ports(1)[0], stderr=subprocess.PIPE) as master:
+        said = master.communicate(timeout=60)[1]
+    assert master.returncode == 1
+    assert said.count("No module named 'no_such_library'") == 1

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask_openapi3 import OpenAPI
@@ -9,7 +10,10 @@ from flask_openapi3 import OpenAPI
 import notification_service
 from chassis import mongo
 from chassis.auth import allowed_roles
+from chassis.errors import Unavailable
 from notification_service.config import Settings
+from product_service.store import Preparation
+from tests.signing import bearer
 from tests.unit import order_app, product_app, user_app
 from tests.unit.notification_app import make_database
 
@@ -47,3 +51,51 @@ def test_every_route_is_described_and_says_who_may_use_it(app: OpenAPI) -> None:
             operation = description[path][method.lower()]
             assert bool(operation.get("security")) == bool(roles), path
             assert {"401", "403"} <= set(operation["responses"]) or not roles or path == "/token", path
+
+
+def test_what_is_wrong_with_a_request_is_told_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody learns from a later check what is behind a closed door."""
+    client = product_app.make_app(monkeypatch).test_client()
+    request: dict[str, Any] = {
+        "path": "/reservations/o1?a=1&a=2",
+        "headers": {"Host": "a b", "If-Match": '"1"', "Content-Type": "text/plain"},
+        "data": "{",
+    }
+    seen = []
+    for repair in (
+        lambda: request["headers"].update(Host="localhost"),
+        lambda: request["headers"].update(bearer("customer")),
+        lambda: request["headers"].update(bearer("service")),
+        lambda: request["headers"].pop("If-Match"),
+        lambda: request.update(path="/reservations/o1"),
+        lambda: request["headers"].update({"Content-Type": "application/json"}),
+        lambda: request.update(data="{}"),
+    ):
+        seen.append(client.put(**request).status_code)
+        repair()
+    assert [*seen, client.put(**request).status_code] == [400, 401, 403, 412, 422, 415, 400, 422]
+
+
+def test_a_preflight_asks_for_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = product_app.make_app(monkeypatch, cors_origins=("https://shop.example",)).test_client()
+    asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "PUT"}
+    answer = client.options("/reservations/o1", headers=asked)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "https://shop.example")
+
+
+def test_a_service_that_started_without_its_database_prepares_it_for_the_first_request_that_may_use_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prepared: list[bool] = []
+    away = True
+
+    def prepare(_: Preparation) -> None:
+        if away:
+            raise Unavailable("away")
+        prepared.append(True)
+
+    monkeypatch.setattr(Preparation, "prepare", prepare)
+    client = product_app.make_app(monkeypatch).test_client()
+    assert (client.get("/products").status_code, client.put("/reservations/o1").status_code) == (503, 401)
+    away = False
+    assert ([client.get("/products").status_code for _ in range(2)], prepared) == ([200, 200], [True])
