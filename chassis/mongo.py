@@ -9,29 +9,38 @@ import inspect
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pymongo
 from pymongo import MongoClient
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, ClientBulkWriteException, ConnectionFailure, OperationFailure, PyMongoError
-from pymongo.operations import UpdateOne
+from pymongo.errors import (
+    AutoReconnect,
+    ClientBulkWriteException,
+    ConnectionFailure,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+)
+from pymongo.operations import InsertOne, UpdateOne
 from pymongo.uri_parser import parse_uri
 
 from chassis.errors import Refused, Unavailable
 from chassis.paging import Page, SortValue, decode_cursor, encode_cursor
 
 Document = dict[str, Any]
+Write = InsertOne[Document] | UpdateOne
 C = TypeVar("C", bound=type)
 
 ASCENDING, DESCENDING = pymongo.ASCENDING, pymongo.DESCENDING
 
 MONGODB_8 = 25  # the version of its wire protocol
-COMMAND_NOT_SUPPORTED = 115  # the server's error code
+COMMAND_NOT_SUPPORTED, DUPLICATE_KEY = 115, 11000  # the server's error codes
 
 _PASSING_LABELS = ("TransientTransactionError", "RetryableWriteError", "SystemOverloadedError")
 _PASSING = {  # codes of the server's errors, of which pymongo makes no ConnectionFailure everywhere
@@ -97,13 +106,28 @@ def find_lack(database: Database[Document]) -> str:
     if hello["maxWireVersion"] < MONGODB_8:
         return "is older than MongoDB 8"
     try:
-        nothing: UpdateOne = UpdateOne({"_id": ""}, {"$set": {"_id": ""}}, namespace=f"{database.name}.none")
-        database.client.bulk_write([nothing])
-    except ClientBulkWriteException as exc:
-        if isinstance(exc.error, OperationFailure) and exc.error.code == COMMAND_NOT_SUPPORTED:
-            return "has a feature compatibility version below 8.0; raise it (setFeatureCompatibilityVersion)"
-        raise exc.error if isinstance(exc.error, PyMongoError) else exc from exc
+        bulk_write(database, [UpdateOne({"_id": ""}, {"$set": {"_id": ""}}, namespace=f"{database.name}.none")])
+    except OperationFailure as exc:
+        if exc.code != COMMAND_NOT_SUPPORTED:
+            raise
+        return "has a feature compatibility version below 8.0; raise it (setFeatureCompatibilityVersion)"
     return ""
+
+
+def bulk_write(database: Database[Document], writes: Sequence[Write], session: ClientSession | None = None) -> int:
+    """Make writes to several collections in one command (`bulkWrite`, MongoDB 8); return how many updates found theirs.
+
+    Raises what the first write to fail would raise on its own.
+    """
+    try:
+        return database.client.bulk_write(writes, session=session).matched_count
+    except ClientBulkWriteException as exc:
+        if isinstance(exc.error, PyMongoError):
+            raise exc.error from exc
+        for error in exc.details["writeErrors"]:
+            kind = DuplicateKeyError if error["code"] == DUPLICATE_KEY else OperationFailure
+            raise kind(error["errmsg"], error["code"], error) from exc
+        raise
 
 
 def guarded(store: C) -> C:

@@ -12,11 +12,10 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 from pymongo.operations import IndexModel
 
-from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, guarded
+from chassis.mongo import ASCENDING, DESCENDING, DUPLICATE_KEY, DatabaseClock, Document, find_page, guarded
 from chassis.paging import Page
 from notification_service.model import FAILED, PENDING, SENDING, SENT, Notification, Recorded
 
-DUPLICATE_KEY = 11000
 NO_LEASE = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pymongo.errors import ClientBulkWriteException, DuplicateKeyError, NetworkTimeout, OperationFailure, PyMongoError
 
-from chassis.mongo import is_outage
-from product_service.store.transactions import WRITE_CONFLICT, bulk_write
+from chassis.mongo import bulk_write, is_outage
+from product_service.store.transactions import WRITE_CONFLICT
 
 
 class Server:

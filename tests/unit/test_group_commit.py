@@ -17,7 +17,7 @@ CUP, PAN = ("cup",), ("pan",)
 
 
 class Refused(Exception):
-    """What an item ends its transaction with, as too little stock does."""
+    """Ends the transaction of an item, as too little stock does."""
 
 
 class Turns:

@@ -118,7 +118,7 @@ def test_values_that_json_does_not_know_are_written_as_text() -> None:
 
 @pytest.mark.usefixtures("untouched_root")
 def test_the_line_of_a_request_is_like_any_other(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], untouched_root: None
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure('order "service"')
     monkeypatch.setattr(time, "time", lambda: 1798718400.0419)

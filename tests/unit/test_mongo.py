@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import mongomock
 import pytest
@@ -123,6 +123,10 @@ def test_inner_methods_are_left_alone() -> None:
         Store()._inner()
 
 
+class BulkWritten(NamedTuple):
+    matched_count: int
+
+
 class FakeServer:
     """A server with a clock of its own, two hours ahead, that can be taken away."""
 
@@ -136,9 +140,10 @@ class FakeServer:
         self.name = "shop"
         self.bulk_write_error: Exception | None = None
 
-    def bulk_write(self, _writes: object) -> None:
+    def bulk_write(self, _writes: object, session: object) -> BulkWritten:
         if self.bulk_write_error:
             raise ClientBulkWriteException({"error": self.bulk_write_error, "writeErrors": []}, False)
+        return BulkWritten(matched_count=0)
 
     def command(self, _name: str) -> dict[str, Any]:
         self.asked += 1

@@ -13,11 +13,11 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.operations import InsertOne, UpdateOne
 
 from chassis.errors import Unavailable
-from chassis.mongo import ASCENDING, DatabaseClock, Document, find_page, guarded
+from chassis.mongo import ASCENDING, DatabaseClock, Document, Write, bulk_write, find_page, guarded
 from chassis.paging import Page
 from product_service.reservations import HELD, REFUSED, RELEASED, Line, PricedLine, Reservation, Shortage
 from product_service.store.group_commit import GroupCommit
-from product_service.store.transactions import TRANSACTION_SECONDS, TURN_SECONDS, Transactions, Write, bulk_write
+from product_service.store.transactions import TRANSACTION_SECONDS, TURN_SECONDS, Transactions
 
 TOMBSTONE_LIFE = timedelta(days=7)
 
@@ -30,7 +30,7 @@ class _NotAvailable(Exception):
 
 @dataclass(frozen=True)
 class _Take:
-    """What to take for an order, and the documents of its products a moment ago."""
+    """The lines of an order, and the documents of their products as they were a moment ago."""
 
     order_id: str
     lines: tuple[Line, ...]

@@ -5,7 +5,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 from typing import TypeVar
@@ -13,17 +13,15 @@ from typing import TypeVar
 import pymongo
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import ClientBulkWriteException, DuplicateKeyError, OperationFailure, PyMongoError
-from pymongo.operations import InsertOne, UpdateOne
+from pymongo.errors import OperationFailure, PyMongoError
 
 from chassis.mongo import Document, is_outage
 
 T = TypeVar("T")
-Write = InsertOne[Document] | UpdateOne
 
 TRANSACTION_SECONDS = 1.4  # a caller is promised an answer within 1.5 s
 TURN_SECONDS = 0.7
-WRITE_CONFLICT, DUPLICATE_KEY = 112, 11000  # the server's error codes
+WRITE_CONFLICT = 112  # the server's error code
 LONGEST_PAUSE = 0.02
 STRIPES = 64
 SLOW_SECONDS = 0.5
@@ -74,22 +72,6 @@ class Transactions:
                 if self._turns[stripe].acquire(timeout=max(0.0, deadline - time.monotonic())):
                     turns.callback(self._turns[stripe].release)
             yield
-
-
-def bulk_write(database: Database[Document], writes: Sequence[Write], session: ClientSession) -> int:
-    """Make writes to several collections in one command (`bulkWrite`, MongoDB 8); return how many updates found theirs.
-
-    Raises what the first write to fail would raise on its own.
-    """
-    try:
-        return database.client.bulk_write(writes, session=session).matched_count
-    except ClientBulkWriteException as exc:
-        if isinstance(exc.error, PyMongoError):
-            raise exc.error from exc
-        for error in exc.details["writeErrors"]:
-            kind = DuplicateKeyError if error["code"] == DUPLICATE_KEY else OperationFailure
-            raise kind(error["errmsg"], error["code"], error) from exc
-        raise
 
 
 def _run(work: Callable[[ClientSession], T], session: ClientSession) -> T:
