@@ -17,7 +17,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.test import TestResponse
 
 import order_service
-import product_service
+import product_service.config
 from chassis import mongo
 from order_service.config import Settings
 from order_service.products import ProductClient

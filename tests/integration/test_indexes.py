@@ -10,8 +10,8 @@ from typing import Any
 import pymongo
 import pytest
 
-import notification_service
-import user_service
+import notification_service.config
+import user_service.config
 from tests.integration.commands import Commands, recorded
 from tests.integration.order_stack import ADMIN, ANA, Stack, order_stack
 from tests.signing import PublishedKeys, bearer
