@@ -14,8 +14,10 @@ from chassis.errors import Unavailable
 from notification_service.config import Settings
 from product_service.store import Preparation
 from tests.signing import bearer
-from tests.unit import order_app, product_app, user_app
-from tests.unit.notification_app import make_database
+from tests.unit.notification.notification_app import make_database
+from tests.unit.order import order_app
+from tests.unit.product import product_app
+from tests.unit.user import user_app
 
 EVERY_SERVICE = {"/health", "/ready", "/openapi.json", "/docs", "/docs/start.js", "/docs/assets/{name}"}
 

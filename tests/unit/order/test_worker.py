@@ -13,7 +13,7 @@ from order_service.placing import Placement
 from order_service.products import ProductsUnavailable
 from order_service.worker import Worker
 from tests.at_once import meanwhile
-from tests.unit.order_app import ANA, Shop, make_shop
+from tests.unit.order.order_app import ANA, Shop, make_shop
 from tests.waiting import until
 
 ANA_BUYER = Buyer("ana", "ana@example.com", None)

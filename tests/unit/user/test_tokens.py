@@ -9,7 +9,7 @@ import jwt
 import pytest
 from jwt.algorithms import RSAAlgorithm
 
-from tests.unit.user_app import PASSWORD, Shop, bearer, make_shop
+from tests.unit.user.user_app import PASSWORD, Shop, bearer, make_shop
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from notification_service.events import Unreadable, read_event
 from notification_service.model import Buyer, Event
 from notification_service.texts import notifications_of
-from tests.unit.notification_app import event
+from tests.unit.notification.notification_app import event
 
 
 def read(value: Any) -> Event:

@@ -11,7 +11,7 @@ from chassis.auth import ADMIN, SERVICE, allowed_roles
 from chassis.settings import ConfigurationError
 from product_service import config
 from tests.openapi import faults
-from tests.unit.product_app import make_app
+from tests.unit.product.product_app import make_app
 
 LOCKED = {"401", "403"}
 BODY = {"400", "413", "415"}

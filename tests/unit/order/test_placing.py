@@ -7,7 +7,7 @@ from pymongo.errors import AutoReconnect
 
 from chassis.errors import Unavailable
 from order_service.placing import failed_order
-from tests.unit.order_app import ADMIN, ANA, Shop, make_shop
+from tests.unit.order.order_app import ADMIN, ANA, Shop, make_shop
 
 TIME = "2026-01-31T12:00:00.000Z"
 

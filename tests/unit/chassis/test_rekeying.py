@@ -7,7 +7,7 @@ import mongomock
 import pytest
 
 from chassis import rekeying
-from tests.unit.user_app import PASSWORD, make_shop
+from tests.unit.user.user_app import PASSWORD, make_shop
 from user_service.store import Preparation
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
-from tests.unit.user_app import PASSWORD, Shop, make_shop
+from tests.unit.user.user_app import PASSWORD, Shop, make_shop
 from tools.paths import ROOT
 from user_service.passwords import is_common
 

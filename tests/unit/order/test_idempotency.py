@@ -5,7 +5,7 @@ import pytest
 from order_service.model import Buyer, Item
 from order_service.placing import Placement, failed_order
 from order_service.products import ProductsUnavailable
-from tests.unit.order_app import ANA, BOB, Shop, make_shop
+from tests.unit.order.order_app import ANA, BOB, Shop, make_shop
 
 
 @pytest.fixture

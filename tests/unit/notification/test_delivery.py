@@ -18,7 +18,7 @@ from notification_service.model import Notification
 from notification_service.notifications import Notifier, NotSent, Patience, Undeliverable
 from notification_service.store import NotificationStore
 from notification_service.texts import notifications_of
-from tests.unit.notification_app import FakeChannel, FakeClock, event, make_database, make_store
+from tests.unit.notification.notification_app import FakeChannel, FakeClock, event, make_database, make_store
 from tests.waiting import until
 
 EMAIL, SMS = "order-1.order_created:email", "order-1.order_created:sms"

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.signing import bearer
-from tests.unit.order_app import ADMIN, ANA, BOB, Shop, make_shop
+from tests.unit.order.order_app import ADMIN, ANA, BOB, Shop, make_shop
 
 STATES = ("confirmed", "shipped", "delivered", "rejected", "failed", "cancelled")
 ALLOWED = {

@@ -11,7 +11,7 @@ from notification_service.config import Settings
 from notification_service.model import Notification
 from notification_service.store import NotificationStore
 from tests.signing import PublishedKeys, bearer
-from tests.unit.notification_app import FakeClock, make_database, make_store
+from tests.unit.notification.notification_app import FakeClock, make_database, make_store
 
 
 @pytest.fixture

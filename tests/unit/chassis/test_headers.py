@@ -101,7 +101,7 @@ def test_what_is_no_origin_is_refused(value: str) -> None:
 
 
 def test_the_gateway_asks_for_tls_where_a_proxy_speaks_it() -> None:
-    gateway = Path(__file__).parents[2] / "deploy" / "gateway"
+    gateway = Path(__file__).parents[3] / "deploy" / "gateway"
     assert (
         'map "" $strict_transport_security {\n    default "max-age=31536000";'
         in (gateway / "behind-proxy.conf").read_text()
@@ -111,7 +111,7 @@ def test_the_gateway_asks_for_tls_where_a_proxy_speaks_it() -> None:
 
 
 def test_the_gateway_says_each_header_of_its_own_answers_once() -> None:
-    lines = (Path(__file__).parents[2] / "deploy" / "gateway" / "nginx.conf").read_text().splitlines()
+    lines = (Path(__file__).parents[3] / "deploy" / "gateway" / "nginx.conf").read_text().splitlines()
     names = [line.split()[1] for line in lines if line.startswith("            add_header")]
     assert sorted(names) == sorted(set(names))
     assert {name for name, _ in web.SAFETY_HEADERS} | {"X-Request-ID", "Retry-After"} <= set(names)

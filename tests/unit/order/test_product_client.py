@@ -20,7 +20,7 @@ from order_service.model import Answer, Item, Line, Reservation
 from order_service.products import ProductClient, ProductsRefuse, ProductsUnavailable
 from tests.at_once import at_once, meanwhile
 from tests.local_server import Asked, serving
-from tests.unit.order_app import SETTINGS, Shop, make_shop
+from tests.unit.order.order_app import SETTINGS, Shop, make_shop
 from tests.waiting import stalls, until
 
 ITEMS = (Item("mug", 2),)

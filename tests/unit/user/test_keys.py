@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from chassis.schemas import format_time
-from tests.unit.user_app import Shop, bearer, make_shop
+from tests.unit.user.user_app import Shop, bearer, make_shop
 from user_service.keys import Keyring
 
 

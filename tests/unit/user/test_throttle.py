@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.user_app import PASSWORD, Shop, make_shop
+from tests.unit.user.user_app import PASSWORD, Shop, make_shop
 from user_service.throttle import _network
 
 
