@@ -1,7 +1,7 @@
 """Errors that a caller is told about, as RFC 9457 problems.
 
 To add one, derive from `Problem` (in the service that raises it) and set `status`, `code` and `title`.
-The core raises them; `chassis.problems` turns them into `application/problem+json`.
+The core raises them; `chassis.web.problems` turns them into `application/problem+json`.
 """
 
 from collections.abc import Mapping
@@ -123,7 +123,7 @@ class Unavailable(Problem):
         super().__init__(detail, headers={"Retry-After": str(retry_after)}, **members)
 
 
-class Refused(Unavailable):
+class Misconfigured(Unavailable):
     """Something that this request needs answers and refuses: a right or a setting of this service is wrong.
 
     Safe to repeat, but pointless until somebody corrects it.

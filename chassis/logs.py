@@ -99,7 +99,7 @@ def configure(service: str, level: str = "INFO") -> None:
 
 
 @contextmanager
-def bound_to(identifier: str) -> Iterator[None]:
+def bind_request_id(identifier: str) -> Iterator[None]:
     """Mark every record of this block with a request's or event's id."""
     token = request_id.set(identifier)
     try:

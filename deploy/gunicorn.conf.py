@@ -20,12 +20,12 @@ from gunicorn.errors import HaltServer
 from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
+from chassis.config import Environment
 from chassis.errors import code_of, title_of
-from chassis.health import NEIGHBOURS, look_at_neighbours, name_missing_neighbours
-from chassis.settings import Environment
-from chassis.web import SAFETY_HEADERS
+from chassis.web.app import SECURITY_HEADERS
+from chassis.web.health import DEPENDENCIES, check_dependencies, log_unreachable_dependencies
 
-NEIGHBOURS_START_WITHIN = 10.0
+DEPENDENCY_START_TIMEOUT = 10.0
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -71,7 +71,7 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) 
         "Content-Type": "application/problem+json",
         "Content-Length": len(body),
         "X-Request-ID": request_id,
-        **dict(SAFETY_HEADERS),
+        **dict(SECURITY_HEADERS),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     util.write_nonblock(sock, f"HTTP/1.1 {status} {title}\r\n{head}\r\n{body}".encode("latin-1"))
@@ -126,10 +126,10 @@ def post_worker_init(worker: Any) -> None:
     Each process has keys and a token of its own. One that got none would be of no use once user-service is away.
     """
     app = worker.wsgi
-    if NEIGHBOURS in getattr(app, "extensions", ()):
-        _after(0.0, look_at_neighbours, app)
+    if DEPENDENCIES in getattr(app, "extensions", ()):
+        _after(0.0, check_dependencies, app)
         if worker.age == 1:
-            _after(NEIGHBOURS_START_WITHIN, name_missing_neighbours, app)
+            _after(DEPENDENCY_START_TIMEOUT, log_unreachable_dependencies, app)
 
 
 def _after(seconds: float, look: Callable[[Any], None], app: Any) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from chassis.settings import Environment
+from chassis.config import Environment
 from tools import mongodb, programs, supervision
 from tools.blueprint import Options
 from tools.paths import STATE

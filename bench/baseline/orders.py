@@ -19,7 +19,7 @@ from bench.baseline import tokens
 def create_app() -> Flask:
     """Return the WSGI app. `KEEP_CONNECTIONS` makes it a little less naive: calls share their connections."""
     app = Flask(__name__)
-    tokens.install(app)
+    tokens.init_app(app)
     orders = MongoClient[dict[str, Any]](os.environ["MONGO_URL"]).get_default_database().orders
     products = os.environ["PRODUCT_SERVICE_URL"] + "/products"
     http: Any = requests.Session() if os.environ.get("KEEP_CONNECTIONS") else requests

@@ -13,7 +13,7 @@ from bench.baseline import tokens
 def create_app() -> Flask:
     """Return the WSGI app."""
     app = Flask(__name__)
-    tokens.install(app)
+    tokens.init_app(app)
     products = MongoClient[dict[str, Any]](os.environ["MONGO_URL"]).get_default_database().products
 
     @app.get("/products/<product_id>")

@@ -6,7 +6,7 @@ from flask import Flask
 from flask_jwt_extended import JWTManager
 
 
-def install(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Let `jwt_required` accept user-service's access tokens."""
     app.config.update(
         JWT_ALGORITHM="RS256",

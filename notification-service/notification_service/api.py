@@ -5,9 +5,9 @@ from typing import cast
 from flask import Response, current_app
 from flask_openapi3 import APIBlueprint
 
-from chassis.auth import ADMIN, CUSTOMER, caller, requires
+from chassis.auth.access import ADMIN, CUSTOMER, caller, requires
 from chassis.errors import Forbidden
-from chassis.web import present
+from chassis.web.responses import json_response
 from notification_service.notifications import History
 from notification_service.schemas import NotificationList, NotificationQuery
 
@@ -19,7 +19,7 @@ api = APIBlueprint("notifications", __name__)
 def list_notifications(query: NotificationQuery) -> Response:
     """List your notifications, newest first; an administrator lists everybody's."""
     page = _history().page(_listed_owner(query.user_id), limit=query.limit, cursor=query.cursor)
-    return present(NotificationList, page)
+    return json_response(NotificationList, page)
 
 
 def _history() -> History:

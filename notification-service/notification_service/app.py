@@ -2,8 +2,11 @@
 
 from flask_openapi3 import OpenAPI
 
-from chassis import auth, docs, health, logs, mongo, web
-from chassis.tokens import RemoteKeys
+from chassis import logs, mongo
+from chassis.auth import access
+from chassis.auth.jwks import JwksClient
+from chassis.web import docs, health
+from chassis.web.app import make_app
 from notification_service import api, config
 from notification_service.notifications import History
 from notification_service.store import NotificationStore
@@ -16,9 +19,9 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
 
     database = mongo.connect(settings.mongo_url, "notification-service")
     store = NotificationStore(database, mongo.DatabaseClock(database))
-    keys = RemoteKeys(settings.jwks_url)
+    keys = JwksClient(settings.jwks_url)
 
-    app = web.make_app(
+    app = make_app(
         "notification_service",
         "notification-service",
         __doc__ or "",
@@ -26,8 +29,8 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
         cors_origins=settings.cors_origins,
     )
     app.extensions["history"] = History(store)
-    auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    access.init_app(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     app.register_api(api.api)
-    health.add_health(app, store.prepare, store.ping, {"user-service": keys.check})
-    docs.add_docs(app)
+    health.init_app(app, store.prepare, store.ping, {"user-service": keys.check})
+    docs.init_app(app)
     return app

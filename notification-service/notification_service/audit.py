@@ -1,4 +1,4 @@
-"""What notification-service knows of its history: `python -m notification_service.audit`, see `chassis.facts`.
+"""What notification-service knows of its history: `python -m notification_service.audit`, see `chassis.audit_export`.
 
 It needs what the consumer is told, because the dead letters are counted as well.
 """
@@ -6,7 +6,7 @@ It needs what the consumer is told, because the dead letters are counted as well
 import sys
 from contextlib import closing
 
-from chassis import facts, mongo
+from chassis import audit_export, mongo
 from chassis.amqp import FAILURES
 from notification_service import config, dead_letters
 from notification_service.publisher import connect
@@ -17,10 +17,10 @@ def main() -> None:
     """Print each notification's event, channel, state, age and whose it is, never an address or a text."""
     settings = config.load_consumer()
     database = mongo.connect(settings.mongo_url, "notification-audit", timeout=60)
-    facts.write(NotificationStore(database, mongo.DatabaseClock(database)).facts())
+    audit_export.write(NotificationStore(database, mongo.DatabaseClock(database)).audit_records())
     try:
         with closing(connect(settings.rabbitmq_url)) as connection:
-            facts.write([{"kind": "dead_letters", "count": dead_letters.count(connection.channel())}])
+            audit_export.write([{"kind": "dead_letters", "count": dead_letters.count(connection.channel())}])
     except FAILURES as exc:
         sys.stderr.write(f"dead letters are not counted: RabbitMQ: {type(exc).__name__}\n")
 

@@ -6,7 +6,7 @@ from email.headerregistry import Address
 from pathlib import Path
 
 import chassis
-from chassis.settings import Environment, WebSettings
+from chassis.config import Environment, WebSettings
 from notification_service.addresses import client_name, mailbox
 from notification_service.channels import SMTP_TIMEOUT
 from notification_service.smtp import SmtpServer

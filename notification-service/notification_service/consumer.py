@@ -20,8 +20,8 @@ from pika.exceptions import ConnectionWrongStateError
 
 from chassis import logs, mongo
 from chassis.amqp import FAILURES, check_publishing, refusal
-from chassis.heartbeat import HANGS_AFTER, Heartbeat
-from chassis.stopping import stop_on_signals
+from chassis.heartbeat import WATCHDOG_TIMEOUT, Heartbeat
+from chassis.shutdown import stop_on_signals
 from notification_service import config, topology
 from notification_service.channels import channels
 from notification_service.handling import Handler, Outcome, Verdict
@@ -221,7 +221,7 @@ class Consumer:
         heartbeat = heartbeat or Heartbeat()
         outage = Outage()
         while not stop.is_set():
-            heartbeat.sign_of_life()
+            heartbeat.kick_watchdog()
             started = time.monotonic()
             try:
                 self._consume(stop, prefetch, heartbeat, outage)
@@ -229,18 +229,18 @@ class Consumer:
                 if time.monotonic() - started > 10:
                     outage = Outage()
                 if reason := refusal(exc):
-                    heartbeat.refusals.add(CONSUMING, reason)
+                    heartbeat.misconfigurations.add(CONSUMING, reason)
                 _wait(stop, outage.pause(exc), heartbeat)
 
     def _consume(self, stop: threading.Event, prefetch: int, heartbeat: Heartbeat, outage: Outage) -> None:
         session = Session(connect(self._url), self._pool, self._handle, self._topology)
         try:
             session.start(prefetch)
-            heartbeat.refusals.remove(CONSUMING)
+            heartbeat.misconfigurations.remove(CONSUMING)
             outage.is_over()
             while not stop.is_set():
                 session.work()
-                heartbeat.beat()
+                heartbeat.mark_healthy()
             session.finish()
         finally:
             session.close()
@@ -250,7 +250,7 @@ def _wait(stop: threading.Event, seconds: float, heartbeat: Heartbeat) -> None:
     """Wait, the heart beating: a broker that is away comes back."""
     end = time.monotonic() + seconds
     while not stop.is_set() and time.monotonic() < end:
-        heartbeat.beat()
+        heartbeat.mark_healthy()
         stop.wait(min(1.0, max(0.0, end - time.monotonic())))
 
 
@@ -263,8 +263,8 @@ def main() -> None:
 
     database = mongo.connect(settings.mongo_url, "notification-consumer")
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=settings.lease)
-    heartbeat = Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER)
-    patience = Patience(stop, sign_of_life=heartbeat.sign_of_life, refusals=heartbeat.refusals)
+    heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
+    patience = Patience(stop, kick_watchdog=heartbeat.kick_watchdog, misconfigurations=heartbeat.misconfigurations)
     with ExitStack() as resources:
         smtp = Connections(settings.smtp, settings.smtp_connections) if settings.smtp else None
         if smtp:

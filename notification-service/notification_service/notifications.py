@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from chassis import logs
 from chassis.errors import Unavailable
+from chassis.misconfigurations import Misconfigurations
 from chassis.paging import Page
-from chassis.refusals import Refusals
 from notification_service.model import Notification, Recorded
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class History:
 class Patience:
     """Repeats a step while the database is away, with pauses up to 5 s, until it succeeds or `stop` is set.
 
-    `sign_of_life` is called before each pause: this is waiting, not hanging. A database that refuses is noted.
+    `kick_watchdog` is called before each pause: this is waiting, not hanging. A database that refuses is noted.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Patience:
         stop: threading.Event,
         *,
         longest: float = 5.0,
-        sign_of_life: Callable[[], None] = lambda: None,
-        refusals: Refusals | None = None,
+        kick_watchdog: Callable[[], None] = lambda: None,
+        misconfigurations: Misconfigurations | None = None,
     ) -> None:
         self._stop = stop
         self._longest = longest
-        self._sign_of_life = sign_of_life
-        self._refusals = Refusals() if refusals is None else refusals
+        self._sign_of_life = kick_watchdog
+        self._refusals = Misconfigurations() if misconfigurations is None else misconfigurations
 
     @property
     def is_over(self) -> bool:
@@ -196,7 +196,7 @@ class Notifier:
         if time.monotonic() > start_by:
             return Claimed(f"{notification.channel}: its turn came too late")
         extra = {"event_id": notification.event_id, "channel": notification.channel}
-        with logs.bound_to(task.request_id):
+        with logs.bind_request_id(task.request_id):
             try:
                 self._channels[notification.channel].send(notification)
             except NotSent as exc:

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 from pymongo.operations import IndexModel
 
-from chassis.mongo import ASCENDING, DESCENDING, DUPLICATE_KEY, DatabaseClock, Document, find_page, guarded
+from chassis.mongo import ASCENDING, DESCENDING, DUPLICATE_KEY, DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
 from notification_service.model import FAILED, PENDING, SENDING, SENT, Notification, Recorded
 
@@ -21,7 +21,7 @@ NO_LEASE = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
 
 
-@guarded
+@retry_and_translate
 class NotificationStore:
     """The history of notifications, for the web service and the consumer. `lease` is in seconds."""
 
@@ -46,7 +46,7 @@ class NotificationStore:
         page = find_page(self._notifications, conditions, _NEWEST_FIRST, limit=limit, cursor=cursor)
         return Page([_recorded(document) for document in page.items], page.next_cursor)
 
-    def facts(self) -> list[Document]:
+    def audit_records(self) -> list[Document]:
         """Return what an audit compares: every notification's event, channel, state and age (s), and whose it is."""
         names = ("event_id", "channel", "status", "order_id", "user_id")
         now = self._clock()

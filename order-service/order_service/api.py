@@ -5,9 +5,10 @@ from typing import cast
 from flask import Response, current_app
 from flask_openapi3 import APIBlueprint
 
-from chassis.auth import ADMIN, CUSTOMER, Identity, caller, requires
+from chassis.auth.access import ADMIN, CUSTOMER, Identity, caller, requires
 from chassis.errors import Forbidden
-from chassis.web import created, idempotency_key, present
+from chassis.web.headers import idempotency_key
+from chassis.web.responses import created, json_response
 from order_service.model import Buyer, Item
 from order_service.orders import Orders
 from order_service.schemas import OrderBody, OrderList, OrderPath, OrderQuery, OrderReply
@@ -23,7 +24,7 @@ def place_order(body: OrderBody) -> Response:
     buyer = Buyer(user.id, user.email, user.phone)
     items = [Item(item.product_id, item.quantity) for item in body.all_items()]
     order, replayed = _orders().place(buyer, items, idempotency_key())
-    response = created(present(OrderReply, order), f"/orders/{order.id}")
+    response = created(json_response(OrderReply, order), f"/orders/{order.id}")
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response
@@ -34,35 +35,35 @@ def place_order(body: OrderBody) -> Response:
 def list_orders(query: OrderQuery) -> Response:
     """List your orders, newest first; an administrator lists everybody's."""
     page = _orders().page(_listed_owner(query.user_id), query.status, limit=query.limit, cursor=query.cursor)
-    return present(OrderList, page)
+    return json_response(OrderList, page)
 
 
 @api.get("/orders/<order_id>", responses={200: OrderReply})
 @requires(CUSTOMER, ADMIN)
 def get_order(path: OrderPath) -> Response:
     """Get one of your orders."""
-    return present(OrderReply, _orders().get(path.order_id, _owner(caller())))
+    return json_response(OrderReply, _orders().get(path.order_id, _owner(caller())))
 
 
 @api.post("/orders/<order_id>/cancel", responses={200: OrderReply, 409: None})
 @requires(CUSTOMER, ADMIN)
 def cancel_order(path: OrderPath) -> Response:
     """Cancel an order that is confirmed and not shipped yet."""
-    return present(OrderReply, _orders().cancel(path.order_id, _owner(caller())))
+    return json_response(OrderReply, _orders().cancel(path.order_id, _owner(caller())))
 
 
 @api.post("/orders/<order_id>/ship", responses={200: OrderReply, 409: None})
 @requires(ADMIN)
 def ship_order(path: OrderPath) -> Response:
     """Mark a confirmed order as shipped."""
-    return present(OrderReply, _orders().ship(path.order_id))
+    return json_response(OrderReply, _orders().ship(path.order_id))
 
 
 @api.post("/orders/<order_id>/deliver", responses={200: OrderReply, 409: None})
 @requires(ADMIN)
 def deliver_order(path: OrderPath) -> Response:
     """Mark a shipped order as delivered."""
-    return present(OrderReply, _orders().deliver(path.order_id))
+    return json_response(OrderReply, _orders().deliver(path.order_id))
 
 
 def _orders() -> Orders:

@@ -2,8 +2,12 @@
 
 from flask_openapi3 import OpenAPI
 
-from chassis import auth, docs, health, logs, mongo, web
-from chassis.tokens import RemoteKeys, ServiceToken
+from chassis import logs, mongo
+from chassis.auth import access
+from chassis.auth.client_credentials import ClientCredentials
+from chassis.auth.jwks import JwksClient
+from chassis.web import docs, health
+from chassis.web.app import make_app
 from order_service import api, config
 from order_service.orders import Orders
 from order_service.products import ProductClient
@@ -18,11 +22,11 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     database = mongo.connect(settings.mongo_url, "order-service")
     clock = mongo.DatabaseClock(database)
     store = OrderStore(database, clock)
-    token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
+    token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     products = ProductClient(settings.product_service_url, token, slots=max(1, settings.web_threads // 2))
-    keys = RemoteKeys(settings.jwks_url)
+    keys = JwksClient(settings.jwks_url)
 
-    app = web.make_app(
+    app = make_app(
         "order_service",
         "order-service",
         __doc__ or "",
@@ -30,15 +34,15 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
         cors_origins=settings.cors_origins,
     )
     app.extensions["orders"] = Orders(store, products, clock)
-    auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    access.init_app(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     app.register_api(api.api)
 
     def check_user_service() -> None:
         keys.check()
         token.check()
 
-    health.add_health(
+    health.init_app(
         app, store.prepare, store.ping, {"product-service": products.check, "user-service": check_user_service}
     )
-    docs.add_docs(app)
+    docs.init_app(app)
     return app

@@ -1,6 +1,6 @@
-"""What order-service knows about its orders: `python -m order_service.audit`, see `chassis.facts`."""
+"""What order-service knows about its orders: `python -m order_service.audit`, see `chassis.audit_export`."""
 
-from chassis import facts, mongo
+from chassis import audit_export, mongo
 from order_service import config
 from order_service.store import OrderStore
 
@@ -8,7 +8,7 @@ from order_service.store import OrderStore
 def main() -> None:
     """Print each order with its state, its lines and what is still due."""
     database = mongo.connect(config.load_mongo_url(), "order-audit", timeout=60)
-    facts.write(OrderStore(database, mongo.DatabaseClock(database)).facts())
+    audit_export.write(OrderStore(database, mongo.DatabaseClock(database)).audit_records())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
-from chassis.settings import Environment, WebSettings, only_mongo_url
+from chassis.config import Environment, WebSettings, only_mongo_url
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from typing import Any
 import urllib3
 from urllib3 import BaseHTTPResponse, Timeout
 
-from chassis.errors import Refused, Unavailable
+from chassis.auth.client_credentials import ClientCredentials
+from chassis.errors import Misconfigured, Unavailable
 from chassis.logs import request_id
-from chassis.tokens import ServiceToken
 from order_service.model import Answer, Item, Line, Refusal, Reservation
 
 BUDGET = 4.0
@@ -46,14 +46,14 @@ class ProductsUnavailable(Unavailable):
     code, title = "product-service-unavailable", "Product Service Unavailable"
 
 
-class ProductsRefuse(Refused, ProductsUnavailable):
+class ProductsRefuse(Misconfigured, ProductsUnavailable):
     """Product-service does not let this service in, or it is another server. Safe to repeat when that is corrected."""
 
 
 class ProductClient:
     """Calls product-service with a service token, over connections that are kept."""
 
-    def __init__(self, url: str, token: ServiceToken, *, slots: int) -> None:
+    def __init__(self, url: str, token: ClientCredentials, *, slots: int) -> None:
         self._url = url.rstrip("/")
         self._token = token
         self._slots = threading.BoundedSemaphore(slots)
@@ -85,7 +85,7 @@ class ProductClient:
             return [(item["order_id"], item["state"]) for item in page["items"]], page["next_cursor"]
 
     def check(self) -> None:
-        """Return if product-service lets this service in. Raises ProductsUnavailable, Refused.
+        """Return if product-service lets this service in. Raises ProductsUnavailable, Misconfigured.
 
         Without a token only whether it lives is asked: that user-service is away is another thing.
         """
@@ -131,11 +131,11 @@ class ProductClient:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _try(self, method: str, path: str, deadline: float, **arguments: Any) -> tuple[BaseHTTPResponse | None, str]:
-        """Send a request once; return the answer, or why there is none that counts. Raises Refused."""
+        """Send a request once; return the answer, or why there is none that counts. Raises Misconfigured."""
         started = time.monotonic()
         try:
             response = self._send(method, path, deadline, **arguments)
-        except Refused:
+        except Misconfigured:
             raise
         except Unavailable as exc:  # user-service did not answer in time for a token, as it may just after a start
             return None, exc.detail
@@ -167,7 +167,7 @@ class ProductClient:
             response = self._pool.request(method, self._url + path, headers=headers, timeout=timeout, **arguments)
             if response.status != 401:
                 return response
-            self._token.forget(token)
+            self._token.invalidate(token)
         raise ProductsRefuse(
             "product-service accepts no token of user-service (401). Check JWT_ISSUER, JWT_AUDIENCE and its JWKS_URL."
         )

@@ -19,9 +19,9 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.operations import IndexModel, UpdateOne
 from pymongo.read_concern import ReadConcern
 
-from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, guarded
+from chassis.config import ConfigurationError
+from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
-from chassis.settings import ConfigurationError
 from order_service.model import FAILED, Buyer, Item, Line, Order, Refusal
 
 STEP_BACK_EVERY = timedelta(days=1)
@@ -29,7 +29,7 @@ STEP_BACK = timedelta(days=2)
 _CURSOR = "reconciliation"  # the document of the worker's cursor
 
 
-@guarded
+@retry_and_translate
 class OrderStore:
     """Orders, for the web service and the worker."""
 
@@ -108,7 +108,7 @@ class OrderStore:
             return _order(ours) if ours else None
         return self.read(order_id)
 
-    def facts(self) -> list[Document]:
+    def audit_records(self) -> list[Document]:
         """Return what an audit compares: every order with its state, its lines and what is still due."""
         now = self._clock()
         return [_fact(document, now) for document in self._orders.find({})]

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from chassis import logs, mongo
+from chassis.auth.client_credentials import ClientCredentials
 from chassis.errors import Unavailable
-from chassis.heartbeat import HANGS_AFTER, Heartbeat
-from chassis.stopping import stop_on_signals
-from chassis.tokens import ServiceToken
+from chassis.heartbeat import WATCHDOG_TIMEOUT, Heartbeat
+from chassis.shutdown import stop_on_signals
 from order_service import config
 from order_service.model import NOT_LIVING, Order
 from order_service.placing import failed_order
@@ -56,7 +56,7 @@ class Worker:
         self._clock = clock
         self._poll = poll
         self._heartbeat = heartbeat or Heartbeat()
-        self._refusals = self._heartbeat.refusals
+        self._refusals = self._heartbeat.misconfigurations
         self._reconcile_at = self._check_at = 0.0
         self._is_checked = self._is_prepared = False
 
@@ -66,7 +66,7 @@ class Worker:
         The heart beats each round, unless the worker is refused what it needs.
         """
         while not stop.is_set():
-            self._heartbeat.sign_of_life()
+            self._heartbeat.kick_watchdog()
             self._check_publishing()
             try:
                 with self._refusals.watch("the database"):
@@ -77,7 +77,7 @@ class Worker:
                 busy = False
                 stop.wait(1)
             self._publisher.keep_alive()
-            self._heartbeat.beat()
+            self._heartbeat.mark_healthy()
             if not busy:
                 stop.wait(self._poll)
         self._publisher.close()
@@ -204,8 +204,8 @@ def main() -> None:
     settings = config.load_worker()
     logs.configure("order-worker", settings.log_level)
     database = mongo.connect(settings.mongo_url, "order-worker")
-    token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
-    heartbeat = Heartbeat(settings.heartbeat_file, end_after=HANGS_AFTER)
+    token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
+    heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
     clock = mongo.DatabaseClock(database)
     worker = Worker(
         OrderStore(database, clock),

@@ -5,9 +5,10 @@ from typing import cast
 from flask import Response, current_app, request
 from flask_openapi3 import APIBlueprint
 
-from chassis.auth import ADMIN, SERVICE, caller, public, requires
-from chassis.conditions import check_conditions, conditional
-from chassis.web import created, idempotency_key, no_content, present
+from chassis.auth.access import ADMIN, SERVICE, caller, public, requires
+from chassis.web.conditions import check_conditions, conditional
+from chassis.web.headers import idempotency_key
+from chassis.web.responses import created, json_response, no_content
 from product_service.catalogue import Catalogue, Product, ProductFilter
 from product_service.reservations import Line, Reservations
 from product_service.schemas import (
@@ -33,7 +34,7 @@ api = APIBlueprint("products", __name__)
 def list_products(query: ProductQuery) -> Response:
     """List products: the words of the name by prefix, category, price, stock."""
     wanted = ProductFilter(query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort)
-    return present(ProductList, _catalogue().search(wanted, limit=query.limit, cursor=query.cursor))
+    return json_response(ProductList, _catalogue().search(wanted, limit=query.limit, cursor=query.cursor))
 
 
 @api.get("/products/<product_id>", responses={200: ProductReply, 304: None})
@@ -51,7 +52,7 @@ def get_product(path: ProductPath) -> Response:
 def add_product(body: ProductBody) -> Response:
     """Add a product."""
     product = _catalogue().add(body.model_dump())
-    return _tagged(created(present(ProductReply, product), f"/products/{product.id}"), product)
+    return _tagged(created(json_response(ProductReply, product), f"/products/{product.id}"), product)
 
 
 @api.put("/products/<product_id>", responses={200: ProductReply, 409: None, 412: None})
@@ -101,7 +102,7 @@ def reserve(path: ReservationPath, body: ReservationBody) -> Response:
     """Take the stock of all lines for an order, or of none: 201 if just now, 200 if it was taken before."""
     lines = [Line(line.product_id, line.quantity) for line in body.lines]
     reservation, made_now = _reservations().reserve(path.order_id, lines)
-    response = present(ReservationReply, reservation)
+    response = json_response(ReservationReply, reservation)
     response.status_code = 201 if made_now else 200
     return response
 
@@ -119,7 +120,7 @@ def release(path: ReservationPath) -> Response:
 def list_reservations(query: ReservationQuery) -> Response:
     """List reservations, oldest first."""
     page = _reservations().older_than(query.older_than, limit=query.limit, cursor=query.cursor)
-    return present(ReservationList, page)
+    return json_response(ReservationList, page)
 
 
 def _catalogue() -> Catalogue:
@@ -131,7 +132,7 @@ def _reservations() -> Reservations:
 
 
 def _with_etag(product: Product) -> Response:
-    return _tagged(present(ProductReply, product), product)
+    return _tagged(json_response(ProductReply, product), product)
 
 
 def _tagged(response: Response, product: Product) -> Response:

@@ -2,8 +2,11 @@
 
 from flask_openapi3 import OpenAPI
 
-from chassis import auth, docs, health, logs, mongo, web
-from chassis.tokens import RemoteKeys
+from chassis import logs, mongo
+from chassis.auth import access
+from chassis.auth.jwks import JwksClient
+from chassis.web import docs, health
+from chassis.web.app import make_app
 from product_service import api, config
 from product_service.catalogue import Catalogue
 from product_service.demo import DEMO_PRODUCTS
@@ -21,9 +24,9 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     transactions = Transactions(database)
     products = ProductStore(database, clock, transactions)
     catalogue = Catalogue(products, settings.currency)
-    keys = RemoteKeys(settings.jwks_url)
+    keys = JwksClient(settings.jwks_url)
 
-    app = web.make_app(
+    app = make_app(
         "product_service",
         "product-service",
         __doc__ or "",
@@ -32,7 +35,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     )
     app.extensions["catalogue"] = catalogue
     app.extensions["reservations"] = Reservations(ReservationStore(database, clock, transactions))
-    auth.install(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    access.init_app(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     app.register_api(api.api)
 
     def prepare_database() -> None:
@@ -40,6 +43,6 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
         if settings.demo_products:
             catalogue.stock_up(DEMO_PRODUCTS)
 
-    health.add_health(app, prepare_database, products.ping, {"user-service": keys.check})
-    docs.add_docs(app)
+    health.init_app(app, prepare_database, products.ping, {"user-service": keys.check})
+    docs.init_app(app)
     return app

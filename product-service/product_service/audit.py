@@ -1,6 +1,6 @@
-"""What product-service knows about its stock: `python -m product_service.audit`, see `chassis.facts`."""
+"""What product-service knows about its stock: `python -m product_service.audit`, see `chassis.audit_export`."""
 
-from chassis import facts, mongo
+from chassis import audit_export, mongo
 from product_service import config
 from product_service.store import ReservationStore, Transactions
 
@@ -9,7 +9,7 @@ def main() -> None:
     """Print each product with its stock, what was received and what is held, and each reservation."""
     database = mongo.connect(config.load_mongo_url(), "product-audit", timeout=60)
     store = ReservationStore(database, mongo.DatabaseClock(database), Transactions(database))
-    facts.write(store.facts())
+    audit_export.write(store.audit_records())
 
 
 if __name__ == "__main__":

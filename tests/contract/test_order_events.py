@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from referencing import Registry, Resource
 
-from chassis.logs import bound_to
+from chassis.logs import bind_request_id
 from order_service import events, publisher
 from order_service.model import Buyer, Item, Line, Order
 
@@ -51,7 +51,7 @@ def made_like(example: dict[str, Any]) -> dict[str, Any]:
         created_at=MOMENT,
         updated_at=MOMENT,
     )
-    with bound_to(example.get("requestid", "")):
+    with bind_request_id(example.get("requestid", "")):
         event = events.order_event(example["type"], order, datetime.fromisoformat(example["time"]))
     return json.loads(json.dumps(event))  # type: ignore[no-any-return]
 

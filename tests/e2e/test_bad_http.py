@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chassis import web
+from chassis.web.app import SECURITY_HEADERS
 from tests.e2e.shop import Shop
 
 HOST, JSON = b"Host: shop\r\n", b"Content-Type: application/json\r\n"
@@ -50,7 +50,7 @@ def test_what_is_no_valid_http_is_answered_with_a_problem_document(shop: Shop, b
     assert answer.status in expected
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert (problem["status"], problem["title"]) == (answer.status, TITLES[answer.status])
-    assert {name: answer.headers[name] for name, _ in web.SAFETY_HEADERS} == dict(web.SAFETY_HEADERS)
+    assert {name: answer.headers[name] for name, _ in SECURITY_HEADERS} == dict(SECURITY_HEADERS)
     assert problem["request_id"] == answer.headers["X-Request-ID"]
     assert {"type", "title", "detail", "instance"} < set(problem)
     assert "x" * 20 not in json.dumps(problem)

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from chassis import tokens
+from chassis.auth.client_credentials import ClientCredentials
+from chassis.auth.jwks import JwksClient
 from order_service import products
 from product_service.store import reservations, transactions
 
@@ -71,7 +72,7 @@ def die_at(point: str) -> None:
 
 def be_patient() -> None:
     """Let this process wait long for others, so that a busy machine leads it to its point and not to an outage."""
-    for client in (tokens.RemoteKeys, tokens.ServiceToken):
+    for client in (JwksClient, ClientCredentials):
         client.__init__.__kwdefaults__["timeout"] = 30  # type: ignore[misc]
     transactions.TRANSACTION_SECONDS = reservations.TRANSACTION_SECONDS = 30
     products.BUDGET = products.ATTEMPT = 60

@@ -14,7 +14,7 @@ from typing import Any
 from urllib3.connection import HTTPConnection
 
 from chassis import mongo
-from chassis.tokens import ServiceToken
+from chassis.auth.client_credentials import ClientCredentials
 from order_service import create_app, products, store
 from order_service.config import Settings
 from order_service.products import ProductClient
@@ -71,7 +71,7 @@ def leave_reservations(stack: Stack, number: int) -> list[str]:
 
 def make_worker(settings: Settings, broker_url: str | None) -> Worker:
     database = mongo.connect(settings.mongo_url, "order-worker")
-    service_token = ServiceToken(settings.token_url, settings.client_id, settings.client_secret)
+    service_token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     client = ProductClient(settings.product_service_url, service_token, slots=1)
     publisher: Any = Publisher(broker_url) if broker_url else RecordedEvents()
     clock = mongo.DatabaseClock(database)

@@ -110,7 +110,7 @@ def running(mongo_url: str, **settings: Any) -> Iterator[Shop]:
     mongo_connect = mongo.connect
     with pytest.MonkeyPatch.context() as patch, pymongo.MongoClient[dict[str, Any]](mongo_url, tz_aware=True) as client:
         patch.setattr(mongo, "connect", connect)
-        patch.setattr("product_service.app.RemoteKeys", lambda _url: PublishedKeys())
+        patch.setattr("product_service.app.JwksClient", lambda _url: PublishedKeys())
         try:
             chosen = Settings(mongo_url=mongo_url, jwks_url="unused", log_level="CRITICAL", **settings)
             yield Shop(product_service.create_app(chosen), client.get_default_database())

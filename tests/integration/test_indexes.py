@@ -123,7 +123,7 @@ def test_products(stack: Stack, commands: Commands, mongo_server: MongoServer) -
 def test_notifications(
     commands: Commands, mongo_server: MongoServer, mongo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("notification_service.app.RemoteKeys", lambda _url: PublishedKeys())
+    monkeypatch.setattr("notification_service.app.JwksClient", lambda _url: PublishedKeys())
     settings = notification_service.config.Settings(mongo_url, "unused", log_level="CRITICAL")
     client = notification_service.create_app(settings).test_client()
     assert client.get("/ready").status_code == 200

@@ -13,7 +13,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from chassis.settings import ConfigurationError
+from chassis.config import ConfigurationError
 from product_service.store import reservations, transactions
 from product_service.store.reservations import ReservationStore
 from tests.at_once import at_once

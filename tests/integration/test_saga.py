@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import order_service
-from chassis.settings import ConfigurationError
+from chassis.config import ConfigurationError
 from order_service import products, worker
 from order_service.products import BUDGET
 from tests.at_once import at_once, meanwhile

@@ -50,7 +50,7 @@ def _sold(transactions: Transactions, products: Any) -> int:
         return 0 if mongo.is_outage(exc) else pytest.fail(repr(exc))
 
 
-class Refused(Exception):
+class Misconfigured(Exception):
     """Ends a transaction, as too little stock does."""
 
 
@@ -69,10 +69,10 @@ def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
         take_one(products, session)
         processes.freeze(pids)
         if freeze == "before its end":
-            raise Refused
+            raise Misconfigured
         take_one(products, session)
 
-    with pytest.raises((PyMongoError, Refused)):
+    with pytest.raises((PyMongoError, Misconfigured)):
         transactions.run(interrupted, touching=["cup"])
     time.sleep(1)  # the freeze lasts on
     processes.send(pids, signal.SIGCONT)

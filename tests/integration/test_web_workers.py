@@ -43,7 +43,7 @@ def test_every_worker_looks_at_its_neighbours_when_it_starts(tmp_path: Path) -> 
     code = """
 import os
 
-class Neighbours:
+class Dependencies:
     def missing(self):
         open(f"{FOLDER}/{os.getpid()}", "w").close()
         return {}
@@ -51,7 +51,7 @@ class Neighbours:
 def create_app():
     def app(environ, start_response):
         raise AssertionError("nobody asks")
-    app.extensions = {"neighbours": Neighbours()}
+    app.extensions = {"neighbours": Dependencies()}
     return app
 """
     (looked := tmp_path / "looked").mkdir()

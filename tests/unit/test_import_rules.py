@@ -18,24 +18,12 @@ SERVICES = {
 
 # To use a library in another place, reconsider first; then add the place here and say why in docs/architecture.md.
 HOMES = {
-    "flask": {
-        "*.app",
-        "*.api",
-        "chassis.auth",
-        "chassis.bodies",
-        "chassis.conditions",
-        "chassis.cors",
-        "chassis.docs",
-        "chassis.health",
-        "chassis.problems",
-        "chassis.queries",
-        "chassis.web",
-    },
-    "flask_openapi3": {"*.app", "*.api", "chassis.web", "chassis.docs"},
-    "flask_jwt_extended": {"*.api", "chassis.auth"},
-    "jwt": {"*.api", "chassis.auth", "chassis.tokens"},
-    "pymongo": {"*.store", "*.store.*", "chassis.mongo", "chassis.rekeying", "deploy.*"},
-    "requests": {"chassis.tokens", "deploy.*"},
+    "flask": {"*.app", "*.api", "chassis.auth.access", "chassis.web.*"},
+    "flask_openapi3": {"*.app", "*.api", "chassis.web.app", "chassis.web.docs"},
+    "flask_jwt_extended": {"*.api", "chassis.auth.access"},
+    "jwt": {"*.api", "chassis.auth.*"},
+    "pymongo": {"*.store", "*.store.*", "chassis.mongo.*", "deploy.*"},
+    "requests": {"chassis.auth.user_service", "deploy.*"},
     "urllib3": {"order_service.products"},
     "pika": {
         "chassis.amqp",
@@ -56,8 +44,8 @@ CORES = {
     "order_service": {"orders", "placing", "events", "model"},
     "notification_service": {"events", "handling", "model", "notifications", "texts", "topology"},
 }
-FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.refusals", "chassis.schemas"}
-ROLE_NAMES = {"chassis.auth.CUSTOMER", "chassis.auth.ADMIN", "chassis.auth.SERVICE"}
+FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.misconfigurations", "chassis.schemas"}
+ROLE_NAMES = {f"chassis.auth.access.{role}" for role in ("CUSTOMER", "ADMIN", "SERVICE")}
 TYPES_ONLY = "TYPE_CHECKING"
 
 

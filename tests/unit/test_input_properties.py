@@ -12,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 import order_service.schemas
 import product_service.schemas
 import user_service.schemas
-from chassis import web
 from chassis.errors import Invalid
 from chassis.schemas import Body
+from chassis.web.headers import idempotency_key
 from order_service.schemas import MAX_QUANTITY, OrderBody
 from user_service.emails import LONGEST_EMAIL, canonical
 from user_service.schemas import Email
@@ -104,7 +104,7 @@ def test_an_idempotency_key_is_1_to_255_visible_ascii_characters(text: str) -> N
     environ = {"HTTP_IDEMPOTENCY_KEY": text}
     with Flask("shop").test_request_context(environ_overrides=environ):
         if 1 <= len(text) <= 255 and all("!" <= character <= "~" for character in text):
-            assert web.idempotency_key() == text
+            assert idempotency_key() == text
         else:
             with pytest.raises(Invalid):
-                web.idempotency_key()
+                idempotency_key()

@@ -9,7 +9,7 @@ from flask_openapi3 import OpenAPI
 
 import notification_service
 from chassis import mongo
-from chassis.auth import allowed_roles
+from chassis.auth.access import allowed_roles
 from chassis.errors import Unavailable
 from notification_service.config import Settings
 from product_service.store import Preparation

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from chassis.auth import ADMIN, CUSTOMER
+from chassis.auth.access import ADMIN, CUSTOMER
 from chassis.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from chassis.paging import Page
 from user_service.emails import canonical

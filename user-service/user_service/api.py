@@ -8,9 +8,9 @@ from flask import Flask, Response, current_app, jsonify, request
 from flask_jwt_extended import JWTManager, create_access_token
 from flask_openapi3 import APIBlueprint
 
-from chassis.auth import ADMIN, CUSTOMER, caller, public, requires
+from chassis.auth.access import ADMIN, CUSTOMER, caller, public, requires
 from chassis.schemas import PageQuery
-from chassis.web import created, no_content, present
+from chassis.web.responses import created, json_response, no_content
 from user_service.accounts import Accounts
 from user_service.keys import JWKS_SECONDS, Keyring
 from user_service.schemas import (
@@ -60,7 +60,7 @@ class OAuthRefusal(Exception):
 def register(body: RegisterBody) -> Response:
     """Open an account."""
     user = _accounts().register(body.email, body.password, body.name, body.phone, address=request.remote_addr)
-    return created(present(UserReply, user), f"/users/{user.id}")
+    return created(json_response(UserReply, user), f"/users/{user.id}")
 
 
 @api.post("/login", responses={200: TokenPairReply, 401: None, 429: None})
@@ -90,7 +90,7 @@ def logout(body: RefreshBody) -> Response:
 @requires(CUSTOMER, ADMIN)
 def get_me() -> Response:
     """Get the signed-in user."""
-    return present(UserReply, _accounts().get(caller().id))
+    return json_response(UserReply, _accounts().get(caller().id))
 
 
 @api.patch("/users/me", responses={200: UserReply})
@@ -98,7 +98,7 @@ def get_me() -> Response:
 def change_me(body: ProfileBody) -> Response:
     """Change the name or phone number of the signed-in user; null clears it. The next access token tells."""
     user = _accounts().change_profile(caller().id, body.model_dump(exclude_unset=True))
-    return present(UserReply, user)
+    return json_response(UserReply, user)
 
 
 @api.post("/users/me/password", responses={204: None, 409: None, 429: None})
@@ -113,21 +113,21 @@ def change_my_password(body: PasswordBody) -> Response:
 @requires(ADMIN)
 def list_users(query: PageQuery) -> Response:
     """List users, newest first."""
-    return present(UserList, _accounts().list_newest(limit=query.limit, cursor=query.cursor))
+    return json_response(UserList, _accounts().list_newest(limit=query.limit, cursor=query.cursor))
 
 
 @api.get("/users/<user_id>", responses={200: UserReply})
 @requires(ADMIN)
 def get_user(path: UserPath) -> Response:
     """Get a user."""
-    return present(UserReply, _accounts().get(path.user_id))
+    return json_response(UserReply, _accounts().get(path.user_id))
 
 
 @api.put("/users/<user_id>/roles", responses={200: UserReply, 409: None})
 @requires(ADMIN)
 def set_roles(path: UserPath, body: RolesBody) -> Response:
     """Give a user exactly these roles; the last administrator stays one. The next access token tells."""
-    return present(UserReply, _accounts().set_roles(path.user_id, body.roles))
+    return json_response(UserReply, _accounts().set_roles(path.user_id, body.roles))
 
 
 @api.post(

@@ -2,7 +2,10 @@
 
 from flask_openapi3 import OpenAPI
 
-from chassis import auth, docs, health, logs, mongo, web
+from chassis import logs, mongo
+from chassis.auth import access
+from chassis.web import docs, health
+from chassis.web.app import make_app
 from user_service import api, config
 from user_service.accounts import Accounts
 from user_service.cli import rotation_command
@@ -32,7 +35,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     tokens = Tokens(FamilyStore(database), users, keyring, throttle, clock, policy, settings.service_clients)
     accounts = Accounts(users, tokens, throttle, clock)
 
-    app = web.make_app(
+    app = make_app(
         "user_service",
         "user-service",
         __doc__ or "",
@@ -40,7 +43,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
         cors_origins=settings.cors_origins,
     )
     app.extensions.update(accounts=accounts, tokens=tokens, keyring=keyring)
-    auth.install(app, keyring, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    access.init_app(app, keyring, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     api.sign_access_tokens(app)
     app.register_api(api.api)
     app.cli.add_command(rotation_command(keyring))
@@ -51,8 +54,8 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
         if settings.admin_email:
             accounts.ensure_admin(settings.admin_email, settings.admin_password)
 
-    health.add_health(app, prepare, preparation.ping, {})
-    docs.add_docs(app)
+    health.init_app(app, prepare, preparation.ping, {})
+    docs.init_app(app)
     return app
 
 

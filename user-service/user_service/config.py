@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
-from chassis.settings import Environment, WebSettings, only_mongo_url
+from chassis.config import Environment, WebSettings, only_mongo_url
 from user_service.emails import canonical, check_email
 from user_service.passwords import LONGEST, SHORTEST, is_common
 

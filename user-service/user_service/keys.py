@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 
-from chassis.auth import LEEWAY_SECONDS
+from chassis.auth.access import LEEWAY_SECONDS
 from chassis.errors import Conflict
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class SigningKey:
 class Keyring:
     """The signing keys of all processes, in the database, with a short copy in this process.
 
-    `token_seconds` is the longest life of a token. Is a `chassis.auth.KeySource`.
+    `token_seconds` is the longest life of a token. Is a `chassis.auth.access.KeySource`.
     """
 
     def __init__(self, keys: "KeyStore", clock: Callable[[], datetime], *, token_seconds: int) -> None:

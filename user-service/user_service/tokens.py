@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from chassis.auth import SERVICE
+from chassis.auth.access import SERVICE
 from chassis.errors import Unauthorized
 from user_service.keys import Keyring, SigningKey
 from user_service.throttle import Throttle

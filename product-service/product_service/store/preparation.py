@@ -6,14 +6,14 @@ from pymongo.database import Database
 from pymongo.errors import CollectionInvalid
 from pymongo.operations import IndexModel
 
-from chassis.mongo import ASCENDING, Document, find_lack, guarded
-from chassis.rekeying import rekey
-from chassis.settings import ConfigurationError
+from chassis.config import ConfigurationError
+from chassis.mongo import ASCENDING, Document, missing_feature, retry_and_translate
+from chassis.mongo.rekeying import rekey
 from product_service.store.products import keys_of
 from product_service.store.words import KEYS_VERSION
 
 
-@guarded
+@retry_and_translate
 class Preparation:
     """What the database needs before it is used."""
 
@@ -25,7 +25,7 @@ class Preparation:
 
         There is an index for each way to list, with and without a filter.
         """
-        if lack := find_lack(self._database):
+        if lack := missing_feature(self._database):
             raise ConfigurationError(f"MONGO_URL: the server {lack}")
         by_sort = [
             IndexModel([(name, ASCENDING) for name in (*prefix, field, "_id")])

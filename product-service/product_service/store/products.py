@@ -7,7 +7,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, guarded
+from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
 from product_service.catalogue import MAX_STOCK, Product, ProductFilter, StockChange
 from product_service.store.transactions import Transactions
@@ -21,7 +21,7 @@ _SORTS: dict[str, tuple[str, int, type]] = {
 }
 
 
-@guarded
+@retry_and_translate
 class ProductStore:
     """Products and their stock."""
 

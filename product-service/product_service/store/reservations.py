@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.operations import InsertOne, UpdateOne
 
 from chassis.errors import Unavailable
-from chassis.mongo import ASCENDING, DatabaseClock, Document, Write, bulk_write, find_page, guarded
+from chassis.mongo import ASCENDING, DatabaseClock, Document, Write, bulk_write, find_page, retry_and_translate
 from chassis.paging import Page
 from product_service.reservations import HELD, REFUSED, RELEASED, Line, PricedLine, Reservation, Shortage
 from product_service.store.group_commit import GroupCommit
@@ -37,7 +37,7 @@ class _Take:
     products: Mapping[str, Document]
 
 
-@guarded
+@retry_and_translate
 class ReservationStore:
     """Reservations, and the stock they move."""
 
@@ -86,7 +86,7 @@ class ReservationStore:
         page = find_page(self._reservations, conditions, sort, limit=limit, cursor=cursor, feed=True)
         return Page([_reservation(document) for document in page.items], page.next_cursor)
 
-    def facts(self) -> list[Document]:
+    def audit_records(self) -> list[Document]:
         """Return what an audit compares, as of one moment: products with stock, received and held; reservations."""
 
         def read(session: ClientSession) -> list[Document]:

@@ -1,4 +1,4 @@
-"""Refusals of RabbitMQ are told from outages."""
+"""Misconfigurations of RabbitMQ are told from outages."""
 
 import ssl
 

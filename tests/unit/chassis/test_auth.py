@@ -15,10 +15,12 @@ from flask import Response, jsonify
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from chassis import auth, bodies, web
-from chassis.auth import ADMIN, CUSTOMER, SERVICE, caller, public, requires
+from chassis.auth import access
+from chassis.auth.access import ADMIN, CUSTOMER, SERVICE, caller, public, requires
 from chassis.errors import Unavailable
 from chassis.schemas import Body
+from chassis.web import json_bodies
+from chassis.web.app import make_app
 from tests.signing import AUDIENCE, ISSUER, KID, PublishedKeys, bearer, claims, jwk, private_key, token
 from tests.waiting import until
 
@@ -29,9 +31,9 @@ class Order(Body):
     quantity: int
 
 
-def make_client(keys: auth.KeySource) -> FlaskClient:
-    app: OpenAPI = web.make_app("shop", "shop", "")
-    auth.install(app, keys, issuer=ISSUER, audience=AUDIENCE)
+def make_client(keys: access.KeySource) -> FlaskClient:
+    app: OpenAPI = make_app("shop", "shop", "")
+    access.init_app(app, keys, issuer=ISSUER, audience=AUDIENCE)
 
     @app.get("/open")
     @public
@@ -211,7 +213,7 @@ BAD_REQUESTS: dict[str, dict[str, Any]] = {
     "another media type": {"data": "quantity=1", "content_type": "application/x-www-form-urlencoded"},
     "no media type": {"data": b'{"quantity": 1}'},
     "not JSON": {"data": "{", "content_type": "application/json"},
-    "too large": {"data": b" " * (bodies.MAX_BODY + 1), "content_type": "application/json"},
+    "too large": {"data": b" " * (json_bodies.MAX_BODY + 1), "content_type": "application/json"},
     "an invalid field": {"json": {"quantity": "1"}},
     "an unknown query parameter": {"json": {"quantity": 1}, "query_string": {"colour": "red"}},
 }
@@ -267,7 +269,7 @@ class ChangingKeys:
 def test_a_known_token_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
     client, header = make_client(PublishedKeys()), bearer("customer")
     assert client.get("/me", headers=header).status_code == 200
-    monkeypatch.setattr(auth, "verify_jwt_in_request", lambda: pytest.fail("it was verified again"))
+    monkeypatch.setattr(access, "verify_jwt_in_request", lambda: pytest.fail("it was verified again"))
     assert client.get("/me", headers=header).json["id"] == "user-1"
 
 
@@ -298,9 +300,9 @@ def test_a_refused_token_is_not_remembered(client: FlaskClient) -> None:
 
 
 def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "TOKENS_KEPT", 3)
-    tokens = auth.VerifiedTokens(PublishedKeys())
-    verified = auth.Verified(auth.Identity("ana", frozenset()), KID, private_key().public_key(), later(60))
+    monkeypatch.setattr(access, "TOKENS_KEPT", 3)
+    tokens = access.TokenCache(PublishedKeys())
+    verified = access.CachedIdentity(access.Identity("ana", frozenset()), KID, private_key().public_key(), later(60))
     for number in range(10):
         tokens.add(f"Bearer {number}", verified)
         assert tokens.find(f"Bearer {number}") == verified.identity

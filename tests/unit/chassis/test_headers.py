@@ -7,15 +7,16 @@ from flask import Response, jsonify
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from chassis import docs, web
-from chassis.auth import public
-from chassis.settings import ConfigurationError, Environment
+from chassis.auth.access import public
+from chassis.config import ConfigurationError, Environment
+from chassis.web import docs
+from chassis.web.app import SECURITY_HEADERS, make_app
 
 SHOP, EVIL = "https://shop.example.com", "https://evil.example"
 
 
 def make_client(*origins: str) -> FlaskClient:
-    app: OpenAPI = web.make_app("shop", "shop", "", cors_origins=origins)
+    app: OpenAPI = make_app("shop", "shop", "", cors_origins=origins)
 
     @app.get("/things")
     @public
@@ -27,7 +28,7 @@ def make_client(*origins: str) -> FlaskClient:
     def fail() -> Response:
         raise KeyError("unexpected")
 
-    docs.add_docs(app)
+    docs.init_app(app)
     return app.test_client()
 
 
@@ -38,7 +39,7 @@ def make_client(*origins: str) -> FlaskClient:
 def test_every_answer_has_the_headers_of_owasp(method: str, path: str, status: int) -> None:
     answer = make_client().open(path, method=method)
     assert answer.status_code == status
-    assert {name: answer.headers[name] for name, _ in web.SAFETY_HEADERS} == {
+    assert {name: answer.headers[name] for name, _ in SECURITY_HEADERS} == {
         "Cache-Control": "no-store",
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
         "Referrer-Policy": "no-referrer",
@@ -114,4 +115,4 @@ def test_the_gateway_says_each_header_of_its_own_answers_once() -> None:
     lines = (Path(__file__).parents[3] / "deploy" / "gateway" / "nginx.conf").read_text().splitlines()
     names = [line.split()[1] for line in lines if line.startswith("            add_header")]
     assert sorted(names) == sorted(set(names))
-    assert {name for name, _ in web.SAFETY_HEADERS} | {"X-Request-ID", "Retry-After"} <= set(names)
+    assert {name for name, _ in SECURITY_HEADERS} | {"X-Request-ID", "Retry-After"} <= set(names)

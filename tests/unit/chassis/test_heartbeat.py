@@ -9,7 +9,7 @@ import mongomock
 import pytest
 
 from chassis import logs, mongo
-from chassis.heartbeat import HANGS_AFTER, Heartbeat
+from chassis.heartbeat import WATCHDOG_TIMEOUT, Heartbeat
 from notification_service import consumer
 from order_service import worker
 from tools.paths import ROOT
@@ -63,7 +63,7 @@ end = time.monotonic() + 6
 def step():
     if time.monotonic() < end:
         raise Unavailable("The database does not answer.")
-Patience(threading.Event(), longest=1.0, sign_of_life=heartbeat.sign_of_life)(step)
+Patience(threading.Event(), longest=1.0, kick_watchdog=heartbeat.kick_watchdog)(step)
 """
 
 
@@ -102,18 +102,18 @@ def test_the_programs_have_a_heartbeat_that_ends_them(
     monkeypatch.setattr(logs, "configure", lambda *_args: None)
     monkeypatch.setattr(runs, "run", lambda *_args, **_options: None)
     module.main()
-    assert made == [HANGS_AFTER]
+    assert made == [WATCHDOG_TIMEOUT]
 
 
 def test_a_program_that_hangs_ends_and_shows_where(tmp_path: Path) -> None:
-    ended = run(tmp_path / "heartbeat", "beat", "0.1")
+    ended = run(tmp_path / "heartbeat", "mark_healthy", "0.1")
     assert ended.returncode == 1
     assert "in wait_for_ever" in ended.stderr
     assert (tmp_path / "heartbeat").exists()
 
 
-@pytest.mark.parametrize("signal", ["beat", "sign_of_life"])
+@pytest.mark.parametrize("signal", ["mark_healthy", "kick_watchdog"])
 def test_one_that_works_or_waits_goes_on_and_only_the_first_is_well(tmp_path: Path, signal: str) -> None:
     ended = run(tmp_path / "heartbeat", signal, "6")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert (tmp_path / "heartbeat").exists() == (signal == "beat")
+    assert (tmp_path / "heartbeat").exists() == (signal == "mark_healthy")

@@ -8,10 +8,11 @@ import pytest
 from flask import Response, jsonify
 from flask.testing import FlaskClient
 
-from chassis import bodies, web
-from chassis.auth import public
-from chassis.conditions import check_conditions, conditional
+from chassis.auth.access import public
 from chassis.schemas import Body
+from chassis.web import json_bodies
+from chassis.web.app import make_app
+from chassis.web.conditions import check_conditions, conditional
 
 BODY = b'{"name": "cut"}'
 PROBLEM = "application/problem+json"
@@ -23,7 +24,7 @@ class Thing(Body):
 
 @pytest.fixture
 def client() -> FlaskClient:
-    app = web.make_app("shop", "shop", "")
+    app = make_app("shop", "shop", "")
 
     @app.post("/things")
     @public
@@ -57,16 +58,16 @@ def test_a_chunked_body_is_read_as_a_whole(client: FlaskClient) -> None:
     assert (answer.status_code, answer.json) == (200, {"name": "cut"})
 
 
-@pytest.mark.parametrize("size", [bodies.MAX_BODY + 1, 7 << 20, bodies.MAX_BODY + len(BODY)])
+@pytest.mark.parametrize("size", [json_bodies.MAX_BODY + 1, 7 << 20, json_bodies.MAX_BODY + len(BODY)])
 def test_a_chunked_body_that_is_too_large_is_never_taken_for_what_fits(client: FlaskClient, size: int) -> None:
-    body = BODY + b" " * (bodies.MAX_BODY - len(BODY)) + b"}" * (size - bodies.MAX_BODY)
+    body = BODY + b" " * (json_bodies.MAX_BODY - len(BODY)) + b"}" * (size - json_bodies.MAX_BODY)
     answer, stream = send_chunked(client, body)
     assert (answer.status_code, answer.json["type"]) == (413, "content-too-large")
     assert stream.read(1) == b""  # all of it was read, so that the client gets the answer
 
 
 def test_a_chunked_body_that_just_fits_is_taken(client: FlaskClient) -> None:
-    assert send_chunked(client, BODY + b" " * (bodies.MAX_BODY - len(BODY)))[0].status_code == 200
+    assert send_chunked(client, BODY + b" " * (json_bodies.MAX_BODY - len(BODY)))[0].status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_only_http_1_0_knows_no_host(client: FlaskClient, protocol: str, status:
 @pytest.mark.parametrize(
     "body",
     [
-        {f"{number:x}": 1 for number in range(bodies.MAX_MEMBERS + 1)},
+        {f"{number:x}": 1 for number in range(json_bodies.MAX_MEMBERS + 1)},
         {f"{number:x}": 1 for number in range(95_000)},
         {"name": {f"{number:x}": 1 for number in range(95_000)}},
         {"x" * 900_000: 1},

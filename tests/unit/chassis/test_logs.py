@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from chassis import logs, web
-from chassis.auth import public
+from chassis import logs
+from chassis.auth.access import public
+from chassis.web.app import make_app
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_the_time_is_utc_with_milliseconds() -> None:
 
 
 def test_the_request_id_is_there_inside_its_block_only() -> None:
-    with logs.bound_to("abc"):
+    with logs.bind_request_id("abc"):
         assert line_of("inside")["request_id"] == "abc"
     assert "request_id" not in line_of("outside")
 
@@ -122,7 +123,7 @@ def test_the_line_of_a_request_is_like_any_other(
 ) -> None:
     logs.configure('order "service"')
     monkeypatch.setattr(time, "time", lambda: 1798718400.0419)
-    with logs.bound_to("r-1"):
+    with logs.bind_request_id("r-1"):
         logs.access('GE"T', "/orders/\n", 200, 0.01234)
         told = {"method": 'GE"T', "path": "/orders/\n", "status": 200, "milliseconds": 12.3}
         logging.getLogger("access").info("request", extra=told)
@@ -149,7 +150,7 @@ class FullDisk(io.StringIO):
 
 @pytest.mark.usefixtures("untouched_root")
 def test_a_request_whose_line_cannot_be_written_is_answered_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = web.make_app("things", "things", "")
+    app = make_app("things", "things", "")
     app.add_url_rule("/things", view_func=public(lambda: "made"))
     logs.configure("things")
     monkeypatch.setattr(sys, "stdout", FullDisk())

@@ -20,11 +20,11 @@ from pymongo.errors import (
 )
 
 from chassis import mongo
-from chassis.errors import Invalid, Refused, Unavailable
-from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, find_lack, find_page, guarded
+from chassis.errors import Invalid, Misconfigured, Unavailable
+from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, find_page, missing_feature, retry_and_translate
 
 
-@guarded
+@retry_and_translate
 class Store:
     """A store whose only method fails as it is told."""
 
@@ -106,7 +106,7 @@ def test_a_mistake_of_ours_stays_what_it_is(mistake: Exception) -> None:
 
 @pytest.mark.parametrize("code", [13, 18])
 def test_an_account_that_the_database_refuses_is_no_outage_that_ends(code: int) -> None:
-    with pytest.raises(Refused, match="refuses the account of MONGO_URL .* run the provisioning"):
+    with pytest.raises(Misconfigured, match="refuses the account of MONGO_URL .* run the provisioning"):
         Store(OperationFailure("no", code)).read("a")
 
 
@@ -218,13 +218,13 @@ def test_transactions_need_a_replica_set_or_a_router_of_mongodb_8(
     server: FakeServer, hello: dict[str, Any], expected: str
 ) -> None:
     server.hello = hello
-    assert find_lack(server) == expected  # type: ignore[arg-type]
+    assert missing_feature(server) == expected  # type: ignore[arg-type]
 
 
 def test_mongodb_8_with_the_features_of_an_older_one_is_named(server: FakeServer) -> None:
     server.hello = {"setName": "rs0", "maxWireVersion": 25}
     server.bulk_write_error = OperationFailure("not enabled", 115)
-    assert find_lack(server).startswith("has a feature compatibility version below 8.0")  # type: ignore[arg-type]
+    assert missing_feature(server).startswith("has a feature compatibility version below 8.0")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("error", [AutoReconnect("gone"), OperationFailure("no", 13)])
@@ -232,7 +232,7 @@ def test_an_outage_or_a_refusal_while_looking_is_no_lack(server: FakeServer, err
     server.hello = {"setName": "rs0", "maxWireVersion": 25}
     server.bulk_write_error = error
     with pytest.raises(type(error)) as raised:
-        find_lack(server)  # type: ignore[arg-type]
+        missing_feature(server)  # type: ignore[arg-type]
     assert raised.value is error
 
 

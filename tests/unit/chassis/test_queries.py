@@ -22,7 +22,7 @@ def service(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def client(service: str, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    monkeypatch.setattr("notification_service.app.RemoteKeys", lambda _url: PublishedKeys())
+    monkeypatch.setattr("notification_service.app.JwksClient", lambda _url: PublishedKeys())
     return APPS[service](monkeypatch).test_client()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import mongomock
 import pytest
 
-from chassis import rekeying
+from chassis.mongo import rekeying
 from tests.unit.user.user_app import PASSWORD, make_shop
 from user_service.store import Preparation
 

@@ -5,7 +5,7 @@ import runpy
 
 import pytest
 
-from chassis.settings import ConfigurationError, Environment
+from chassis.config import ConfigurationError, Environment
 from tools.paths import ROOT
 
 

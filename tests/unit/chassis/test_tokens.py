@@ -8,9 +8,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from chassis import tokens
-from chassis.errors import Refused, Unavailable
-from chassis.tokens import RemoteKeys, ServiceToken
+from chassis.auth import client_credentials
+from chassis.auth import jwks as jwks_module
+from chassis.auth.client_credentials import ClientCredentials
+from chassis.auth.jwks import JwksClient
+from chassis.errors import Misconfigured, Unavailable
 from tests.at_once import at_once, meanwhile
 from tests.local_server import Asked, LocalServer, serving
 from tests.signing import jwks, private_key
@@ -18,7 +20,7 @@ from tests.waiting import until
 
 
 class Time:
-    """Stands for the module `time` in `chassis.tokens`: it passes when it is told to."""
+    """Stands for the module `time` in `chassis.auth.jwks`: it passes when it is told to."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -30,7 +32,8 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    monkeypatch.setattr(tokens, "time", time)
+    monkeypatch.setattr(jwks_module, "time", time)
+    monkeypatch.setattr(client_credentials, "time", time)
     return time
 
 
@@ -49,7 +52,7 @@ def public(kid: str) -> Any:
 
 
 def test_a_key_is_fetched_at_its_first_use_and_then_kept(users: LocalServer, time: Time) -> None:
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     assert users.requests == []
     for _ in range(5):
         assert keys.public_key("k1").public_numbers() == public("k1")
@@ -58,7 +61,7 @@ def test_a_key_is_fetched_at_its_first_use_and_then_kept(users: LocalServer, tim
 
 
 def test_keys_are_fetched_again_in_the_background_before_their_life_ends(users: LocalServer, time: Time) -> None:
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     keys.public_key("k1")
     users.answer = lambda _asked: (200, NEW_KEYS)
     time.now += 299
@@ -69,7 +72,7 @@ def test_keys_are_fetched_again_in_the_background_before_their_life_ends(users: 
 
 
 def test_a_key_that_was_revoked_is_not_used_longer_than_the_copy_lives(users: LocalServer, time: Time) -> None:
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     keys.public_key("k1")
     users.answer = lambda _asked: (200, NEW_KEYS)
     time.now += 300
@@ -78,7 +81,7 @@ def test_a_key_that_was_revoked_is_not_used_longer_than_the_copy_lives(users: Lo
 
 
 def test_while_user_service_is_away_no_request_waits_for_keys(users: LocalServer, time: Time) -> None:
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     keys.public_key("k1")
     hanging = threading.Event()
     users.answer = lambda _asked: (503, {} if hanging.wait(60) else {})
@@ -110,7 +113,7 @@ def test_while_user_service_is_away_no_request_waits_for_keys(users: LocalServer
 def test_known_keys_are_used_on_while_user_service_is_away(
     users: LocalServer, time: Time, status: int, answer: Any
 ) -> None:
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     keys.public_key("k1")
     users.answer = lambda _asked: (status, answer)
     for hours in range(1, 4):
@@ -120,7 +123,7 @@ def test_known_keys_are_used_on_while_user_service_is_away(
 
 
 def test_a_user_service_that_is_away_is_asked_at_most_every_ten_seconds(users: LocalServer, time: Time) -> None:
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     keys.public_key("k1")
     users.answer = lambda _asked: (500, {})
     time.now += 301
@@ -136,7 +139,7 @@ def test_a_user_service_that_is_away_is_asked_at_most_every_ten_seconds(users: L
 
 
 def test_an_unknown_key_is_looked_for_at_most_every_ten_seconds(users: LocalServer, time: Time) -> None:
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     keys.public_key("k1")
     time.now += 11
     for number in range(20):
@@ -151,7 +154,7 @@ def test_an_unknown_key_is_looked_for_at_most_every_ten_seconds(users: LocalServ
 
 
 def test_an_unknown_key_is_not_there_while_user_service_is_away(users: LocalServer, time: Time) -> None:
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     keys.public_key("k1")
     users.answer = lambda _asked: (500, {})
     time.now += 11
@@ -163,7 +166,7 @@ def test_without_any_key_it_is_an_outage_that_ends_soon_after_user_service_is_ba
     users: LocalServer, time: Time
 ) -> None:
     users.answer = lambda _asked: (503, {})
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     for _ in range(3):
         with pytest.raises(Unavailable) as refused:
             keys.public_key("k1")
@@ -175,7 +178,7 @@ def test_without_any_key_it_is_an_outage_that_ends_soon_after_user_service_is_ba
 
 
 def test_many_threads_that_miss_a_key_fetch_it_once(users: LocalServer) -> None:
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     found = at_once(8, lambda _number: keys.public_key("k1"))
     assert [key.public_numbers() for key in found] == [public("k1")] * 8
     assert len(users.requests) == 1
@@ -184,7 +187,7 @@ def test_many_threads_that_miss_a_key_fetch_it_once(users: LocalServer) -> None:
 def test_threads_that_wait_for_keys_together_fail_together(users: LocalServer, time: Time) -> None:
     hanging = threading.Event()
     users.answer = lambda _asked: (200, {} if hanging.wait(60) else {})
-    keys = RemoteKeys(users.url, timeout=0.3)
+    keys = JwksClient(users.url, timeout=0.3)
     failed: list[Unavailable] = []
 
     def ask() -> None:
@@ -202,13 +205,13 @@ def test_a_user_service_that_hangs_holds_a_request_for_its_time_out_only(users: 
     users.answer = lambda _asked: (200, {} if hanging.wait(60) else {})
     try:
         with pytest.raises(Unavailable):
-            RemoteKeys(users.url, timeout=0.05).public_key("k1")
+            JwksClient(users.url, timeout=0.05).public_key("k1")
     finally:
         hanging.set()
 
 
 def test_the_check_tells_whether_user_service_publishes_its_keys(users: LocalServer) -> None:
-    keys = RemoteKeys(users.url)
+    keys = JwksClient(users.url)
     keys.check()
     users.answer = lambda _asked: (500, {})
     with pytest.raises(Unavailable, match=rf"^{users.url} answers 500\.$"):
@@ -226,14 +229,14 @@ def test_the_check_tells_whether_user_service_publishes_its_keys(users: LocalSer
 def test_an_address_without_keys_is_a_refusal_only_while_there_were_never_any(
     users: LocalServer, answer: tuple[int, Any], reason: str
 ) -> None:
-    known, unknown = RemoteKeys(users.url), RemoteKeys(users.url)
+    known, unknown = JwksClient(users.url), JwksClient(users.url)
     known.check()
     users.answer = lambda _asked: answer
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(Misconfigured, match=reason):
         unknown.check()
     with pytest.raises(Unavailable, match=reason) as raised:
         known.check()
-    assert not isinstance(raised.value, Refused)
+    assert not isinstance(raised.value, Misconfigured)
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
@@ -243,7 +246,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_neighbours(
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    RemoteKeys(users.url).check()
+    JwksClient(users.url).check()
     users.answer = granting(("t1", 3600))
     service_token(users).check()
 
@@ -251,7 +254,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_neighbours(
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_service_that_user_service_does_not_know_is_refused(users: LocalServer, status: int) -> None:
     users.answer = lambda _asked: (status, {"error": "invalid_client"})
-    with pytest.raises(Refused, match=f"/token answers {status}. Check CLIENT_ID, CLIENT_SECRET and TOKEN_URL"):
+    with pytest.raises(Misconfigured, match=f"/token answers {status}. Check CLIENT_ID, CLIENT_SECRET and TOKEN_URL"):
         service_token(users).check()
 
 
@@ -268,8 +271,8 @@ def granting(*granted: tuple[str, float]) -> Callable[[Asked], tuple[int, Any]]:
     return answer
 
 
-def service_token(users: LocalServer) -> ServiceToken:
-    return ServiceToken(f"{users.url}/token", "order-service", "s3cret:+/")
+def service_token(users: LocalServer) -> ClientCredentials:
+    return ClientCredentials(f"{users.url}/token", "order-service", "s3cret:+/")
 
 
 def test_the_service_token_is_asked_for_by_client_credentials(users: LocalServer) -> None:
@@ -335,9 +338,9 @@ def test_a_refused_service_token_is_forgotten_and_a_later_one_kept(users: LocalS
     token = service_token(users)
     assert token() == "t1"
     time.now += 2
-    token.forget("t1")
+    token.invalidate("t1")
     assert token() == "t2"
-    token.forget("t1")  # another thread was told so of the old one
+    token.invalidate("t1")  # another thread was told so of the old one
     assert token() == "t2"
     assert len(users.requests) == 2
 
@@ -352,7 +355,7 @@ def test_an_answer_that_holds_no_token_is_an_outage(users: LocalServer, answer: 
 def test_threads_that_wait_for_a_token_together_fail_together(users: LocalServer, time: Time) -> None:
     hanging = threading.Event()
     users.answer = lambda _asked: (200, {} if hanging.wait(60) else {})
-    token = ServiceToken(users.url, "order-service", "secret", timeout=0.3)
+    token = ClientCredentials(users.url, "order-service", "secret", timeout=0.3)
     failed: list[Unavailable] = []
 
     def ask() -> None:

@@ -13,11 +13,14 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 from werkzeug.exceptions import TooManyRequests
 
-from chassis import bodies, health, web
-from chassis.auth import public
-from chassis.errors import Conflict, Refused, Unavailable
+from chassis.auth.access import public
+from chassis.errors import Conflict, Misconfigured, Unavailable
 from chassis.logs import request_id
 from chassis.schemas import Body, PageQuery, Query
+from chassis.web import health, json_bodies
+from chassis.web.app import make_app
+from chassis.web.headers import idempotency_key
+from chassis.web.responses import created, no_content
 
 
 class Thing(Body):
@@ -49,7 +52,7 @@ FAILURES = {
 
 @pytest.fixture
 def app() -> OpenAPI:
-    app = web.make_app("shop", "shop", "", trusted_proxies=1)
+    app = make_app("shop", "shop", "", trusted_proxies=1)
 
     @app.get("/things")
     @public
@@ -59,19 +62,19 @@ def app() -> OpenAPI:
     @app.post("/things")
     @public
     def add(body: Thing) -> Response:
-        return web.created(jsonify({"z": body.name, "a": body.sizes}), "/things/1")
+        return created(jsonify({"z": body.name, "a": body.sizes}), "/things/1")
 
     @app.delete("/things/<int:number>")
     @public
     def remove(path: ThingPath) -> Response:
         if path.number in FAILURES:
             raise FAILURES[path.number]
-        return web.no_content()
+        return no_content()
 
     @app.post("/keys")
     @public
     def keys() -> Response:
-        return jsonify(key=web.idempotency_key())
+        return jsonify(key=idempotency_key())
 
     return app
 
@@ -249,13 +252,13 @@ def test_invalid_query_parameters_are_named(client: FlaskClient) -> None:
 
 def test_a_body_of_the_largest_size_is_read(client: FlaskClient) -> None:
     body = json.dumps({"name": ""}).encode()
-    body = body[:-2] + b"x" * (bodies.MAX_BODY - len(body)) + body[-2:]
-    assert len(body) == bodies.MAX_BODY
+    body = body[:-2] + b"x" * (json_bodies.MAX_BODY - len(body)) + body[-2:]
+    assert len(body) == json_bodies.MAX_BODY
     assert client.post("/things", data=body, content_type="application/json").status_code == 201
 
 
 def test_a_larger_body_is_413(client: FlaskClient) -> None:
-    answer = client.post("/things", data=b" " * (bodies.MAX_BODY + 1), content_type="application/json")
+    answer = client.post("/things", data=b" " * (json_bodies.MAX_BODY + 1), content_type="application/json")
     assert (answer.status_code, answer.json["type"]) == (413, "content-too-large")
 
 
@@ -300,7 +303,7 @@ def access_log() -> Iterator[None]:
 def test_requests_are_logged_without_query_and_health_checks_not_at_all(
     app: OpenAPI, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    health.add_health(app, lambda: None, lambda: None, {})
+    health.init_app(app, lambda: None, lambda: None, {})
     for path in ("/things?limit=3", "/health", "/ready"):
         app.test_client().get(path)
     seen = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -331,7 +334,7 @@ def test_the_address_is_the_one_that_the_trusted_gateway_saw(client: FlaskClient
 
 
 def test_without_a_gateway_nobody_can_choose_an_address() -> None:
-    app = web.make_app("shop", "shop", "")
+    app = make_app("shop", "shop", "")
 
     @app.get("/address")
     @public
@@ -359,7 +362,7 @@ class Database:
 
 
 def with_health(app: OpenAPI, database: Database, **neighbours: Any) -> FlaskClient:
-    health.add_health(app, database.prepare, database.ping, neighbours)
+    health.init_app(app, database.prepare, database.ping, neighbours)
     return app.test_client()
 
 
@@ -397,12 +400,12 @@ def test_a_neighbour_that_is_away_is_named_and_the_service_stays_ready(app: Open
 def test_a_refusal_is_named_and_logged_once_with_what_to_do_until_it_ends(
     app: OpenAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "chassis.refusals")
+    caplog.set_level("INFO", "chassis.misconfigurations")
     reasons = ["Check A.", "Check A.", "Check B."]
 
     def refusing() -> None:
         if reasons:
-            raise Refused(reasons.pop(0))
+            raise Misconfigured(reasons.pop(0))
 
     client = with_health(app, Database(away=False), users=refusing)
     answers = [client.get("/ready").json for _ in range(5)]
@@ -422,7 +425,7 @@ def test_a_neighbour_that_is_missed_is_named_in_the_log_with_where_it_was_sought
         raise Unavailable("http://users:5002 does not answer: ConnectionError.")
 
     with_health(app, Database(away=False), users=away, products=lambda: None)
-    health.name_missing_neighbours(app)
+    health.log_unreachable_dependencies(app)
     assert [record.getMessage() for record in caplog.records] == [
         "users is missed: http://users:5002 does not answer: ConnectionError."
     ]

@@ -11,7 +11,7 @@ from tools.paths import ROOT
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 WRITES_TO_ITS_IMAGE = {"rabbitmq"}
-NEIGHBOURS = {
+DEPENDENCIES = {
     "gateway": {"user-service", "product-service", "order-service", "notification-service"},
     "user-service": {"mongodb"},
     "product-service": {"mongodb", "user-service"},
@@ -76,7 +76,7 @@ def test_only_the_gateway_and_the_dashboard_are_published_and_only_to_this_host(
 
 
 def test_whoever_needs_one_another_shares_a_network() -> None:
-    assert [(one, other) for one in NEIGHBOURS for other in NEIGHBOURS[one] if not reach(one, other)] == []
+    assert [(one, other) for one in DEPENDENCIES for other in DEPENDENCIES[one] if not reach(one, other)] == []
 
 
 @pytest.mark.parametrize(("one", "other"), NEVER)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from chassis import mongo, tokens
+from chassis import mongo
+from chassis.auth.jwks import JwksClient
 from notification_service import create_app
 from notification_service.config import Settings
 from notification_service.model import Notification
@@ -33,8 +34,8 @@ def store(database: Any, clock: FakeClock) -> NotificationStore:
 def client(database: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
     monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
-    monkeypatch.setattr(tokens.RemoteKeys, "public_key", lambda _self, kid: PublishedKeys().public_key(kid))
-    monkeypatch.setattr(tokens.RemoteKeys, "check", lambda _self: None)
+    monkeypatch.setattr(JwksClient, "public_key", lambda _self, kid: PublishedKeys().public_key(kid))
+    monkeypatch.setattr(JwksClient, "check", lambda _self: None)
     return create_app(Settings("mongodb://unused/n", "http://unused/jwks.json", log_level="WARNING")).test_client()
 
 

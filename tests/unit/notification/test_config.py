@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.settings import ConfigurationError
+from chassis.config import ConfigurationError
 from notification_service import config, topology
 from notification_service.channels import SMTP_TIMEOUT
 from notification_service.smtp import SmtpServer

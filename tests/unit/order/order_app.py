@@ -189,5 +189,5 @@ def make_shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
     _accept_sort(monkeypatch)
     monkeypatch.setattr("order_service.app.ProductClient", lambda *_args, **_kwargs: products)
-    monkeypatch.setattr("order_service.app.RemoteKeys", lambda _url: PublishedKeys())
+    monkeypatch.setattr("order_service.app.JwksClient", lambda _url: PublishedKeys())
     return Shop(order_service.create_app(SETTINGS), database, clock, products)

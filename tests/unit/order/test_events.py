@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chassis.logs import bound_to
+from chassis.logs import bind_request_id
 from order_service import events
 from order_service.model import Buyer, Item, Line, Order
 
@@ -50,6 +50,6 @@ def test_an_event_is_a_cloud_event_with_the_buyer_and_the_order(kind: str) -> No
 
 
 def test_an_event_carries_the_id_of_the_request_that_caused_it() -> None:
-    with bound_to("request-7"):
+    with bind_request_id("request-7"):
         assert events.order_event("order_created", ORDER, NOW)["requestid"] == "request-7"
     assert "requestid" not in events.order_event("order_created", ORDER, NOW)

@@ -227,7 +227,7 @@ def test_a_release_that_came_before_the_order_ends_the_attempt(shop: Shop) -> No
 def test_stock_that_a_repeat_takes_again_for_an_order_that_does_not_live_is_released(
     shop: Shop, quantity: int, status: int
 ) -> None:
-    """Refusals and tombstones are forgotten after a week, orders are not."""
+    """Misconfigurations and tombstones are forgotten after a week, orders are not."""
     assert shop.order(quantity, key="k").status_code == status
     (order,) = shop.documents()
     if status == 201:

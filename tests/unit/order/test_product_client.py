@@ -14,7 +14,7 @@ import pytest
 
 import order_service
 from chassis.errors import Unavailable
-from chassis.logs import bound_to
+from chassis.logs import bind_request_id
 from order_service import products
 from order_service.model import Answer, Item, Line, Reservation
 from order_service.products import ProductClient, ProductsRefuse, ProductsUnavailable
@@ -47,7 +47,7 @@ class Tokens:
     def __call__(self) -> str:
         return f"token-{self.number}"
 
-    def forget(self, token: str) -> None:
+    def invalidate(self, token: str) -> None:
         assert token == self()
         self.number += 1
 
@@ -110,7 +110,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 def test_reserving_puts_the_lines_and_reads_the_prices() -> None:
-    with answering((201, HELD)) as (client, asked), bound_to("request-7"):
+    with answering((201, HELD)) as (client, asked), bind_request_id("request-7"):
         assert client.reserve("o1", (Item("mug", 2), Item("pen", 1))) == RESERVED
     assert [(request.method, request.path) for request in asked] == [("PUT", "/reservations/o1")]
     lines = [{"product_id": "mug", "quantity": 2}, {"product_id": "pen", "quantity": 1}]
@@ -278,12 +278,12 @@ def test_while_product_service_answers_slowly_and_in_vain_threads_without_a_slot
         meanwhile(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS)),
     ):
         until(lambda: client._hanging, "the first answer has come")
-        refusals: list[Any] = []
+        misconfigurations: list[Any] = []
         shortest = least_seconds_of(
-            lambda: refusals.append(pytest.raises(ProductsUnavailable, client.reserve, "o2", ITEMS))
+            lambda: misconfigurations.append(pytest.raises(ProductsUnavailable, client.reserve, "o2", ITEMS))
         )
         assert shortest < 0.2
-        assert "Too many" in str(refusals[0].value)
+        assert "Too many" in str(misconfigurations[0].value)
 
 
 def test_an_order_that_fares_badly_while_others_are_answered_lets_nobody_else_be_refused() -> None:

@@ -7,8 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from chassis.auth import ADMIN, SERVICE, allowed_roles
-from chassis.settings import ConfigurationError
+from chassis.auth.access import ADMIN, SERVICE, allowed_roles
+from chassis.config import ConfigurationError
 from product_service import config
 from tests.openapi import faults
 from tests.unit.product.product_app import make_app

@@ -16,7 +16,7 @@ from tests.waiting import stalls, until
 CUP, PAN = ("cup",), ("pan",)
 
 
-class Refused(Exception):
+class Misconfigured(Exception):
     """Ends the transaction of an item, as too little stock does."""
 
 
@@ -90,7 +90,7 @@ def test_what_waits_for_the_same_products_is_written_together(desk: Desk) -> Non
     assert desk.groups == [["slow"], ["other"], ["a", "b", "c"]]
 
 
-@pytest.mark.parametrize("error", [Refused(), AutoReconnect("gone")], ids=["refused", "an outage"])
+@pytest.mark.parametrize("error", [Misconfigured(), AutoReconnect("gone")], ids=["refused", "an outage"])
 def test_one_that_cannot_be_written_takes_no_other_with_it(desk: Desk, error: Exception) -> None:
     desk.errors["bad"] = error
     _, a, bad, c = desk.begin("slow", "a", "bad", "c")
@@ -103,12 +103,12 @@ def test_one_that_cannot_be_written_takes_no_other_with_it(desk: Desk, error: Ex
 
 def test_each_of_a_group_that_failed_goes_on_in_its_own_thread(desk: Desk) -> None:
     """The one that leads is not kept from its answer by the others."""
-    desk.errors["bad"] = Refused()
+    desk.errors["bad"] = Misconfigured()
     slow, leader, bad, stuck = desk.begin("slow", "leader", "bad", "stuck")
     desk.opened.set()
     for each in (slow, leader, stuck):
         each.result(10)
-    assert isinstance(bad.exception(10), Refused)
+    assert isinstance(bad.exception(10), Misconfigured)
     threads = dict(desk.writers)
     assert len({threads[item] for item in ("leader", "bad", "stuck")}) == 3
 
@@ -122,7 +122,7 @@ def test_who_joins_and_waits_too_long_is_told_so_in_time(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [Refused(), AutoReconnect("gone"), SystemExit()], ids=lambda error: type(error).__name__
+    "error", [Misconfigured(), AutoReconnect("gone"), SystemExit()], ids=lambda error: type(error).__name__
 )
 def test_after_a_failure_the_next_one_leads(desk: Desk, error: Exception) -> None:
     """Whether the items failed, or nothing was written at all."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.settings import ConfigurationError
+from chassis.config import ConfigurationError
 from user_service import config
 
 GOOD = {"MONGO_URL": "mongodb://u:pw@db/users", "SERVICE_CLIENTS": "order-service:a:long,other:secret-2"}

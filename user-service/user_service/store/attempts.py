@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from chassis.mongo import Document, guarded
+from chassis.mongo import Document, retry_and_translate
 from user_service.throttle import Attempts
 
 
-@guarded
+@retry_and_translate
 class AttemptStore:
     """Attempts to sign in, register and refresh."""
 

@@ -5,11 +5,11 @@ from datetime import datetime
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from chassis.mongo import Document, guarded
+from chassis.mongo import Document, retry_and_translate
 from user_service.tokens import Family
 
 
-@guarded
+@retry_and_translate
 class FamilyStore:
     """Families of refresh tokens."""
 

@@ -3,11 +3,11 @@
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from chassis.mongo import ASCENDING, Document, guarded
+from chassis.mongo import ASCENDING, Document, retry_and_translate
 from user_service.keys import SigningKey
 
 
-@guarded
+@retry_and_translate
 class KeyStore:
     """Signing keys."""
 

@@ -3,14 +3,14 @@
 from pymongo.database import Database
 from pymongo.operations import IndexModel
 
-from chassis.mongo import DESCENDING, DatabaseClock, Document, guarded
-from chassis.rekeying import rekey
+from chassis.mongo import DESCENDING, DatabaseClock, Document, retry_and_translate
+from chassis.mongo.rekeying import rekey
 from user_service.emails import canonical
 
 KEYS_VERSION = 2  # of the rules of `canonical`; documents without one are older
 
 
-@guarded
+@retry_and_translate
 class Preparation:
     """What the database needs before it is used, and whether it answers."""
 

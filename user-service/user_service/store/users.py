@@ -6,15 +6,15 @@ from datetime import datetime
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from chassis.auth import ADMIN
-from chassis.mongo import DESCENDING, Document, find_page, guarded
+from chassis.auth.access import ADMIN
+from chassis.mongo import DESCENDING, Document, find_page, retry_and_translate
 from chassis.paging import Page
 from user_service.accounts import User
 from user_service.emails import as_written, canonical
 from user_service.store.preparation import KEYS_VERSION
 
 
-@guarded
+@retry_and_translate
 class UserStore:
     """Users; their e-mail addresses are unique in their canonical form."""
 
@@ -50,7 +50,7 @@ class UserStore:
         page = find_page(self._users, {}, sort, limit=limit, cursor=cursor)
         return Page([_user(document) for document in page.items], page.next_cursor)
 
-    def facts(self) -> list[Document]:
+    def audit_records(self) -> list[Document]:
         """Return what an audit looks at: every account's roles, and how its password is kept."""
         return [
             {"kind": "user", "id": d["_id"], "roles": d["roles"], "hash": d["password_hash"].split("$")[1]}

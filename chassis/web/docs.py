@@ -9,11 +9,11 @@ import flask_openapi3_swagger
 from flask import Response, jsonify, send_from_directory
 from flask_openapi3 import OpenAPI
 
-from chassis.auth import allowed_roles, public
+from chassis.auth.access import allowed_roles, public
 from chassis.errors import title_of
 
 
-def add_docs(app: OpenAPI) -> None:
+def init_app(app: OpenAPI) -> None:
     """Add `/openapi.json` and `/docs` (Swagger UI with its own copy of the assets). To be called after all routes."""
     assets = str(files(flask_openapi3_swagger) / "templates" / "swagger")
     _describe_common_responses(app)

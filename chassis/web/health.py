@@ -6,20 +6,20 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from chassis.auth import public
+from chassis.auth.access import public
 from chassis.errors import Problem, Unavailable
-from chassis.refusals import Refusals
-from chassis.web import App
+from chassis.misconfigurations import Misconfigurations
+from chassis.web.app import App
 
-NEIGHBOURS = "neighbours"
+DEPENDENCIES = "neighbours"
 
 
-class Neighbours:
+class Dependencies:
     """The services that a service calls, by name, each with a check that raises a Problem if it cannot be used."""
 
-    def __init__(self, checks: Mapping[str, Callable[[], None]], refusals: Refusals) -> None:
+    def __init__(self, checks: Mapping[str, Callable[[], None]], misconfigurations: Misconfigurations) -> None:
         self._checks = checks
-        self._refusals = refusals
+        self._refusals = misconfigurations
 
     def missing(self) -> dict[str, str]:
         """Return each neighbour that cannot be used, with the reason."""
@@ -34,7 +34,7 @@ class Neighbours:
         return ""
 
 
-def add_health(
+def init_app(
     app: App, prepare: Callable[[], None], ping: Callable[[], None], neighbours: Mapping[str, Callable[[], None]]
 ) -> None:
     """Add `/health` and `/ready`, and prepare the service's database (indexes) before anything else uses it.
@@ -44,8 +44,8 @@ def add_health(
     as refused what answers and refuses, which waiting does not help: the service is then unhealthy for health checks.
     """
     prepared = False
-    refusals = Refusals()
-    app.extensions[NEIGHBOURS] = Neighbours(neighbours, refusals)
+    misconfigurations = Misconfigurations()
+    app.extensions[DEPENDENCIES] = Dependencies(neighbours, misconfigurations)
 
     def ensure_prepared() -> None:
         nonlocal prepared
@@ -59,11 +59,13 @@ def add_health(
 
     @public
     def ready() -> Response:
-        with refusals.watch("the database"):
+        with misconfigurations.watch("the database"):
             ensure_prepared()
             ping()
-        degraded = list(app.extensions[NEIGHBOURS].missing())
-        return jsonify(status="ready", degraded=degraded, **({"refused": list(refusals)} if refusals else {}))
+        degraded = list(app.extensions[DEPENDENCIES].missing())
+        return jsonify(
+            status="ready", degraded=degraded, **({"refused": list(misconfigurations)} if misconfigurations else {})
+        )
 
     def prepare_first(_view: Callable[..., Any]) -> None:
         if request.blueprint:
@@ -78,12 +80,12 @@ def add_health(
         logging.getLogger(app.name).warning("starting without the database: %s Each request tries again.", exc.detail)
 
 
-def look_at_neighbours(app: Flask) -> None:
+def check_dependencies(app: Flask) -> None:
     """Look at each neighbour once: with that, the keys and the token that requests need are there if it goes away."""
-    app.extensions[NEIGHBOURS].missing()
+    app.extensions[DEPENDENCIES].missing()
 
 
-def name_missing_neighbours(app: Flask) -> None:
+def log_unreachable_dependencies(app: Flask) -> None:
     """Log each neighbour that does not answer, with where it was sought: its variable may be wrong."""
-    for name, reason in app.extensions[NEIGHBOURS].missing().items():
+    for name, reason in app.extensions[DEPENDENCIES].missing().items():
         logging.getLogger(app.name).warning("%s is missed: %s", name, reason)

@@ -8,7 +8,7 @@ from flask import request
 from chassis.errors import Invalid
 
 
-def refuse_repeated(_view: Callable[..., Any]) -> None:
+def reject_repeated_parameters(_view: Callable[..., Any]) -> None:
     """Refuse a parameter given more than once: the models of queries get its first value only. Raises Invalid."""
     if b"&" in request.query_string and request.blueprint:
         repeated = [name for name, values in request.args.lists() if len(values) > 1]

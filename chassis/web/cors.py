@@ -12,7 +12,7 @@ ACCEPTED = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Matc
 PREFLIGHT_SECONDS = 600
 
 
-def allow_origins(app: Flask, origins: Collection[str]) -> None:
+def init_app(app: Flask, origins: Collection[str]) -> None:
     """Let pages of these origins read answers and send what the API takes."""
 
     def allow(response: Response) -> Response:

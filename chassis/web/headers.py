@@ -4,13 +4,19 @@ RFC 9110 says so of dates (13.1.3, 13.1.4); werkzeug raises errors of some, whic
 with another header, give it a test below: every request of every service passes here.
 """
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from flask import request
 from werkzeug.http import parse_date
+
+from chassis.errors import Invalid
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def drop_malformed(environ: "WSGIEnvironment") -> None:
@@ -39,3 +45,11 @@ _TESTS: dict[str, Callable[[str], bool]] = {
     "HTTP_IF_UNMODIFIED_SINCE": _is_date,
 }
 _WITH = {"HTTP_IF_RANGE": ("HTTP_RANGE",)}  # a part is asked for only if that matches
+
+
+def idempotency_key() -> str | None:
+    """Return the request's `Idempotency-Key`, None without one. Raises Invalid unless it is 1-255 visible ASCII."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise Invalid.field("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+    return key

@@ -12,20 +12,19 @@ from flask_openapi3 import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from chassis import logs
-from chassis.bodies import MAX_BODY, Request, discard_body, read_body
-from chassis.conditions import refuse_other_conditions
-from chassis.cors import allow_origins
-from chassis.errors import BadRequest, Invalid
-from chassis.headers import drop_malformed
-from chassis.problems import ProblemDocument, answer_errors, plain, refuse_invalid
-from chassis.queries import refuse_repeated
-from chassis.schemas import Reply, to_json
+from chassis.errors import BadRequest
+from chassis.web import cors, problems
+from chassis.web.conditions import reject_unsupported_conditions
+from chassis.web.headers import drop_malformed
+from chassis.web.json_bodies import MAX_BODY, Request, drain_body, require_json_body
+from chassis.web.problems import ProblemDocument, reject_invalid
+from chassis.web.query_strings import reject_repeated_parameters
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 # As OWASP's REST security cheat sheet has them. Strict-Transport-Security is added where TLS ends, by the gateway.
-SAFETY_HEADERS = (
+SECURITY_HEADERS = (
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     ("Referrer-Policy", "no-referrer"),
@@ -35,11 +34,10 @@ SAFETY_HEADERS = (
 
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _HOST = re.compile(r"(?:[0-9A-Za-z._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")  # RFC 9110, 7.2; RFC 3986, 3.2.2
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class App(OpenAPI):
-    """A Flask app without asynchronous functions, which Flask would look for at each call, with `SAFETY_HEADERS`."""
+    """A Flask app without asynchronous functions, which Flask would look for at each call, with `SECURITY_HEADERS`."""
 
     request_class = Request
     checks: list[Callable[[Callable[..., Any]], None]]  # of each request to a route, in this order; they get its view
@@ -53,7 +51,7 @@ class App(OpenAPI):
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             said = {name for name, _ in headers}
-            headers += [header for header in SAFETY_HEADERS if header[0] not in said]
+            headers += [header for header in SECURITY_HEADERS if header[0] not in said]
             headers.append(("X-Request-ID", logs.request_id.get()))
             return start_response(status, headers, exc_info)
 
@@ -71,37 +69,20 @@ def make_app(
         security_schemes={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         doc_ui=False,
         validation_error_model=ProblemDocument,
-        validation_error_callback=refuse_invalid,
+        validation_error_callback=reject_invalid,
         static_folder=None,
     )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]
     if trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
-    app.checks = [refuse_other_conditions, refuse_repeated, read_body]
+    app.checks = [reject_unsupported_conditions, reject_repeated_parameters, require_json_body]
     app.before_request(partial(_begin, app))
     app.after_request(_finish)
     app.teardown_request(_end)
-    answer_errors(app)
-    allow_origins(app, cors_origins)
+    problems.init_app(app)
+    cors.init_app(app, cors_origins)
     return app
-
-
-def present(model: type[Reply], source: object) -> Response:
-    """Answer with the JSON object that a model makes of a source object."""
-    return Response(to_json(model, source), mimetype="application/json")
-
-
-def created(response: Response, location: str) -> Response:
-    """Make an answer a 201 with the place of what was made."""
-    response.status_code = 201
-    response.headers["Location"] = location
-    return response
-
-
-def no_content() -> Response:
-    """Answer 204."""
-    return Response(status=204)
 
 
 def _begin(app: App) -> None:
@@ -126,20 +107,12 @@ def _check_host(environ: "WSGIEnvironment") -> None:
 
 def _finish(response: Response) -> Response:
     if response.status_code >= 400:
-        discard_body()
+        drain_body()
     path, started = request.path, g.get("started")
     if started is not None and not path.startswith(("/health", "/ready")):
-        logs.access(request.method, plain(path), response.status_code, time.perf_counter() - started)
+        logs.access(request.method, problems.redacted_path(path), response.status_code, time.perf_counter() - started)
     return response
 
 
 def _end(_: BaseException | None) -> None:
     logs.request_id.set("")
-
-
-def idempotency_key() -> str | None:
-    """Return the request's `Idempotency-Key`, None without one. Raises Invalid unless it is 1-255 visible ASCII."""
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise Invalid.field("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
-    return key

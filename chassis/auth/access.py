@@ -17,7 +17,7 @@ from flask_jwt_extended import JWTManager, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException
 
 from chassis.errors import Forbidden, Unauthorized
-from chassis.web import App
+from chassis.web.app import App
 
 CUSTOMER, ADMIN, SERVICE = "customer", "admin", "service"
 LEEWAY_SECONDS = 90
@@ -44,14 +44,14 @@ class Identity:
 
 
 class KeySource(Protocol):
-    """Where the public keys come from: a `chassis.tokens.RemoteKeys`, or user-service's own store."""
+    """Where the public keys come from: a `chassis.auth.jwks.JwksClient`, or user-service's own store."""
 
     def public_key(self, kid: str) -> Any:
         """Return the RSA public key of that id, None if there is none. May raise Unavailable."""
 
 
 @dataclass(frozen=True)
-class Verified:
+class CachedIdentity:
     """Who a valid token belongs to, the key it is signed with, and when it expires (seconds since 1970)."""
 
     identity: Identity
@@ -60,7 +60,7 @@ class Verified:
     expires_at: float
 
 
-class VerifiedTokens:
+class TokenCache:
     """Remembers tokens that were found to be valid: checking one costs more than most of what it guards.
 
     A token is known no longer than it is valid, and only while its key is published. What is kept is its digest. When
@@ -69,7 +69,7 @@ class VerifiedTokens:
 
     def __init__(self, keys: KeySource) -> None:
         self._keys = keys
-        self._known: dict[bytes, Verified] = {}
+        self._known: dict[bytes, CachedIdentity] = {}
 
     def find(self, token: str) -> Identity | None:
         """Return whose token it is, None if it must be verified. Raises Unavailable."""
@@ -78,7 +78,7 @@ class VerifiedTokens:
             return None
         return known.identity if self._keys.public_key(known.kid) == known.key else None
 
-    def add(self, token: str, verified: Verified) -> None:
+    def add(self, token: str, verified: CachedIdentity) -> None:
         """Remember a token."""
         if len(self._known) >= TOKENS_KEPT:
             self._known = {}
@@ -110,7 +110,7 @@ def allowed_roles(view: Callable[..., Any]) -> frozenset[str] | None:
     return cast("frozenset[str] | None", getattr(view, "allowed_roles", None))
 
 
-def install(app: App, keys: KeySource, *, issuer: str, audience: str) -> None:
+def init_app(app: App, keys: KeySource, *, issuer: str, audience: str) -> None:
     """Verify RS256 access tokens of this issuer and audience at every route that `requires` a role."""
     app.config.update(
         JWT_ALGORITHM="RS256",
@@ -129,7 +129,7 @@ def install(app: App, keys: KeySource, *, issuer: str, audience: str) -> None:
         return g.key
 
     JWTManager(app).decode_key_loader(find_key)
-    app.extensions["verified_tokens"] = VerifiedTokens(keys)
+    app.extensions["verified_tokens"] = TokenCache(keys)
     app.checks.insert(0, authenticate)
 
 
@@ -155,11 +155,11 @@ def _identity() -> Identity:
     if credentials is None:
         raise Unauthorized("A valid access token is needed, as `Authorization: Bearer TOKEN`.")
     token = credentials[1]
-    verified = cast(VerifiedTokens, current_app.extensions["verified_tokens"])
+    verified = cast(TokenCache, current_app.extensions["verified_tokens"])
     identity = verified.find(token)
     if identity is None:
         identity, expires_at = _verify(token)
-        verified.add(token, Verified(identity, g.kid, g.key, expires_at))
+        verified.add(token, CachedIdentity(identity, g.kid, g.key, expires_at))
     return identity
 
 

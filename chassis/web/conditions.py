@@ -35,7 +35,7 @@ def check_conditions(etag: str) -> bool:
     return True
 
 
-def refuse_other_conditions(view: Callable[..., Any]) -> None:
+def reject_unsupported_conditions(view: Callable[..., Any]) -> None:
     """Refuse what no other route can promise. Raises PreconditionFailed."""
     if request.method in SAFE or getattr(view, "checks_conditions", False):
         return

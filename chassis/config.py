@@ -65,7 +65,7 @@ class Environment:
         """Return the URL of a database, with the database in its path."""
         value = self.secret(name)
         try:
-            database, account = mongo.names_in(value) if value else (True, True)
+            database, account = mongo.has_database_and_credentials(value) if value else (True, True)
         except ValueError:
             database = account = False
         if not database:

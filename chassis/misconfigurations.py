@@ -1,7 +1,7 @@
-"""Refusals: a neighbour answers, but a right is missing or a setting is wrong. An outage is no refusal.
+"""Misconfigurations: a neighbour answers, but a right is missing or a setting is wrong. An outage is no refusal.
 
 Repeating does not help until somebody corrects it. The program logs a refusal once, at error level, and is unhealthy
-until it is granted (see `chassis.heartbeat` and `chassis.health`).
+until it is granted (see `chassis.heartbeat` and `chassis.web.health`).
 """
 
 import logging
@@ -9,13 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chassis.errors import Refused
+from chassis.errors import Misconfigured
 
 log = logging.getLogger(__name__)
 
 
-class Refusals:
-    """The refusals of now: names, each with the reason and what to do. Safe to use from several threads."""
+class Misconfigurations:
+    """The misconfigurations of now: names, each with the reason and what to do. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class Refusals:
         """
         try:
             yield
-        except Refused as exc:
+        except Misconfigured as exc:
             self.add(what, exc.detail)
             raise
         self.remove(what)

@@ -10,8 +10,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import RequestRedirect
 
 from chassis import logs
-from chassis.bodies import MAX_BODY
 from chassis.errors import ContentTooLarge, Invalid, Problem, code_of, title_of
+from chassis.web.json_bodies import MAX_BODY
 
 MOST_ERRORS, LONGEST_FIELD = 100, 100
 _UNUSUAL_SEGMENT = re.compile(r"[^/]*[^/0-9A-Za-z_.-][^/]*|[^/]{65,}")
@@ -36,7 +36,7 @@ class ProblemDocument(BaseModel):
     errors: list[ErrorDetail] = []
 
 
-def answer_errors(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Answer every error with a problem document."""
     app.register_error_handler(Exception, _to_response)
 
@@ -48,7 +48,7 @@ def problem_response(problem: Problem) -> Response:
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": plain(request.path),
+        "instance": redacted_path(request.path),
         "request_id": logs.request_id.get(),
         **problem.members,
     }
@@ -57,7 +57,7 @@ def problem_response(problem: Problem) -> Response:
     return response
 
 
-def refuse_invalid(error: ValidationError) -> Response:
+def reject_invalid(error: ValidationError) -> Response:
     """Answer 422, naming the first of the fields that are wrong: an answer is not to grow with what is sent."""
     errors = [
         {"field": ".".join(map(str, e["loc"]))[:LONGEST_FIELD], "message": e["msg"].removeprefix("Value error, ")}
@@ -91,6 +91,6 @@ def _http_problem(error: HTTPException) -> Response:
     return response
 
 
-def plain(path: str) -> str:
+def redacted_path(path: str) -> str:
     """Return a path without segments that look like no id: somebody may have put an e-mail address or token there."""
     return _UNUSUAL_SEGMENT.sub("***", path)

@@ -42,7 +42,7 @@ class Request(flask.Request):
         return BytesIO(body)
 
 
-def discard_body() -> None:
+def drain_body() -> None:
     """Read on what the client still sends, up to a limit: it would not see the answer before it has sent everything."""
     if "body_read" in g or "form" in vars(request):
         return
@@ -53,7 +53,7 @@ def discard_body() -> None:
             left -= len(chunk)
 
 
-def read_body(view: Callable[..., Any]) -> None:
+def require_json_body(view: Callable[..., Any]) -> None:
     """Read the body where the route takes one. Raises UnsupportedMediaType, BadRequest, RequestEntityTooLarge and
     Invalid for what is not a JSON object of acceptable size.
     """

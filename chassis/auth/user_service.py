@@ -1,0 +1,27 @@
+"""Requests to user-service."""
+
+from typing import Any
+
+import requests
+
+from chassis.errors import Misconfigured, Unavailable
+
+
+def ask(method: str, url: str, settings: str, **arguments: Any) -> requests.Response:
+    """Return the answer of user-service. Raises Unavailable, and Misconfigured where `settings` must be wrong.
+
+    It is asked directly: a proxy of the environment does not know the stack's names.
+    """
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            response = session.request(method, url, **arguments)
+    except requests.exceptions.SSLError as exc:
+        raise Misconfigured(f"The certificate of {url} is not trusted. Check {settings}.") from exc
+    except requests.RequestException as exc:
+        raise Unavailable(f"{url} does not answer: {type(exc).__name__}.") from exc
+    if response.status_code >= 500 or response.status_code == requests.codes.too_many_requests:
+        raise Unavailable(f"{url} answers {response.status_code}.")
+    if response.status_code != requests.codes.ok:
+        raise Misconfigured(f"{url} answers {response.status_code}. Check {settings}.")
+    return response

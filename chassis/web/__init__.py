@@ -1,0 +1,1 @@
+"""The HTTP side of a service: app, problem documents, JSON bodies, conditional requests, health, OpenAPI pages."""
