@@ -31,12 +31,13 @@ _REFUSED = {
 }
 
 
-def check_url(url: str) -> None:
-    """Raise ValueError for a URL that pika cannot read: an option that is unknown, or has an impossible value."""
+def is_url(url: str) -> bool:
+    """Return whether pika can read a URL with all its options."""
     try:
         URLParameters(url)
-    except Exception as exc:  # pika evaluates some options as Python literals and passes them on unchecked
-        raise ValueError("not a URL of RabbitMQ") from exc
+    except Exception:  # pika evaluates some options as Python literals and does not check them
+        return False
+    return True
 
 
 def check_publishing(connection: BlockingConnection, exchange: str, routing_key: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from deploy import broker
 from deploy.broker import NOTIFICATION_SERVICE, ORDER_SERVICE, Rights
-from deploy.settings import Account
+from deploy.config import Account
 from tests.waiting import until
 from tools.readiness import missing
 from tools.stack import Stack

@@ -16,7 +16,7 @@ from pymongo.database import Database
 
 from chassis.mongo import Document
 from deploy.broker import NOTIFICATION_SERVICE, Management, Rights, declare_topology
-from deploy.settings import Account
+from deploy.config import Account
 from notification_service.store import NO_LEASE
 from tests.integration import mailroom
 from tests.integration.mailroom import Broker, MailServer, event
