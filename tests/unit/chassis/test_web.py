@@ -413,9 +413,9 @@ def test_a_refusal_is_named_and_logged_once_with_what_to_do_until_it_ends(
     refused = {"status": "ready", "degraded": ["users"], "refused": ["users"]}
     assert answers == [refused] * 3 + [{"status": "ready", "degraded": []}] * 2
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("ERROR", "refused: users: Check A."),
-        ("ERROR", "refused: users: Check B."),
-        ("INFO", "no longer refused: users"),
+        ("ERROR", "misconfigured: users: Check A."),
+        ("ERROR", "misconfigured: users: Check B."),
+        ("INFO", "no longer misconfigured: users"),
     ]
 
 
