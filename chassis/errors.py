@@ -6,7 +6,7 @@ its docstring explains it in the API documentation. `chassis.web.problems` turns
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 _RENAMED = {  # by RFC 9110; Python has the older names before 3.13
     413: "Content Too Large",
@@ -21,26 +21,29 @@ def title_of(status: int) -> str:
     return _RENAMED.get(status) or HTTPStatus(status).phrase
 
 
-def code_of(title: str) -> str:
-    """Return the type of a problem from its title."""
-    return title.lower().replace(" ", "-")
-
-
 class Problem(Exception):
     """An unexpected error.
 
     Subclasses set the HTTP `status`, the `code` (the problem's `type`) and the `title`; `members` are its extensions.
     """
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal-error"
-    title: ClassVar[str] = "Internal Server Error"
+    status: int = 500
+    code: str = "internal-error"
+    title: str = "Internal Server Error"
 
     def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
         self.headers = dict(headers or {})
         self.members = members
+
+    @classmethod
+    def of_status(cls, status: int, detail: str = "") -> "Problem":
+        """Return the problem of an HTTP status that has no class of its own. Raises ValueError for an unknown one."""
+        problem = cls(detail or title_of(status))
+        problem.status, problem.title = status, title_of(status)
+        problem.code = problem.title.lower().replace(" ", "-")
+        return problem
 
 
 class BadRequest(Problem):

@@ -20,9 +20,10 @@ from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
 from chassis.config import EnvironmentSettings, PositiveInt
-from chassis.errors import code_of, title_of
+from chassis.errors import Problem
 from chassis.web.app import SECURITY_HEADERS
 from chassis.web.health import check_dependencies, log_unreachable_dependencies
+from chassis.web.problems import document
 
 DEPENDENCY_START_TIMEOUT = 10.0
 
@@ -61,16 +62,9 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) 
     An unknown transfer coding is the client's mistake too: gunicorn's 501 would count as a failure of the server.
     """
     status = 400 if status == HTTPStatus.NOT_IMPLEMENTED else status
-    request_id, title = uuid.uuid4().hex, title_of(status)
-    problem = {
-        "type": code_of(title),
-        "title": title,
-        "status": status,
-        "detail": "This is not an HTTP request that can be answered.",
-        "instance": "/",
-        "request_id": request_id,
-    }
-    body = json.dumps(problem)
+    problem = Problem.of_status(status, "This is not a valid HTTP request.")
+    request_id = uuid.uuid4().hex
+    body = json.dumps(document(problem, "/", request_id))
     headers = {
         "Connection": "close",
         "Content-Type": "application/problem+json",
@@ -79,7 +73,7 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) 
         **dict(SECURITY_HEADERS),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    util.write_nonblock(sock, f"HTTP/1.1 {status} {title}\r\n{head}\r\n{body}".encode("latin-1"))
+    util.write_nonblock(sock, f"HTTP/1.1 {status} {problem.title}\r\n{head}\r\n{body}".encode("latin-1"))
 
 
 util.write_error = write_problem  # gunicorn itself would answer with HTML
@@ -88,26 +82,26 @@ worker_class = Worker
 settings = ServerSettings.load()
 workers, threads = settings.web_concurrency, settings.web_threads
 
-timeout = 15  # a worker that shows no sign of life for so long is frozen, and replaced
+timeout = 15  # s; gunicorn replaces a worker that does not report for so long, because it hangs
 graceful_timeout = 20
-keepalive = 75  # for order-service, which keeps connections; the gateway makes a new one for each request
+keepalive = 75  # s; for order-service, which keeps its connections. The gateway opens one for each request
 
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (stays off the disk)  # nosec B108
-accesslog = None  # the services log their requests themselves
+accesslog = None  # the services write their own access log
 errorlog = "-"
-loglevel = "error"  # warnings quote requests that are no HTTP, whatever they contain
+loglevel = "error"  # warnings quote invalid requests, which may contain anything
 
 
 def on_starting(server: Any) -> None:
-    """Import the service's web app before forking, so that the workers share its memory.
+    """Import the service's web app before the fork, so that the workers share its memory.
 
-    Only the import: `create_app()` runs in each worker, because a MongoClient does not survive a fork.
+    `create_app()` runs in each worker, because a MongoClient does not survive a fork.
     """
     stop = server.stop
 
     def stop_without_traceback(*args: Any, **kwargs: Any) -> None:
-        """Stop. When a second worker refuses to start, gunicorn raises once more meanwhile, and buries the reason."""
+        """Stop. A second worker that fails to start makes gunicorn raise again, and hides the reason."""
         with suppress(HaltServer):
             stop(*args, **kwargs)
 
@@ -117,7 +111,7 @@ def on_starting(server: Any) -> None:
     try:
         importlib.import_module(f"{package}.app")
     except ModuleNotFoundError as exc:
-        if exc.name != f"{package}.app":  # an app that is no package has none
+        if exc.name != f"{package}.app":  # an app that is a single module has none
             raise
     gc.collect()
     gc.freeze()

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from typing import Any
 
 from flask import Flask, Response, current_app, request
 from pydantic import BaseModel, ValidationError
@@ -10,7 +11,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import RequestRedirect
 
 from chassis import logs
-from chassis.errors import ContentTooLarge, Invalid, Problem, code_of, title_of
+from chassis.errors import ContentTooLarge, Invalid, Problem
 from chassis.web.json_bodies import MAX_BODY
 
 MAX_ERRORS, MAX_FIELD_NAME = 100, 100  # a response must not grow with what a client sends
@@ -43,18 +44,16 @@ def init_app(app: Flask) -> None:
 
 def problem_response(problem: Problem) -> Response:
     """Return a problem as `application/problem+json`."""
-    body = {
-        "type": problem.code,
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail,
-        "instance": redacted_path(request.path),
-        "request_id": logs.request_id.get(),
-        **problem.members,
-    }
-    response = Response(json.dumps(body), status=problem.status, mimetype="application/problem+json")
+    body = json.dumps(document(problem, redacted_path(request.path), logs.request_id.get()))
+    response = Response(body, status=problem.status, mimetype="application/problem+json")
     response.headers.update(problem.headers)
     return response
+
+
+def document(problem: Problem, instance: str, request_id: str) -> dict[str, Any]:
+    """Return the problem document of a problem."""
+    own = {"type": problem.code, "title": problem.title, "status": problem.status, "detail": problem.detail}
+    return {**own, "instance": instance, "request_id": request_id, **problem.members}
 
 
 def reject_invalid(error: ValidationError) -> Response:
@@ -82,11 +81,7 @@ def _http_problem(error: HTTPException) -> Response:
         return error.get_response()  # type: ignore[return-value]
     if error.response is not None:
         return error.response  # type: ignore[return-value]
-    status = error.code or 500
-    title = title_of(status)
-    problem = Problem(error.description or title)
-    problem.status, problem.title, problem.code = status, title, code_of(title)  # type: ignore[misc]
-    response = problem_response(problem)
+    response = problem_response(Problem.of_status(error.code or 500, error.description or ""))
     response.headers.update([h for h in error.get_headers() if h[0] in ("Allow", "Retry-After", "Location")])
     return response
 
