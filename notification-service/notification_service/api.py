@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint
 from chassis.auth.access import ADMIN, CUSTOMER, caller, requires
 from chassis.errors import Forbidden
 from chassis.web.responses import json_response
-from notification_service.notifications import History
+from notification_service.history import NotificationHistory
 from notification_service.schemas import NotificationList, NotificationQuery
 
 api = APIBlueprint("notifications", __name__)
@@ -22,8 +22,8 @@ def list_notifications(query: NotificationQuery) -> Response:
     return json_response(NotificationList, page)
 
 
-def _history() -> History:
-    return cast(History, current_app.extensions["history"])
+def _history() -> NotificationHistory:
+    return cast(NotificationHistory, current_app.extensions["history"])
 
 
 def _listed_owner(user_id: str | None) -> str | None:

@@ -8,7 +8,7 @@ from chassis.auth.jwks import JwksClient
 from chassis.web import docs, health
 from chassis.web.app import make_app
 from notification_service import api, config
-from notification_service.notifications import History
+from notification_service.history import NotificationHistory
 from notification_service.store import NotificationStore
 
 
@@ -28,9 +28,9 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
         trusted_proxies=settings.trusted_proxies,
         cors_origins=settings.cors_origins,
     )
-    app.extensions["history"] = History(store)
+    app.extensions["history"] = NotificationHistory(store)
     access.init_app(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     app.register_api(api.api)
-    health.init_app(app, store.prepare, store.ping, {"user-service": keys.check})
+    health.init_app(app, store.ensure_indexes, store.ping, {"user-service": keys.check})
     docs.init_app(app)
     return app

@@ -9,7 +9,7 @@ from contextlib import closing
 from chassis import audit_export, mongo
 from chassis.amqp import FAILURES
 from notification_service import config, dead_letters
-from notification_service.publisher import connect
+from notification_service.messages import connect
 from notification_service.store import NotificationStore
 
 

@@ -13,14 +13,14 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from chassis.amqp import FAILURES
 from notification_service import config
-from notification_service.publisher import Message, connect
-from notification_service.topology import DEAD
+from notification_service.messages import Message, connect
+from notification_service.topology import DEAD_LETTERS
 
 
 def dead_letters(channel: BlockingChannel) -> Iterator[Message]:
     """Take each message that is in the queue now; what is not settled goes back when the channel closes."""
     for _ in range(count(channel)):
-        method, properties, body = channel.basic_get(DEAD)
+        method, properties, body = channel.basic_get(DEAD_LETTERS)
         if method is None:
             return
         yield Message(channel, method.delivery_tag, properties, body)
@@ -28,7 +28,7 @@ def dead_letters(channel: BlockingChannel) -> Iterator[Message]:
 
 def count(channel: BlockingChannel) -> int:
     """Return how many there are."""
-    return int(channel.queue_declare(DEAD, passive=True).method.message_count)
+    return int(channel.queue_declare(DEAD_LETTERS, passive=True).method.message_count)
 
 
 def show(channel: BlockingChannel, limit: int | None) -> int:

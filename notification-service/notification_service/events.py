@@ -7,22 +7,22 @@ import json
 from typing import Any
 
 from notification_service.model import Buyer, Event
-from notification_service.texts import TEXTS
+from notification_service.templates import TEMPLATES
 
 MAX_TEXT = 320  # the longest e-mail address (RFC 5321: 64 + 1 + 255)
 
 
-class Unreadable(Exception):
+class InvalidEvent(Exception):
     """The message is no event that can be notified of. Repeating it is pointless."""
 
 
 def read_event(body: bytes) -> Event:
-    """Return the event in a message's body. Raises Unreadable, naming what is wrong but never a value."""
+    """Return the event in a message's body. Raises InvalidEvent, naming what is wrong but never a value."""
     event = _parsed(body)
     data = _member(event, "data", dict)
     kind = _text(event, "type")
-    if kind not in TEXTS:
-        raise Unreadable("the type of event is unknown")
+    if kind not in TEMPLATES:
+        raise InvalidEvent("the type of event is unknown")
     return Event(
         id=_text(event, "id"),
         type=kind,
@@ -39,9 +39,9 @@ def _parsed(body: bytes) -> dict[str, Any]:
         event = json.loads(body)
         json.dumps(event, ensure_ascii=False).encode()  # refuses lone surrogates, which can be neither stored nor sent
     except (ValueError, RecursionError):
-        raise Unreadable("the body is not JSON") from None
+        raise InvalidEvent("the body is not JSON") from None
     if not isinstance(event, dict):
-        raise Unreadable("the body is not a JSON object")
+        raise InvalidEvent("the body is not a JSON object")
     return event
 
 
@@ -51,14 +51,14 @@ def _buyer(user: dict[str, Any]) -> Buyer:
 
 def _member(parent: dict[str, Any], name: str, kind: type) -> Any:
     if not isinstance(value := parent.get(name), kind):
-        raise Unreadable(f"{name} is missing or of another kind")
+        raise InvalidEvent(f"{name} is missing or of another kind")
     return value
 
 
 def _text(parent: dict[str, Any], name: str) -> str:
     value: str = _member(parent, name, str)
     if not _is_text(value):
-        raise Unreadable(f"{name} is empty, too long or not printable")
+        raise InvalidEvent(f"{name} is empty, too long or not printable")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The values of notification-service: an event, and the notifications that come of it."""
+"""The values of notification-service: an event, and the notifications of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ PENDING, SENDING, SENT, FAILED = "pending", "sending", "sent", "failed"
 
 @dataclass(frozen=True)
 class Buyer:
-    """Who is notified, as known when the order was placed."""
+    """The user who is notified, as known when the order was placed."""
 
     id: str
     email: str
@@ -19,7 +19,7 @@ class Buyer:
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to an order; lines and total are texts, as far as the event has them."""
+    """A change of an order. Lines and total are texts, left out if the event lacks them."""
 
     id: str
     type: str
@@ -32,7 +32,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Notification:
-    """A message to a user on one channel. Its id, `{event_id}:{channel}`, makes it the only one of its kind."""
+    """A message to a user on one channel. Log lines bind its `request_id`, which is not stored."""
 
     event_id: str
     event_type: str
@@ -42,24 +42,17 @@ class Notification:
     recipient: str
     subject: str
     body: str
+    request_id: str = ""
 
     @property
     def id(self) -> str:
-        """Return the id."""
+        """Return the id, which makes the notification unique: one for each event and channel."""
         return f"{self.event_id}:{self.channel}"
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """A notification in the history, and how far it is: `pending`, `sending`, `sent` or `failed`."""
+@dataclass(frozen=True, kw_only=True)
+class NotificationRecord(Notification):
+    """A notification in the history. Its status is `pending`, `sending`, `sent` or `failed`."""
 
-    id: str
-    event_id: str
-    event_type: str
-    order_id: str
-    channel: str
-    recipient: str
-    subject: str
-    body: str
     status: str
     created_at: datetime

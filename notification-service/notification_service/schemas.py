@@ -1,4 +1,4 @@
-"""What notification-service reads and writes over HTTP."""
+"""The HTTP input and output of notification-service."""
 
 from pydantic import Field
 

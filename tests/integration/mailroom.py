@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import pika
@@ -18,14 +19,19 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pymongo.database import Database
 
 from chassis import mongo
+from chassis.heartbeat import Heartbeat
 from chassis.mongo import Document
 from notification_service import config, topology
 from notification_service.channels import EmailChannel, SimulatedChannel
 from notification_service.config import MAIL_FROM
 from notification_service.consumer import Consumer
-from notification_service.handling import Handler
-from notification_service.notifications import Notifier, Patience
-from notification_service.smtp import Connections, SmtpServer
+from notification_service.handling import handle_messages
+from notification_service.messages import connect
+from notification_service.notifier import Notifier
+from notification_service.retrying import RetryWhileUnavailable
+from notification_service.session import ConsumerSession
+from notification_service.smtp_connection import SmtpServer
+from notification_service.smtp_pool import SmtpPool
 from notification_service.store import NotificationStore
 from tests.at_once import meanwhile
 from tools.ports import free_ports
@@ -204,9 +210,13 @@ def consuming(
     """Run a consumer in a thread of its own."""
     stop = threading.Event()
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=lease)
-    with closing(Connections(SmtpServer("127.0.0.1", smtp_port))) as smtp, ThreadPoolExecutor(threads) as pool:
-        ways = {"email": EmailChannel(smtp, MAIL_FROM, timeout=smtp_timeout), "sms": SimulatedChannel()}
-        notifier = Notifier(store, ways, Patience(stop), start_within=start_within)
-        consumer = Consumer(broker_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))
-        with meanwhile(lambda: consumer.run(stop), stop=stop):
+    with closing(SmtpPool(SmtpServer("127.0.0.1", smtp_port))) as smtp, ThreadPoolExecutor(threads) as pool:
+        channels = {"email": EmailChannel(smtp, MAIL_FROM, timeout=smtp_timeout), "sms": SimulatedChannel()}
+        notifier = Notifier(store, channels, RetryWhileUnavailable(stop), start_within=start_within)
+        handle, queues = partial(handle_messages, notifier), topology.load(config.TOPOLOGY_FILE)
+
+        def open_session() -> ConsumerSession:
+            return ConsumerSession(connect(broker_url), pool, handle, queues, prefetch=250)
+
+        with meanwhile(lambda: Consumer(open_session, Heartbeat()).run(stop), stop=stop):
             yield

@@ -17,7 +17,7 @@ from tests.integration.mailroom import Broker, MailServer, answers, consuming, e
 from tests.waiting import until
 
 STORE, CHANNEL = "notification_service.store:NotificationStore", "notification_service.channels:EmailChannel"
-MESSAGE, PIKA = "notification_service.publisher:Message", "pika.adapters.blocking_connection:BlockingChannel"
+MESSAGE, PIKA = "notification_service.messages:Message", "pika.adapters.blocking_connection:BlockingChannel"
 
 Environment = dict[str, str]
 
@@ -129,7 +129,7 @@ def test_death_while_claiming_again_what_has_failed(room: Room, step: str, when:
     assert len(room.mail.ids) == len(set(room.mail.ids)) == 3
 
 
-@pytest.mark.parametrize("point", [f"before {STORE}.give_back", f"after {STORE}.give_back"])
+@pytest.mark.parametrize("point", [f"before {STORE}.release_claims", f"after {STORE}.release_claims"])
 def test_death_while_giving_back_what_came_too_late(room: Room, point: str) -> None:
     room.broker.publish(*map(event, ORDERS))
     room.die(point, consume_late)
@@ -151,7 +151,7 @@ def test_death_while_putting_off_a_message(room: Room, point: str) -> None:
 
 @pytest.mark.parametrize(
     ("point", "copies"),
-    [(f"before {MESSAGE}.bury", 1), (f"after {PIKA}.basic_publish", 2), (f"before {MESSAGE}.acknowledge", 2)],
+    [(f"before {MESSAGE}.dead_letter", 1), (f"after {PIKA}.basic_publish", 2), (f"before {MESSAGE}.acknowledge", 2)],
 )
 def test_death_while_burying_a_message(room: Room, point: str, copies: int) -> None:
     room.broker.publish(b"this is no event")

@@ -156,7 +156,7 @@ def test_it_is_unwell_while_rabbitmq_refuses_it_and_says_once_what_to_do(
     account, heartbeat, log = Account("newcomer", "secret"), tmp_path / "heartbeat", tmp_path / "log"
     management.set_user(account, Rights())
     start(RABBITMQ_URL=broker_url.replace("admin:", "newcomer:", 1))
-    until(lambda: log.read_text().count("trying again") or "refused" in log.read_text(), "it is refused")
+    until(lambda: log.read_text().count("reconnecting") or "refused" in log.read_text(), "it is refused")
     time.sleep(3)  # it tries again, which is to change nothing
     assert not heartbeat.exists()
     errors = [line for line in log.read_text().splitlines() if '"level": "error"' in line]

@@ -19,13 +19,13 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from notification_service import smtp
 from notification_service.addresses import mailbox
 from notification_service.channels import EmailChannel
 from notification_service.config import MAIL_FROM
+from notification_service.delivery import DeliveryError, PermanentDeliveryError
 from notification_service.model import Notification
-from notification_service.notifications import NotSent, Undeliverable
-from notification_service.smtp import Connections, SmtpServer
+from notification_service.smtp_connection import SmtpServer
+from notification_service.smtp_pool import SmtpPool
 from tests.at_once import at_once, meanwhile
 from tests.integration.mailroom import CUT, SILENCE, MailServer, listening
 from tests.signing import private_key
@@ -68,7 +68,7 @@ def secured(mail: MailServer, certificate: Path, *, implicit: bool) -> Iterator[
 
 
 def send(url: str, *, timeout: float = 5, helo: str | None = None, sender: Address = MAIL_FROM, **changed: str) -> None:
-    with closing(Connections(SmtpServer.from_url(url, helo))) as connections:
+    with closing(SmtpPool(SmtpServer.from_url(url, helo))) as connections:
         EmailChannel(connections, sender, timeout=timeout).send(dataclasses.replace(NOTIFICATION, **changed))
 
 
@@ -86,7 +86,7 @@ def test_mail_goes_out_over_tls_with_a_password(
     mail = MailServer()
     with secured(mail, certificate, implicit=scheme == "smtps") as port:
         send(f"{scheme}://ana:p%40ss@127.0.0.1:{port}")
-        with pytest.raises(NotSent):
+        with pytest.raises(DeliveryError):
             send(f"{scheme}://ana:wrong@127.0.0.1:{port}")
     assert len(mail.received) == 1
 
@@ -97,7 +97,7 @@ def test_a_certificate_that_is_not_trusted_gets_neither_password_nor_mail(scheme
     mail = MailServer()
     with (
         secured(mail, certificate, implicit=scheme == "smtps") as port,
-        pytest.raises(NotSent, match="^SSLCertVerificationError$"),
+        pytest.raises(DeliveryError, match="^SSLCertVerificationError$"),
     ):
         send(f"{scheme}://ana:p%40ss@127.0.0.1:{port}")
     assert mail.received == []
@@ -128,7 +128,7 @@ def test_the_time_is_bounded_as_a_whole_not_per_step() -> None:
     slow = [(0.4, line) for line in (b"220 hi\r\n", b"250 hi\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")]
     with dialogue(*slow) as port, stalls() as late:
         started = time.monotonic()
-        with pytest.raises(NotSent):
+        with pytest.raises(DeliveryError):
             send(f"smtp://127.0.0.1:{port}", timeout=0.5)
         assert time.monotonic() - started < 0.7 + max(late)
 
@@ -139,52 +139,54 @@ def test_what_was_accepted_is_sent_even_if_the_server_does_not_say_goodbye() -> 
         send(f"smtp://127.0.0.1:{port}", timeout=3.0)
 
 
+TEMPORARY, PERMANENT = DeliveryError, PermanentDeliveryError
+
 # What a mail server answers to a step of the dialogue, and whether that gives the mail up.
-ANSWERS: list[tuple[str, str, type[NotSent]]] = [
-    *((step, CUT, NotSent) for step in ("greeting", "EHLO/HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "end")),
-    *((step, "421 closing", NotSent) for step in ("greeting", "EHLO/HELO", "MAIL", "RCPT", "DATA", "end")),
-    *((step, "nonsense", NotSent) for step in ("greeting", "EHLO/HELO", "MAIL", "RCPT", "DATA", "end")),
-    *((step, "451 later", NotSent) for step in ("MAIL", "RCPT", "DATA", "end")),
-    ("greeting", "554 no mail here", NotSent),
-    ("EHLO/HELO", "550 who are you", NotSent),
-    ("STARTTLS", "454 not now", NotSent),
-    ("STARTTLS", "554 no", NotSent),
-    ("AUTH", "454 not now", NotSent),
-    ("AUTH", "535 5.7.8 wrong password", NotSent),
-    ("MAIL", "550 5.7.1 not you", NotSent),
-    ("MAIL", "530 5.7.0 log in first", NotSent),
-    ("MAIL", "552 too large", Undeliverable),
-    ("RCPT", "550 no such user", Undeliverable),
-    ("RCPT", "550 5.1.1 no such user", Undeliverable),
-    ("RCPT", "551 moved", Undeliverable),
-    ("RCPT", "553 no such name", Undeliverable),
-    ("RCPT", "556 5.1.10 no mail there", Undeliverable),
-    ("RCPT", "503 5.5.1 out of sequence", NotSent),
-    ("RCPT", "504 5.5.2 EHLO needs a full name", NotSent),
-    ("RCPT", "521 5.3.2 no mail here", NotSent),
-    ("RCPT", "530 5.7.0 log in first", NotSent),
-    ("RCPT", "550 5.1.8 no such sender", NotSent),
-    ("RCPT", "550 5.7.1 relaying denied", NotSent),
-    ("RCPT", "552 too many recipients", NotSent),
-    ("RCPT", "554 5.7.1 client blocked", NotSent),
-    ("RCPT", "555 unknown parameter", NotSent),
-    ("DATA", "503 out of sequence", NotSent),
-    ("DATA", "554 no valid recipients", Undeliverable),
-    ("end", "550 5.7.1 spam", Undeliverable),
-    ("end", "552 too large", Undeliverable),
-    ("end", "554 no", Undeliverable),
+ANSWERS: list[tuple[str, str, type[DeliveryError]]] = [
+    *((step, CUT, TEMPORARY) for step in ("greeting", "EHLO/HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "end")),
+    *((step, "421 closing", TEMPORARY) for step in ("greeting", "EHLO/HELO", "MAIL", "RCPT", "DATA", "end")),
+    *((step, "nonsense", TEMPORARY) for step in ("greeting", "EHLO/HELO", "MAIL", "RCPT", "DATA", "end")),
+    *((step, "451 later", TEMPORARY) for step in ("MAIL", "RCPT", "DATA", "end")),
+    ("greeting", "554 no mail here", TEMPORARY),
+    ("EHLO/HELO", "550 who are you", TEMPORARY),
+    ("STARTTLS", "454 not now", TEMPORARY),
+    ("STARTTLS", "554 no", TEMPORARY),
+    ("AUTH", "454 not now", TEMPORARY),
+    ("AUTH", "535 5.7.8 wrong password", TEMPORARY),
+    ("MAIL", "550 5.7.1 not you", TEMPORARY),
+    ("MAIL", "530 5.7.0 log in first", TEMPORARY),
+    ("MAIL", "552 too large", PERMANENT),
+    ("RCPT", "550 no such user", PERMANENT),
+    ("RCPT", "550 5.1.1 no such user", PERMANENT),
+    ("RCPT", "551 moved", PERMANENT),
+    ("RCPT", "553 no such name", PERMANENT),
+    ("RCPT", "556 5.1.10 no mail there", PERMANENT),
+    ("RCPT", "503 5.5.1 out of sequence", TEMPORARY),
+    ("RCPT", "504 5.5.2 EHLO needs a full name", TEMPORARY),
+    ("RCPT", "521 5.3.2 no mail here", TEMPORARY),
+    ("RCPT", "530 5.7.0 log in first", TEMPORARY),
+    ("RCPT", "550 5.1.8 no such sender", TEMPORARY),
+    ("RCPT", "550 5.7.1 relaying denied", TEMPORARY),
+    ("RCPT", "552 too many recipients", TEMPORARY),
+    ("RCPT", "554 5.7.1 client blocked", TEMPORARY),
+    ("RCPT", "555 unknown parameter", TEMPORARY),
+    ("DATA", "503 out of sequence", TEMPORARY),
+    ("DATA", "554 no valid recipients", PERMANENT),
+    ("end", "550 5.7.1 spam", PERMANENT),
+    ("end", "552 too large", PERMANENT),
+    ("end", "554 no", PERMANENT),
 ]
 
 
 @pytest.mark.parametrize(("step", "reply", "kind"), ANSWERS)
 def test_only_a_refusal_of_the_recipient_or_the_message_gives_a_mail_up(
-    step: str, reply: str, kind: type[NotSent]
+    step: str, reply: str, kind: type[DeliveryError]
 ) -> None:
     mail = MailServer(step, reply)
     mail.data = (lambda: reply) if step == "end" else mail.data
     mail.offers = ["STARTTLS"] if step == "STARTTLS" else ["AUTH PLAIN"]
     account, starttls = ("ana:pw@" if step == "AUTH" else ""), str(step == "STARTTLS").lower()
-    with listening(mail, auth_require_tls=True) as port, pytest.raises(NotSent) as raised:
+    with listening(mail, auth_require_tls=True) as port, pytest.raises(DeliveryError) as raised:
         send(f"smtp://{account}127.0.0.1:{port}?starttls={starttls}")
     assert type(raised.value) is kind
     assert mail.received == []
@@ -196,9 +198,9 @@ def test_only_a_refusal_of_the_recipient_or_the_message_gives_a_mail_up(
 def test_a_server_that_does_not_offer_what_the_url_asks_for_gets_no_mail(extension: str) -> None:
     mail = MailServer()
     account = "ana:pw@" if extension == "AUTH" else ""
-    with listening(mail) as port, pytest.raises(NotSent, match=f"{extension} extension not supported") as raised:
+    with listening(mail) as port, pytest.raises(DeliveryError, match=f"{extension} extension not supported") as raised:
         send(f"smtp://{account}127.0.0.1:{port}?starttls={'false' if account else 'true'}")
-    assert type(raised.value) is NotSent
+    assert type(raised.value) is DeliveryError
     assert mail.received == []
 
 
@@ -248,15 +250,15 @@ def test_a_local_part_beyond_ascii_goes_out_with_smtputf8() -> None:
 
 def test_a_local_part_beyond_ascii_is_refused_at_once_where_there_is_no_smtputf8() -> None:
     mail = MailServer()
-    with pytest.raises(Undeliverable, match="SMTPUTF8"):
+    with pytest.raises(PermanentDeliveryError, match="SMTPUTF8"):
         deliver(mail, recipient="jörg@example.com")
     assert mail.received == []
 
 
 @contextmanager
 def mailing(port: int, *, timeout: float = 5, **options: Any) -> Iterator[Callable[[], None]]:
-    """Yield what sends a mail over connections that are kept."""
-    with closing(Connections(SmtpServer("127.0.0.1", port), **options)) as connections:
+    """Yield a function that sends a mail over a pool of connections."""
+    with closing(SmtpPool(SmtpServer("127.0.0.1", port), **options)) as connections:
         channel = EmailChannel(connections, MAIL_FROM, timeout=timeout)
         yield lambda: channel.send(NOTIFICATION)
 
@@ -273,17 +275,16 @@ def test_a_connection_is_kept_for_the_next_mail_and_the_server_is_told_goodbye()
 
 def test_a_connection_that_is_idle_is_ended() -> None:
     mail = MailServer()
-    with listening(mail) as port, mailing(port, idle=0.1) as send_one:
+    with listening(mail) as port, mailing(port, max_idle=0.1) as send_one:
         for number in (1, 2):
             send_one()
             until(lambda: mail.goodbyes == number, "it says goodbye")  # noqa: B023
     assert (len(mail.received), len(mail.names)) == (2, 2)
 
 
-def test_a_connection_takes_only_so_many_mails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "MESSAGES", 2)
+def test_a_connection_takes_only_so_many_mails() -> None:
     mail = MailServer()
-    with listening(mail) as port, mailing(port) as send_one:
+    with listening(mail) as port, mailing(port, max_messages=2) as send_one:
         for _ in range(4):
             send_one()
     assert (len(mail.received), len(mail.names), mail.goodbyes) == (4, 2, 2)
@@ -298,10 +299,9 @@ def test_a_kept_connection_that_has_gone_stale_is_replaced_before_the_mail_goes_
     assert (len(mail.received), len(mail.names)) == (2, 2)
 
 
-def test_a_kept_connection_that_is_silent_is_replaced_within_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "REPLIES_WITHIN", 0.3)
+def test_a_kept_connection_that_is_silent_is_replaced_within_the_time() -> None:
     mail = MailServer("RSET", SILENCE)
-    with listening(mail) as port, mailing(port, timeout=20) as send_one:
+    with listening(mail) as port, mailing(port, timeout=20, reply_timeout=0.3) as send_one:
         send_one()
         started = time.monotonic()
         send_one()
@@ -320,7 +320,7 @@ def test_what_the_server_may_have_accepted_is_not_sent_again_at_once(answer: str
     mail.data = answered
     with listening(mail) as port, mailing(port) as send_one:
         send_one()
-        with pytest.raises(NotSent):
+        with pytest.raises(DeliveryError):
             send_one()
         assert len(asked) == 2
         send_one()

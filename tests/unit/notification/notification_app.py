@@ -5,8 +5,8 @@ from typing import Any
 
 import mongomock
 
+from notification_service.delivery import DeliveryError
 from notification_service.model import Notification
-from notification_service.notifications import NotSent
 from notification_service.store import NotificationStore
 from tests.clock import FakeClock
 
@@ -14,8 +14,8 @@ from tests.clock import FakeClock
 class FakeChannel:
     """Remembers what was sent; fails as often as a test says."""
 
-    def __init__(self, at_once: int = 0) -> None:
-        self.at_once = at_once
+    def __init__(self, max_concurrent: int = 0) -> None:
+        self.max_concurrent = max_concurrent
         self.sent: list[Notification] = []
         self.failures: list[Exception] = []
         self.listen: Callable[[], object] = lambda: None
@@ -27,7 +27,7 @@ class FakeChannel:
         self.sent.append(notification)
 
     def fail(self, *failures: Exception) -> None:
-        self.failures += failures or [NotSent("no luck")]
+        self.failures += failures or [DeliveryError("no luck")]
 
 
 def make_database() -> Any:

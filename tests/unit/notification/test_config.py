@@ -10,7 +10,7 @@ import pytest
 from chassis.config import ConfigurationError
 from notification_service import config, topology
 from notification_service.channels import SMTP_TIMEOUT
-from notification_service.smtp import SmtpServer
+from notification_service.smtp_connection import SmtpServer
 from notification_service.topology import Topology
 
 Load = Callable[..., config.ConsumerSettings]
@@ -167,8 +167,8 @@ def test_retries_go_through_the_delays_in_growing_order_whatever_their_order_in_
 
 
 def test_after_the_last_delay_there_is_no_retry() -> None:
-    known = topology.load(config.TOPOLOGY_FILE)
-    assert [known.retry(attempts) for attempts in range(6)] == [
+    queues = topology.load(config.TOPOLOGY_FILE)
+    assert [queues.delay(attempts) for attempts in range(6)] == [
         "notifications.retry.5s",
         "notifications.retry.30s",
         "notifications.retry.2m",

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from notification_service.events import Unreadable, read_event
+from notification_service.events import InvalidEvent, read_event
 from notification_service.model import Buyer, Event
-from notification_service.texts import notifications_of
+from notification_service.templates import notifications_of
 from tests.unit.notification.notification_app import event
 
 
@@ -85,7 +85,7 @@ def _without(*path: str) -> dict[str, Any]:
     ],
 )
 def test_what_cannot_be_notified_of_is_unreadable(body: Any, reason: str) -> None:
-    with pytest.raises(Unreadable, match=f"^{reason}$"):
+    with pytest.raises(InvalidEvent, match=f"^{reason}$"):
         read_event(body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
