@@ -9,7 +9,6 @@ from chassis.web import docs, health
 from chassis.web.app import make_app
 from notification_service import api, config
 from notification_service.history import NotificationHistory
-from notification_service.store import NotificationStore
 
 
 def create_app(settings: config.Settings | None = None) -> OpenAPI:
@@ -18,7 +17,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     logs.configure("notification-service", settings.log_level)
 
     database = mongo.connect(settings.mongo_url, "notification-service")
-    store = NotificationStore(database, mongo.DatabaseClock(database))
+    history = NotificationHistory(database)
     keys = JwksClient(settings.jwks_url)
 
     app = make_app(
@@ -28,9 +27,9 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
         trusted_proxies=settings.trusted_proxies,
         cors_origins=settings.cors_origins,
     )
-    app.extensions["history"] = NotificationHistory(store)
+    app.extensions["history"] = history
     access.init_app(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     app.register_api(api.api)
-    health.init_app(app, store.ensure_indexes, store.ping, {"user-service": keys.check})
+    health.init_app(app, history.ensure_indexes, history.ping, {"user-service": keys.check})
     docs.init_app(app)
     return app

@@ -7,55 +7,25 @@ is in the past if no consumer holds a claim: so one comparison finds the free on
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from chassis.mongo import DUPLICATE_KEY, DatabaseClock, Document, find_page, retry_and_translate
-from chassis.paging import Page
-from notification_service import indexes
-from notification_service.model import FAILED, PENDING, SENDING, SENT, Notification, NotificationRecord
+from chassis.mongo import DUPLICATE_KEY, DatabaseClock, Document, retry_and_translate
+from notification_service.model import FAILED, PENDING, SENDING, SENT, Notification
 
 NO_LEASE = datetime(1970, 1, 1, tzinfo=UTC)
-
-_RECORD_FIELDS = [field.name for field in fields(NotificationRecord) if field.name != "request_id"]
-_AUDIT_FIELDS = ("event_id", "channel", "status", "order_id", "user_id")
 
 
 @retry_and_translate
 class NotificationStore:
-    """The notifications, for the web service and the consumer. `lease` is in seconds."""
+    """Writes the notifications of the consumer, one step at a time. `lease` is in seconds."""
 
     def __init__(self, database: Database[Document], clock: DatabaseClock, *, lease: float = 60.0) -> None:
         self._notifications = database.notifications
         self._clock = clock
         self._lease = timedelta(seconds=lease)
-
-    def ensure_indexes(self) -> None:
-        """Create the indexes that are missing."""
-        indexes.ensure_indexes(self._notifications)
-
-    def ping(self) -> None:
-        """Return if the database answers and lets this service read."""
-        self._notifications.find_one({"_id": ""})
-
-    def page(self, user_id: str | None, *, limit: int, cursor: str | None) -> Page[NotificationRecord]:
-        """Return a page of a user's notifications (all users' for None), newest first."""
-        conditions = {} if user_id is None else {"user_id": user_id}
-        page = find_page(self._notifications, conditions, indexes.NEWEST_FIRST, limit=limit, cursor=cursor)
-        records = [NotificationRecord(**{name: document[name] for name in _RECORD_FIELDS}) for document in page.items]
-        return Page(records, page.next_cursor)
-
-    def audit_records(self) -> list[Document]:
-        """Return each notification's event, channel, status, order, user and age (s)."""
-        now = self._clock()
-        return [
-            {"kind": "notification", "id": document["_id"], **{name: document[name] for name in _AUDIT_FIELDS}}
-            | {"age": (now - document["created_at"]).total_seconds()}
-            for document in self._notifications.find({}, dict.fromkeys((*_AUDIT_FIELDS, "created_at"), True))
-        ]
 
     def add(self, notifications: Sequence[Notification], claim: str) -> set[str]:
         """Insert notifications with a claim; return the ids of those that exist already, which do not change."""

@@ -42,7 +42,7 @@ CORES = {
     "user_service": {"accounts", "tokens", "throttle"},
     "product_service": {"catalogue", "reservations"},
     "order_service": {"orders", "placing", "events", "model"},
-    "notification_service": {"delivery", "events", "handling", "history", "model", "notifier", "templates", "topology"},
+    "notification_service": {"delivery", "events", "handling", "model", "notifier", "templates", "topology"},
 }
 FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.misconfigurations", "chassis.schemas"}
 ROLE_NAMES = {f"chassis.auth.access.{role}" for role in ("CUSTOMER", "ADMIN", "SERVICE")}

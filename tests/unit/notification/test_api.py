@@ -31,9 +31,8 @@ def store(database: Any, clock: FakeClock) -> NotificationStore:
 
 
 @pytest.fixture
-def client(database: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+def client(database: Any, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
-    monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
     monkeypatch.setattr(JwksClient, "public_key", lambda _self, kid: PublishedKeys().public_key(kid))
     monkeypatch.setattr(JwksClient, "check", lambda _self: None)
     return create_app(Settings("mongodb://unused/n", "http://unused/jwks.json", log_level="WARNING")).test_client()
