@@ -1,6 +1,6 @@
-"""Reading events: CloudEvents 1.0 in JSON, described by the schemas under `contracts/events`.
+"""Reading events: CloudEvents 1.0 in JSON, by the schemas under `contracts/events`.
 
-A tolerant reader: what a notification cannot do without must be there, all else may be missing, new or odd.
+A tolerant reader: only the fields that a notification needs must be valid; all others may be missing, new or wrong.
 """
 
 import json
@@ -13,19 +13,19 @@ MAX_TEXT = 320  # the longest e-mail address (RFC 5321: 64 + 1 + 255)
 
 
 class InvalidEvent(Exception):
-    """The message is no event that can be notified of. Repeating it is pointless."""
+    """No notification can be made of the message. A retry is pointless. The text names no value of the message."""
 
 
 def read_event(body: bytes) -> Event:
-    """Return the event in a message's body. Raises InvalidEvent, naming what is wrong but never a value."""
-    event = _parsed(body)
+    """Return the event in the body of a message. Raises InvalidEvent."""
+    event = _parse(body)
     data = _member(event, "data", dict)
-    kind = _text(event, "type")
-    if kind not in TEMPLATES:
+    event_type = _text(event, "type")
+    if event_type not in TEMPLATES:
         raise InvalidEvent("the type of event is unknown")
     return Event(
         id=_text(event, "id"),
-        type=kind,
+        type=event_type,
         order_id=_text(data, "order_id"),
         user=_buyer(_member(data, "user", dict)),
         lines=_lines(data.get("lines")),
@@ -34,10 +34,12 @@ def read_event(body: bytes) -> Event:
     )
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> dict[str, Any]:
     try:
         event = json.loads(body)
-        json.dumps(event, ensure_ascii=False).encode()  # refuses lone surrogates, which can be neither stored nor sent
+        json.dumps(
+            event, ensure_ascii=False
+        ).encode()  # lone surrogates fail: they can be neither stored nor sent
     except (ValueError, RecursionError):
         raise InvalidEvent("the body is not JSON") from None
     if not isinstance(event, dict):
@@ -51,7 +53,7 @@ def _buyer(user: dict[str, Any]) -> Buyer:
 
 def _member(parent: dict[str, Any], name: str, kind: type) -> Any:
     if not isinstance(value := parent.get(name), kind):
-        raise InvalidEvent(f"{name} is missing or of another kind")
+        raise InvalidEvent(f"{name} is missing or has the wrong type")
     return value
 
 

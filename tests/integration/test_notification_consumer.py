@@ -112,9 +112,9 @@ def test_a_failing_email_is_tried_again_after_each_delay_and_the_sms_is_sent_onc
         (json.dumps(event(kind="order_painted")).encode(), "the type of event is unknown"),
         (
             json.dumps(event(data={"order_id": "o", "user": {"id": "u"}})).encode(),
-            "email is missing or of another kind",
+            "email is missing or has the wrong type",
         ),
-        (json.dumps({k: v for k, v in event().items() if k != "id"}).encode(), "id is missing or of another kind"),
+        (json.dumps({k: v for k, v in event().items() if k != "id"}).encode(), "id is missing or has the wrong type"),
     ],
 )
 def test_a_poison_message_dies_at_once_and_holds_nothing_up(
