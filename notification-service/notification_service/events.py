@@ -37,9 +37,7 @@ def read_event(body: bytes) -> Event:
 def _parse(body: bytes) -> dict[str, Any]:
     try:
         event = json.loads(body)
-        json.dumps(
-            event, ensure_ascii=False
-        ).encode()  # lone surrogates fail: they can be neither stored nor sent
+        json.dumps(event, ensure_ascii=False).encode()  # lone surrogates fail: they can be neither stored nor sent
     except (ValueError, RecursionError):
         raise InvalidEvent("the body is not JSON") from None
     if not isinstance(event, dict):

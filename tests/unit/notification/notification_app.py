@@ -1,4 +1,4 @@
-"""notification-service for unit tests: its real store on mongomock, a clock that tests move, channels that remember."""
+"""notification-service for unit tests: the real store on mongomock, and fake channels."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from tests.clock import FakeClock
 
 
 class FakeChannel:
-    """Remembers what was sent; fails as often as a test says."""
+    """Records the notifications that it sends; fails as often as a test says."""
 
     def __init__(self, max_concurrent: int = 0) -> None:
         self.max_concurrent = max_concurrent
@@ -39,6 +39,6 @@ def make_store(database: Any, clock: FakeClock) -> NotificationStore:
 
 
 def event(order_id: str = "order-1", kind: str = "order_created", **user: Any) -> dict[str, Any]:
-    """Return an event with what a notification needs, and nothing else."""
+    """Return an event with only the fields that a notification needs."""
     buyer = {"id": "user-1", "email": "ana@example.com", **user}
     return {"id": f"{order_id}.{kind}", "type": kind, "data": {"order_id": order_id, "user": buyer}}

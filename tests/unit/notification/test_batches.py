@@ -1,4 +1,4 @@
-"""Messages become batches: what is delivered meanwhile is the next one, and acknowledgements never reach too far."""
+"""The consumer handles messages in batches, and never acknowledges an unsettled message."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from tests.waiting import until
 
 
 class FakeBroker:
-    """A connection and its channel: hands out what a test delivers, and notes what is settled and moved."""
+    """A connection and its channel: delivers messages, and records which are settled and moved."""
 
     is_open = True
     consumer_tags = ("consumer",)
@@ -52,7 +52,7 @@ class FakeBroker:
             self.moved.append((queue, body))
 
     def basic_ack(self, tag: int, multiple: bool = False) -> None:
-        """Acknowledge as RabbitMQ does, which closes the channel for a tag that it does not know."""
+        """Acknowledge as RabbitMQ does: it closes the channel for an unknown tag."""
         assert tag in self.unsettled
         self.unsettled = [one for one in self.unsettled if not (one == tag or multiple and one < tag)]
         self.settled.append((tag, multiple))
@@ -121,10 +121,10 @@ def work_until(session: ConsumerSession, condition: Callable[[], bool]) -> None:
         session.work()
         return condition()
 
-    until(works, "the session has come so far", seconds=10)
+    until(works, "the session has done its work", seconds=10)
 
 
-def test_what_is_delivered_together_is_one_batch_with_one_acknowledgement(
+def test_messages_that_are_delivered_together_are_one_batch_with_one_acknowledgement(
     session: ConsumerSession, broker: FakeBroker, handling: Handling
 ) -> None:
     broker.deliver(b"a", b"b", b"c")
@@ -132,7 +132,7 @@ def test_what_is_delivered_together_is_one_batch_with_one_acknowledgement(
     assert (handling.batches, broker.settled) == ([[b"a", b"b", b"c"]], [(3, True)])
 
 
-def test_what_is_delivered_while_a_batch_is_handled_is_the_next_one(
+def test_messages_that_arrive_while_a_batch_is_handled_are_the_next_batch(
     broker: FakeBroker, pool: Executor, handling: Handling
 ) -> None:
     session = started(broker, pool, handling, slow_batch=60.0)
@@ -146,19 +146,19 @@ def test_what_is_delivered_while_a_batch_is_handled_is_the_next_one(
     assert handling.batches == [[b"hold"], [b"a", b"b"]]
 
 
-def test_a_message_alone_is_handled_at_once_and_those_that_follow_closely_together(
+def test_a_single_message_is_handled_at_once_and_the_next_ones_together(
     broker: FakeBroker, pool: Executor, handling: Handling
 ) -> None:
     session = started(broker, pool, handling, batch_interval=0.5)
     for body in (b"a", b"b", b"c"):
         broker.deliver(body)
         session.work()
-    until(lambda: handling.batches, "the first is handled", seconds=0.4)
+    until(lambda: handling.batches, "the first message is handled", seconds=0.4)
     work_until(session, lambda: not broker.unsettled)
     assert handling.batches == [[b"a"], [b"b", b"c"]]
 
 
-def test_a_batch_that_is_held_up_holds_up_no_other_and_is_acknowledged_by_none(
+def test_a_slow_batch_delays_no_other_and_is_not_acknowledged_with_it(
     session: ConsumerSession, broker: FakeBroker, handling: Handling
 ) -> None:
     broker.deliver(b"hold")
@@ -172,7 +172,7 @@ def test_a_batch_that_is_held_up_holds_up_no_other_and_is_acknowledged_by_none(
     work_until(session, lambda: not broker.unsettled)
 
 
-def test_a_batch_has_its_limits(session: ConsumerSession, broker: FakeBroker, handling: Handling) -> None:
+def test_a_batch_has_a_maximum_size(session: ConsumerSession, broker: FakeBroker, handling: Handling) -> None:
     broker.deliver(*[b"a"] * (MAX_BATCH + 1))
     work_until(session, lambda: not broker.unsettled)
     assert list(map(len, handling.batches)) == [MAX_BATCH, 1]
@@ -187,17 +187,19 @@ def test_a_batch_has_its_limits(session: ConsumerSession, broker: FakeBroker, ha
         (b"UNSETTLED", []),
     ],
 )
-def test_what_is_not_done_is_settled_alone_and_is_not_acknowledged_with_the_others(
+def test_an_unsent_message_is_settled_alone_and_not_acknowledged_with_the_others(
     session: ConsumerSession, broker: FakeBroker, disposition: bytes, moved: list[str]
 ) -> None:
     broker.deliver(b"a", b"b", disposition, b"c")
-    left = [3] if disposition == b"UNSETTLED" else []
-    work_until(session, lambda: broker.unsettled == left)
+    unsettled = [3] if disposition == b"UNSETTLED" else []
+    work_until(session, lambda: broker.unsettled == unsettled)
     assert broker.settled == [(2, True), (4, False), *[(3, False) for _ in moved]]
     assert [queue for queue, _ in broker.moved] == moved
 
 
-def test_what_is_left_is_never_acknowledged_with_what_comes_later(session: ConsumerSession, broker: FakeBroker) -> None:
+def test_an_unsettled_message_is_never_acknowledged_with_later_messages(
+    session: ConsumerSession, broker: FakeBroker
+) -> None:
     broker.deliver(b"UNSETTLED")
     work_until(session, lambda: True)
     broker.deliver(b"a", b"b")
@@ -205,7 +207,7 @@ def test_what_is_left_is_never_acknowledged_with_what_comes_later(session: Consu
     assert broker.unsettled == [1]
 
 
-def test_what_is_not_begun_is_left_when_it_stops(
+def test_a_session_that_stops_leaves_messages_that_are_not_in_work(
     session: ConsumerSession, broker: FakeBroker, handling: Handling
 ) -> None:
     broker.basic_cancel = lambda _tag: broker.deliver(b"late")  # type: ignore[attr-defined]
@@ -222,7 +224,7 @@ def test_each_outage_is_logged_once_however_often_it_is_tried(caplog: pytest.Log
     starts = ["fails", "fails", "succeeds"] * outages
 
     class FakeSession:
-        """Starts at the third try of each outage. Its work is the next outage, or the end of the test."""
+        """Starts at the third attempt of each outage. Its work is the next outage, or the end of the test."""
 
         def start(self) -> None:
             if starts.pop(0) == "fails":

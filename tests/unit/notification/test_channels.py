@@ -1,4 +1,4 @@
-"""The channels: what goes out, how failures are told apart, and that no address is ever logged."""
+"""The channels: their messages and their errors. No address is ever logged."""
 
 import logging
 import socket
@@ -16,7 +16,7 @@ from notification_service.smtp_pool import SmtpPool
 
 
 class FakePool(SmtpPool):
-    """Remembers the messages, or fails."""
+    """Records the messages, or fails."""
 
     def __init__(self, failure: Exception | None = None) -> None:
         super().__init__(SmtpServer("mail", 25))
@@ -33,7 +33,7 @@ def notification(recipient: str = "ana@example.com", channel: str = "email") -> 
     return Notification("o-1.order_created", "order_created", "o-1", "u-1", channel, recipient, "Héllo", "Bödy\n")
 
 
-def test_an_email_names_who_and_what_and_has_a_lasting_id() -> None:
+def test_an_email_has_its_headers_and_a_message_id_that_does_not_change() -> None:
     fake = FakePool()
     channel = EmailChannel(fake, MAIL_FROM)
     channel.send(notification())
@@ -50,7 +50,7 @@ def test_an_email_names_who_and_what_and_has_a_lasting_id() -> None:
     "recipient",
     ["nobody", "a@b@c", "a@b.c, d@e.f", "a b@c.d", "<x>", "@", "a@", "a@☕.example", "a@b..c", "a@1.2", "a\n@b.c"],
 )
-def test_what_is_no_address_is_refused(recipient: str) -> None:
+def test_an_invalid_address_is_a_permanent_error(recipient: str) -> None:
     fake = FakePool()
     with pytest.raises(PermanentDeliveryError):
         EmailChannel(fake, MAIL_FROM).send(notification(recipient))
@@ -65,7 +65,7 @@ def test_an_error_of_the_mail_server_reaches_the_caller(error: DeliveryError) ->
 
 
 @pytest.mark.parametrize("failure", [ConnectionRefusedError("ana@example.com"), TimeoutError("ana@example.com")])
-def test_a_mail_server_that_cannot_be_reached_is_tried_again_and_the_reason_names_nobody(
+def test_an_unreachable_mail_server_is_a_temporary_error_whose_text_names_nobody(
     failure: OSError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(*_args: object, **_kwargs: object) -> socket.socket:

@@ -28,7 +28,7 @@ EMAIL, SMS = "order-1.order_created:email", "order-1.order_created:sms"
 
 
 class Office:
-    """All there is around the notifier."""
+    """The notifier and its collaborators."""
 
     def __init__(
         self, wrap: Callable[[NotificationStore], Any] = lambda store: store, *, side_by_side: int = 0
@@ -104,7 +104,7 @@ def test_a_failing_email_does_not_stop_the_sms_and_is_what_a_retry_sends(office:
     assert (len(office.email.sent), len(office.sms.sent)) == (1, 1)
 
 
-def test_what_is_refused_for_good_is_dead_unless_another_channel_may_still_succeed(office: Office) -> None:
+def test_a_permanent_error_is_a_dead_letter_unless_another_channel_may_still_succeed(office: Office) -> None:
     office.email.fail(PermanentDeliveryError("no such user"), PermanentDeliveryError("no such user"))
     office.sms.fail()
     assert office.receive().disposition is Disposition.RETRY
@@ -123,7 +123,7 @@ def test_an_unexpected_error_is_retried_and_its_text_not_logged(
     assert "ana@example.com" not in logged
 
 
-def test_what_another_consumer_is_sending_is_left_to_it_until_its_lease_ends(office: Office) -> None:
+def test_a_notification_that_another_consumer_is_sending_is_deferred_until_the_lease_ends(office: Office) -> None:
     office.sms.fail()
     office.receive()
     assert office.store.claim(SMS, "another")
@@ -135,7 +135,7 @@ def test_what_another_consumer_is_sending_is_left_to_it_until_its_lease_ends(off
     assert len(office.sms.sent) == 1
 
 
-def test_what_is_inserted_first_is_claimed_with_it_and_by_nobody_else(office: Office) -> None:
+def test_a_new_notification_is_inserted_with_a_claim_and_nobody_else_can_claim_it(office: Office) -> None:
     notifications = notifications_of(read_event(json.dumps(event(phone="+32")).encode()))
     assert office.store.add(notifications, "mine") == set()
     assert office.statuses == {EMAIL: "sending", SMS: "sending"}
@@ -154,7 +154,7 @@ def test_a_claim_whose_reply_was_lost_is_recognized_when_it_is_repeated(office: 
     assert office.document(SMS)["attempts"] == 2
 
 
-def test_who_has_lost_the_claim_cannot_mark_a_failure_but_a_success_is_a_fact(office: Office) -> None:
+def test_a_consumer_that_lost_its_claim_cannot_mark_a_failure_but_can_mark_a_success(office: Office) -> None:
     office.sms.fail()
     office.receive()
     office.store.claim(SMS, "slow")
@@ -171,7 +171,7 @@ def composed(*messages: dict[str, Any]) -> list[Notification]:
     return [n for message in messages for n in notifications_of(read_event(json.dumps(message).encode()))]
 
 
-def test_each_message_of_a_batch_has_a_fate_of_its_own(office: Office) -> None:
+def test_each_message_of_a_batch_has_its_own_outcome(office: Office) -> None:
     kinds = ("new", "sent", "failed", "abandoned", "claimed", "refused")
     new, sent, failed, abandoned, claimed, refused = (event(kind) for kind in kinds)
     office.email.fail()
@@ -199,7 +199,7 @@ def test_each_message_of_a_batch_has_a_fate_of_its_own(office: Office) -> None:
     }
 
 
-def test_an_event_that_is_twice_in_a_batch_is_sent_once_and_both_messages_share_its_fate(office: Office) -> None:
+def test_an_event_that_is_twice_in_a_batch_is_sent_once_and_gives_both_messages_one_outcome(office: Office) -> None:
     assert office.receive_all(event(), event("order-2"), event()) == [SENT] * 3
     assert [n.order_id for n in office.email.sent] == ["order-1", "order-2"]
     office.email.fail()
@@ -207,7 +207,7 @@ def test_an_event_that_is_twice_in_a_batch_is_sent_once_and_both_messages_share_
     assert [outcome.disposition for outcome in outcomes] == [Disposition.RETRY] * 2
 
 
-def test_of_two_bodies_with_one_id_the_first_is_sent_and_what_only_the_second_has(office: Office) -> None:
+def test_of_two_events_with_one_id_the_first_is_sent_on_each_channel(office: Office) -> None:
     other = event(email="ben@example.com", phone="+32")
     assert office.receive_all(event(), other) == [SENT] * 2
     assert office.receive_all(event(email="eve@example.com")) == [SENT]
@@ -215,10 +215,8 @@ def test_of_two_bodies_with_one_id_the_first_is_sent_and_what_only_the_second_ha
     assert [n.recipient for n in office.sms.sent] == ["+32"]
 
 
-def test_what_the_database_refuses_to_store_spoils_nothing_else(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    office.receive_all(event("known"))
+def test_a_notification_that_cannot_be_stored_fails_no_other(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.receive_all(event("existing"))
     real = mongomock.Collection.insert_many
 
     def insert_many(collection: Any, documents: list[Any], *, ordered: bool) -> None:
@@ -234,13 +232,13 @@ def test_what_the_database_refuses_to_store_spoils_nothing_else(
             raise BulkWriteError({"writeErrors": errors})
 
     monkeypatch.setattr(mongomock.Collection, "insert_many", insert_many)
-    outcomes = office.receive_all(event("new"), event("odd"), event("known"))
+    outcomes = office.receive_all(event("new"), event("odd"), event("existing"))
     assert outcomes == [SENT, Outcome(Disposition.RETRY, "email: unexpected BulkWriteError"), SENT]
-    assert [n.order_id for n in office.email.sent] == ["known", "new"]
+    assert [n.order_id for n in office.email.sent] == ["existing", "new"]
     assert sorted(office.statuses.values()) == ["sent"] * 2
 
 
-def test_what_could_not_be_sent_within_its_lease_waits_and_its_claim_is_given_back(office: Office) -> None:
+def test_a_notification_with_too_short_a_lease_is_deferred_and_its_claim_released(office: Office) -> None:
     assert office.handler(start_within=-1.0)([json.dumps(event()).encode()]) == [
         Outcome(Disposition.DEFER, "email: too little of its lease is left")
     ]
@@ -250,9 +248,9 @@ def test_what_could_not_be_sent_within_its_lease_waits_and_its_claim_is_given_ba
     assert len(office.email.sent) == 1
 
 
-def test_the_time_until_which_a_mail_may_begin_runs_from_before_the_insert() -> None:
-    class Slow:
-        """A store whose insert takes long."""
+def test_the_time_to_begin_sending_runs_from_before_the_insert() -> None:
+    class SlowStore:
+        """A store whose insert is slow."""
 
         def __init__(self, store: NotificationStore) -> None:
             self._store = store
@@ -261,19 +259,19 @@ def test_the_time_until_which_a_mail_may_begin_runs_from_before_the_insert() -> 
             time.sleep(0.1 if name == "add" else 0)
             return getattr(self._store, name)
 
-    office = Office(Slow)
+    office = Office(SlowStore)
     (outcome,) = office.handler(start_within=0.05)([json.dumps(event()).encode()])
     assert (outcome.disposition, office.email.sent) == (Disposition.DEFER, [])
 
 
-def test_what_is_not_begun_when_the_consumer_stops_is_left_and_can_be_claimed_at_once(office: Office) -> None:
+def test_a_stopping_consumer_leaves_messages_unsettled_and_releases_their_claims(office: Office) -> None:
     office.email.listen = office.stop.set
     outcomes = office.receive_all(event(), event("order-2"))
     assert outcomes == [SENT, Outcome(Disposition.UNSETTLED, "email: the consumer stops")]
     assert office.store.claim("order-2.order_created:email", "another")
 
 
-def test_who_has_lost_the_claim_gives_nothing_back(office: Office) -> None:
+def test_a_consumer_that_lost_its_claim_cannot_release_it(office: Office) -> None:
     office.store.add(composed(event()), "slow")
     office.clock.move(61)
     office.store.claim(EMAIL, "quick")
@@ -281,7 +279,7 @@ def test_who_has_lost_the_claim_gives_nothing_back(office: Office) -> None:
     assert office.statuses[EMAIL] == "sending"
 
 
-def test_a_channel_that_waits_sends_side_by_side_and_each_for_itself() -> None:
+def test_a_channel_that_waits_sends_concurrently_and_each_failure_is_separate() -> None:
     office = Office(side_by_side=3)
     together = threading.Barrier(3)
     office.email.listen = lambda: together.wait(10)
@@ -291,14 +289,14 @@ def test_a_channel_that_waits_sends_side_by_side_and_each_for_itself() -> None:
     assert len(office.email.sent) == 2
 
 
-def test_a_slow_channel_does_not_hold_up_another() -> None:
+def test_a_slow_channel_delays_no_other() -> None:
     office = Office(side_by_side=1)
-    office.email.listen = lambda: until(lambda: len(office.sms.sent) == 2, "the SMS are sent", seconds=10)
+    office.email.listen = lambda: until(lambda: len(office.sms.sent) == 2, "both SMS are sent", seconds=10)
     assert office.receive_all(event(phone="+32"), event("order-2", phone="+33")) == [SENT] * 2
 
 
-class Flaky:
-    """A store that is away at the first call of each method, after the method has had its effect."""
+class FlakyStore:
+    """A store that is unavailable at the first call of each method, after the method has had its effect."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store = store
@@ -315,8 +313,8 @@ class Flaky:
         return call
 
 
-def test_an_outage_of_the_database_at_any_step_is_waited_for_and_sends_nothing_twice() -> None:
-    office = Office(Flaky)
+def test_the_notifier_waits_for_the_database_at_any_step_and_sends_nothing_twice() -> None:
+    office = Office(FlakyStore)
     office.email.fail()
     assert office.receive() == Outcome(Disposition.RETRY, "email: no luck")
     assert office.receive() == SENT
@@ -324,15 +322,15 @@ def test_an_outage_of_the_database_at_any_step_is_waited_for_and_sends_nothing_t
     assert (len(office.email.sent), len(office.sms.sent)) == (1, 1)
 
 
-class Away:
+class UnavailableStore:
     """A store that never answers."""
 
     def add(self, _notifications: Any, _claim: str) -> set[str]:
         raise Unavailable("away")
 
 
-def test_who_waits_for_the_database_can_be_stopped_and_leaves_the_message() -> None:
-    office = Office(lambda _store: Away())
+def test_a_consumer_that_waits_for_the_database_can_be_stopped_and_leaves_the_message_unsettled() -> None:
+    office = Office(lambda _store: UnavailableStore())
     threading.Timer(0.05, office.stop.set).start()
     assert office.receive() == Outcome(Disposition.UNSETTLED, "away")
 
@@ -345,7 +343,7 @@ def test_an_unexpected_error_anywhere_is_retried(caplog: pytest.LogCaptureFixtur
     assert caplog.messages == ["notification not sent: unexpected error"] * 2
 
 
-def test_an_unreadable_message_is_dead(office: Office) -> None:
+def test_an_invalid_message_is_a_dead_letter(office: Office) -> None:
     assert office.receive_all(b"?") == [Outcome(Disposition.DEAD_LETTER, "the body is not JSON")]
     assert office.statuses == {}
 
@@ -367,7 +365,7 @@ def test_log_lines_belong_to_the_request_or_else_to_the_event(office: Office) ->
         ([Disposition.UNSETTLED, Disposition.RETRY], Disposition.RETRY),
     ],
 )
-def test_the_notification_that_leaves_most_open_decides_for_the_message(
+def test_the_disposition_that_leaves_most_open_decides_for_the_message(
     dispositions: list[Disposition], combined: Disposition
 ) -> None:
     outcomes = [SENT if d is Disposition.ACKNOWLEDGE else Outcome(d, d.name) for d in dispositions]

@@ -1,4 +1,4 @@
-"""Reading events: strict about what a notification needs, tolerant about all else."""
+"""Reading events: strict for the fields that a notification needs, tolerant for all others."""
 
 import json
 from typing import Any
@@ -40,14 +40,14 @@ def test_unknown_fields_are_accepted() -> None:
         ("currency", None),
     ],
 )
-def test_oddities_in_what_is_only_told_along_are_left_out(part: str, oddity: Any) -> None:
+def test_invalid_optional_fields_are_left_out(part: str, oddity: Any) -> None:
     value = event()
     value["data"] |= {"total": "19.98", "currency": "EUR", "lines": []}
-    known = read(value)
+    valid = read(value)
     value["data"][part] = oddity
     odd = read(value)
-    assert (odd.id, odd.user, odd.lines) == (known.id, known.user, ())
-    assert odd.total == (known.total if part == "lines" else None)
+    assert (odd.id, odd.user, odd.lines) == (valid.id, valid.user, ())
+    assert odd.total == (valid.total if part == "lines" else None)
 
 
 def _without(*path: str) -> dict[str, Any]:
@@ -84,13 +84,13 @@ def _without(*path: str) -> dict[str, Any]:
         (event(email="a@example.com\r\nBcc: b@example.com"), "email is empty, too long or not printable"),
     ],
 )
-def test_what_cannot_be_notified_of_is_unreadable(body: Any, reason: str) -> None:
+def test_an_event_without_valid_required_fields_is_invalid(body: Any, reason: str) -> None:
     with pytest.raises(InvalidEvent, match=f"^{reason}$"):
         read_event(body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("phone", [None, "", 32, "1\n2"])
-def test_without_a_phone_that_can_be_called_there_is_only_an_email(phone: Any) -> None:
+def test_without_a_valid_phone_there_is_only_an_email(phone: Any) -> None:
     assert [n.channel for n in notifications_of(read(event(phone=phone)))] == ["email"]
 
 
