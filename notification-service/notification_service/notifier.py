@@ -84,7 +84,7 @@ class Notifier:
             raise
         except Exception as exc:
             if len(notifications) == 1:
-                return set(), {notifications[0].id: _unexpected(notifications[0], exc)}
+                return set(), {notifications[0].id: _failed(notifications[0], exc)}
         existing, failed = set[str](), dict[str, Outcome]()
         for notification in notifications:  # one by one: a notification that cannot be stored must not fail the others
             ids, outcomes = self._insert([notification], claim)
@@ -110,11 +110,8 @@ class Notifier:
         with logs.bind_request_id(notification.request_id):
             try:
                 self._channels[notification.channel].send(notification)
-            except DeliveryError as exc:
-                log.warning("notification not sent: %s", exc, extra=_log_fields(notification))
-                return _unsent(notification, exc.disposition, str(exc))
             except Exception as exc:
-                return _unexpected(notification, exc)
+                return _failed(notification, exc)
         return SENT
 
     def _record(self, outcomes: Mapping[str, Outcome], claim: str) -> None:
@@ -134,10 +131,10 @@ def _unsent(notification: Notification, disposition: Disposition, reason: str) -
     return Outcome(disposition, f"{notification.channel}: {reason}")
 
 
-def _unexpected(notification: Notification, exc: Exception) -> Outcome:
-    log.error("notification not sent: unexpected error", exc_info=exc, extra=_log_fields(notification))
+def _failed(notification: Notification, exc: Exception) -> Outcome:
+    extra = {"event_id": notification.event_id, "channel": notification.channel}
+    if isinstance(exc, DeliveryError):
+        log.warning("notification not sent: %s", exc, extra=extra)
+        return _unsent(notification, exc.disposition, str(exc))
+    log.error("notification not sent: unexpected error", exc_info=exc, extra=extra)
     return _unsent(notification, Disposition.RETRY, f"unexpected {type(exc).__name__}")
-
-
-def _log_fields(notification: Notification) -> dict[str, str]:
-    return {"event_id": notification.event_id, "channel": notification.channel}

@@ -23,9 +23,7 @@ from notification_service.topology import DEAD_LETTERS, NOTIFICATIONS, Topology
 
 MAX_BATCH = 100  # messages; a larger batch costs no less for each, and one slow mail would hold up more of them
 BATCH_INTERVAL = 0.03  # s from one batch to the next at least: each batch costs a millisecond
-SLOW_BATCH = (
-    0.1  # s; a batch that takes longer waits for a mail server or the database: the next batch begins all the same
-)
+SLOW_BATCH = 0.1  # s after which a batch delays the next one no more: it waits for a mail server or the database
 IDLE_WAIT = 0.5  # s to wait for deliveries; the consumer looks at its stop signal in between
 QUEUE_CHECK_INTERVAL = 5.0  # s; the broker does not always report that a queue was deleted
 SHUTDOWN_WAIT = 20.0  # s for the batches in work at a graceful shutdown; a mail takes 15 at most

@@ -57,7 +57,8 @@ class SmtpPool:
         self._reply_timeout = reply_timeout
         self._lock = threading.Lock()
         self._idle: list[SmtpConnection] = []  # the one used last comes last, and is used first: so the others end
-        self._timer: threading.Timer | None = None
+        self._closed = threading.Event()
+        threading.Thread(target=self._reap, name="smtp-reaper", daemon=True).start()
 
     def send(self, message: EmailMessage, sender: str, recipient: str, *, timeout: float) -> None:
         """Send a mail in at most `timeout` seconds. Raises DeliveryError."""
@@ -78,6 +79,7 @@ class SmtpPool:
 
     def close(self) -> None:
         """End all idle connections."""
+        self._closed.set()
         self._end_idle(0.0)
 
     def _acquire(self, deadline: float) -> SmtpConnection | None:
@@ -101,23 +103,16 @@ class SmtpPool:
         smtp.used_at = time.monotonic()
         with self._lock:
             self._idle.append(smtp)
-            self._start_timer()
 
-    def _start_timer(self) -> None:
-        """Let a timer end idle connections while there are any."""
-        if self._idle and not self._timer:
-            self._timer = threading.Timer(self._max_idle, self._end_idle, [self._max_idle])
-            self._timer.daemon = True
-            self._timer.start()
+    def _reap(self) -> None:
+        """End connections before they have been idle for `max_idle`, until the pool is closed."""
+        while not self._closed.wait(self._max_idle / 2):
+            self._end_idle(self._max_idle / 2)
 
-    def _end_idle(self, max_idle: float) -> None:
+    def _end_idle(self, idle: float) -> None:
         with self._lock:
-            ended = [smtp for smtp in self._idle if time.monotonic() - smtp.used_at >= max_idle]
+            ended = [smtp for smtp in self._idle if time.monotonic() - smtp.used_at >= idle]
             self._idle = [smtp for smtp in self._idle if smtp not in ended]
-            if self._timer:
-                self._timer.cancel()
-            self._timer = None
-            self._start_timer()
         for smtp in ended:
             self._quit(smtp)
 
