@@ -13,7 +13,7 @@ from notification_service.model import Notification
 
 
 class Disposition(IntEnum):
-    """What the consumer does with a message. If its notifications differ, the last of these decides."""
+    """What the consumer does with a message. If its notifications differ, the last in this list decides."""
 
     ACKNOWLEDGE = auto()  # all is sent
     DEAD_LETTER = auto()  # no attempt can succeed

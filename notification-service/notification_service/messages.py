@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 def connect(url: str) -> BlockingConnection:
     """Return a connection that notices within seconds that the broker is gone. Raises one of `amqp.FAILURES`."""
     parameters = pika.URLParameters(url)
-    parameters.heartbeat = 15
-    parameters.blocked_connection_timeout = 20
+    parameters.heartbeat = 15  # s; pika gives the connection up when the broker is silent for so long
+    parameters.blocked_connection_timeout = 20  # s; a broker that lacks memory or disk space blocks publishers
     parameters.socket_timeout = 5
-    parameters.stack_timeout = 10
+    parameters.stack_timeout = 10  # s for TCP, TLS and AMQP together
     parameters.connection_attempts = 1  # the consumer has its own backoff
     return BlockingConnection(parameters)
 
@@ -120,7 +120,7 @@ class Settlement:
         self._unsettled[message.tag] = None
 
     def settle(self, messages: Sequence[Message], outcomes: Sequence[Outcome]) -> None:
-        """Do with each message what its outcome says."""
+        """Settle each message by its outcome."""
         batch = list(zip(messages, outcomes, strict=True))
         self._acknowledge([message for message, outcome in batch if outcome.disposition is Disposition.ACKNOWLEDGE])
         for message, outcome in batch:

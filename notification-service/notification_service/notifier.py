@@ -67,7 +67,7 @@ class Notifier:
         return outcomes | attempted
 
     def _claim_all(self, batch: Mapping[str, Notification], claim: str) -> dict[str, Outcome]:
-        """Claim a batch; return the outcomes of the notifications that are not to be sent now."""
+        """Claim a batch; return the outcomes of the notifications that must not be sent now."""
         existing, outcomes = self._insert(list(batch.values()), claim)
         sent = self._retry(self._store.sent_among, existing) if existing else set()
         outcomes |= dict.fromkeys(sent, SENT)

@@ -38,7 +38,7 @@ class ConsumerCancelled(Exception):
 
 
 class ConsumerSession:
-    """Consumes messages on one connection. Only `handle` runs in other threads, those of the pool."""
+    """Consumes messages on one connection. Only `handle` runs in other threads: in those of the pool."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class ConsumerSession:
             self._check_queues()
 
     def finish(self) -> None:
-        """Stop consuming, and settle the batches in work. The broker delivers the other messages again."""
+        """Stop consuming and settle the batches in work: a graceful shutdown. Other messages return to the queue."""
         self._channel.basic_cancel(self._consumer_tag)
         for future in list(self._batches):
             future.cancel()

@@ -22,7 +22,7 @@ class SmtpConnection(smtplib.SMTP):
         self.deadline = deadline
         self.messages = 0
         self.used_at = 0.0
-        # A name of its own is set later: without one, smtplib would ask the DNS for it.
+        # A first name: without one, smtplib would ask the DNS. `SmtpServer.connect` sets the real name.
         super().__init__(host, port, "localhost", timeout=_seconds_until(deadline), **kwargs)
 
     def getreply(self) -> tuple[int, bytes]:

@@ -56,7 +56,7 @@ class SmtpPool:
         self._max_messages = max_messages
         self._reply_timeout = reply_timeout
         self._lock = threading.Lock()
-        self._idle: list[SmtpConnection] = []  # the one used last comes last, and is used first: so the others end
+        self._idle: list[SmtpConnection] = []  # last in, first out: so connections beyond the need stay idle and end
         self._closed = threading.Event()
         threading.Thread(target=self._reap, name="smtp-reaper", daemon=True).start()
 

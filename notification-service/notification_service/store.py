@@ -1,9 +1,9 @@
 """The history of notifications in MongoDB: one document per event and channel.
 
-Its status goes `pending -> sending -> sent | failed`. Each change is a compare-and-set, safe to run twice. A consumer
-holds a claim while it sends; the claim ends with its lease, by the database's clock. A notification is inserted with a
-claim, and becomes `pending` when that claim is released. Every notification that is not sent has a `lease_until`, which
-is in the past if no consumer holds a claim: so one comparison finds the free ones.
+Its status goes `pending -> sending -> sent | failed`. Each change is a compare-and-set and idempotent. A consumer holds
+a claim while it sends; the claim ends with its lease, by the database's clock. A notification is inserted with a claim,
+and becomes `pending` when that claim is released. Every notification that is not sent has a `lease_until`, which is in
+the past if no consumer holds a claim: so one comparison finds the free ones.
 """
 
 from collections.abc import Collection, Sequence
