@@ -6,7 +6,7 @@ A tolerant reader: only the fields that a notification needs must be valid; all 
 import json
 from typing import Any
 
-from notification_service.model import Buyer, Event
+from notification_service.model import Event
 from notification_service.templates import TEMPLATES
 
 MAX_TEXT = 320  # the longest e-mail address (RFC 5321: 64 + 1 + 255)
@@ -23,11 +23,14 @@ def read_event(body: bytes) -> Event:
     event_type = _text(event, "type")
     if event_type not in TEMPLATES:
         raise InvalidEvent("the type of event is unknown")
+    user = _member(data, "user", dict)
     return Event(
         id=_text(event, "id"),
         type=event_type,
         order_id=_text(data, "order_id"),
-        user=_buyer(_member(data, "user", dict)),
+        user_id=_text(user, "id"),
+        email=_text(user, "email"),
+        phone=_optional_text(user, "phone"),
         lines=_lines(data.get("lines")),
         total=_total(data),
         request_id=_optional_text(event, "requestid"),
@@ -43,10 +46,6 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise InvalidEvent("the body is not a JSON object")
     return event
-
-
-def _buyer(user: dict[str, Any]) -> Buyer:
-    return Buyer(_text(user, "id"), _text(user, "email"), _optional_text(user, "phone"))
 
 
 def _member(parent: dict[str, Any], name: str, kind: type) -> Any:

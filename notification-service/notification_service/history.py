@@ -42,7 +42,7 @@ class NotificationHistory:
         """Return each notification's event, channel, status, order, user and age (s)."""
         now = DatabaseClock(self._database)()
         return [
-            {"kind": "notification", "id": document["_id"], **{name: document[name] for name in _AUDIT_FIELDS}}
-            | {"age": (now - document["created_at"]).total_seconds()}
-            for document in self._notifications.find({}, dict.fromkeys((*_AUDIT_FIELDS, "created_at"), True))
+            {"kind": "notification", "id": document["_id"], "age": (now - document["created_at"]).total_seconds()}
+            | {name: document[name] for name in _AUDIT_FIELDS}
+            for document in self._notifications.find({}, (*_AUDIT_FIELDS, "created_at"))
         ]

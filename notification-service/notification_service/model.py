@@ -9,22 +9,15 @@ PENDING, SENDING, SENT, FAILED = "pending", "sending", "sent", "failed"
 
 
 @dataclass(frozen=True)
-class Buyer:
-    """The user who is notified, as known when the order was placed."""
-
-    id: str
-    email: str
-    phone: str | None = None
-
-
-@dataclass(frozen=True)
 class Event:
-    """A change of an order. Lines and total are texts, left out if the event lacks them."""
+    """A change of an order, and the buyer as known when the order was placed. Lines and total are texts."""
 
     id: str
     type: str
     order_id: str
-    user: Buyer
+    user_id: str
+    email: str
+    phone: str | None = None
     lines: tuple[str, ...] = ()
     total: str | None = None
     request_id: str | None = None

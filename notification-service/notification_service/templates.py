@@ -1,6 +1,6 @@
 """The texts of notifications. To notify users of another event, add a template here and bind it in the topology."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from notification_service.model import EMAIL, SMS, Event, Notification
 
@@ -27,23 +27,18 @@ TEMPLATES = {
 
 def notifications_of(event: Event) -> list[Notification]:
     """Return the notifications of an event: an e-mail, and an SMS if the buyer has a phone."""
-    sentence = TEMPLATES[event.type].sentence.format(order=event.order_id)
+    template = TEMPLATES[event.type]
+    sentence = template.sentence.format(order=event.order_id)
     details = [*event.lines, *([f"Total: {event.total}"] if event.total else [])]
-    notifications = [_notification(event, EMAIL, event.user.email, "\n".join([sentence, "", *details]).strip() + "\n")]
-    if event.user.phone:
-        notifications.append(_notification(event, SMS, event.user.phone, sentence))
-    return notifications
-
-
-def _notification(event: Event, channel: str, recipient: str, body: str) -> Notification:
-    return Notification(
+    email = Notification(
         event_id=event.id,
         event_type=event.type,
         order_id=event.order_id,
-        user_id=event.user.id,
-        channel=channel,
-        recipient=recipient,
-        subject=TEMPLATES[event.type].subject.format(order=event.order_id),
-        body=body,
+        user_id=event.user_id,
+        channel=EMAIL,
+        recipient=event.email,
+        subject=template.subject.format(order=event.order_id),
+        body="\n".join([sentence, "", *details]).strip() + "\n",
         request_id=event.request_id or event.id,
     )
+    return [email, replace(email, channel=SMS, recipient=event.phone, body=sentence)] if event.phone else [email]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from notification_service.events import InvalidEvent, read_event
-from notification_service.model import Buyer, Event
+from notification_service.model import Event
 from notification_service.templates import notifications_of
 from tests.unit.notification.notification_app import event
 
@@ -20,7 +20,8 @@ def test_the_least_that_an_event_needs_is_enough() -> None:
         id="order-1.order_created",
         type="order_created",
         order_id="order-1",
-        user=Buyer("user-1", "ana@example.com"),
+        user_id="user-1",
+        email="ana@example.com",
     )
 
 
@@ -46,7 +47,7 @@ def test_invalid_optional_fields_are_left_out(part: str, oddity: Any) -> None:
     valid = read(value)
     value["data"][part] = oddity
     odd = read(value)
-    assert (odd.id, odd.user, odd.lines) == (valid.id, valid.user, ())
+    assert (odd.id, odd.email, odd.lines) == (valid.id, valid.email, ())
     assert odd.total == (valid.total if part == "lines" else None)
 
 
