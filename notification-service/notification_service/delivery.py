@@ -30,14 +30,14 @@ class Outcome:
     reason: str = ""
 
 
-SENT = Outcome(Disposition.ACKNOWLEDGE)
+DELIVERED = Outcome(Disposition.ACKNOWLEDGE)
 
 
 def combine(outcomes: Iterable[Outcome]) -> Outcome:
     """Return the outcome of a message from the outcomes of its notifications."""
-    unsent = [outcome for outcome in outcomes if outcome is not SENT]
+    unsent = [outcome for outcome in outcomes if outcome is not DELIVERED]
     if not unsent:
-        return SENT
+        return DELIVERED
     return Outcome(max(outcome.disposition for outcome in unsent), "; ".join(outcome.reason for outcome in unsent))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chassis import logs
 from chassis.errors import Unavailable
-from notification_service.delivery import SENT, Channel, DeliveryError, Disposition, Outcome, combine
+from notification_service.delivery import DELIVERED, Channel, DeliveryError, Disposition, Outcome, combine
 from notification_service.model import Notification
 from notification_service.retrying import RetryWhileUnavailable
 
@@ -70,7 +70,7 @@ class Notifier:
         """Claim a batch; return the outcomes of the notifications that must not be sent now."""
         existing, outcomes = self._insert(list(batch.values()), claim)
         sent = self._retry(self._store.sent_among, existing) if existing else set()
-        outcomes |= dict.fromkeys(sent, SENT)
+        outcomes |= dict.fromkeys(sent, DELIVERED)
         for key in existing - sent:
             if not self._retry(self._store.claim, key, claim):
                 outcomes[key] = _unsent(batch[key], Disposition.DEFER, "another consumer is sending it")
@@ -112,7 +112,7 @@ class Notifier:
                 self._channels[notification.channel].send(notification)
             except Exception as exc:
                 return _failed(notification, exc)
-        return SENT
+        return DELIVERED
 
     def _record(self, outcomes: Mapping[str, Outcome], claim: str) -> None:
         """Write the outcomes to the history: the sent notifications in one write, and those not begun in another."""

@@ -13,7 +13,7 @@ import pytest
 from chassis import mongo
 from notification_service.channels import channels
 from notification_service.config import MAIL_FROM
-from notification_service.delivery import SENT
+from notification_service.delivery import DELIVERED
 from notification_service.handling import handle_messages
 from notification_service.notifier import Notifier
 from notification_service.retrying import RetryWhileUnavailable
@@ -103,7 +103,7 @@ def test_the_consumer_inserts_once_and_marks_once_for_all_messages_and_channels_
     handle = partial(handle_messages, Notifier(store, ways, RetryWhileUnavailable(Event()), start_within=30.0))
     commands.forget()
     outcomes = handle([json.dumps(event(f"order-{number}")).encode() for number in range(messages)])
-    assert (outcomes, commands.names) == ([SENT] * messages, ["insert", "update"])
+    assert (outcomes, commands.names) == ([DELIVERED] * messages, ["insert", "update"])
     assert database.notifications.count_documents({"status": "sent"}) == 2 * messages
 
 

@@ -13,7 +13,14 @@ from pymongo.errors import BulkWriteError
 
 from chassis import logs
 from chassis.errors import Unavailable
-from notification_service.delivery import SENT, DeliveryError, Disposition, Outcome, PermanentDeliveryError, combine
+from notification_service.delivery import (
+    DELIVERED,
+    DeliveryError,
+    Disposition,
+    Outcome,
+    PermanentDeliveryError,
+    combine,
+)
 from notification_service.events import read_event
 from notification_service.handling import handle_messages
 from notification_service.model import Notification
@@ -65,7 +72,7 @@ def office() -> Office:
 
 
 def test_a_new_event_is_sent_on_both_channels(office: Office) -> None:
-    assert office.receive() == SENT
+    assert office.receive() == DELIVERED
     assert office.statuses == {EMAIL: "sent", SMS: "sent"}
     assert (len(office.email.sent), len(office.sms.sent)) == (1, 1)
 
@@ -90,7 +97,7 @@ def test_the_document_has_what_the_history_shows(office: Office) -> None:
 
 
 def test_a_redelivered_event_sends_nothing_again(office: Office) -> None:
-    assert [office.receive() for _ in range(3)] == [SENT] * 3
+    assert [office.receive() for _ in range(3)] == [DELIVERED] * 3
     assert (len(office.email.sent), len(office.sms.sent)) == (1, 1)
 
 
@@ -99,7 +106,7 @@ def test_a_failing_email_does_not_stop_the_sms_and_is_what_a_retry_sends(office:
     assert office.receive() == Outcome(Disposition.RETRY, "email: no luck")
     assert office.statuses == {EMAIL: "failed", SMS: "sent"}
     assert office.document(EMAIL)["error"] == "email: no luck"
-    assert office.receive() == SENT
+    assert office.receive() == DELIVERED
     assert office.document(EMAIL)["error"] is None
     assert (len(office.email.sent), len(office.sms.sent)) == (1, 1)
 
@@ -131,7 +138,7 @@ def test_a_notification_that_another_consumer_is_sending_is_deferred_until_the_l
     office.clock.move(59.9)
     assert office.receive().disposition is Disposition.DEFER
     office.clock.move(0.2)
-    assert office.receive() == SENT
+    assert office.receive() == DELIVERED
     assert len(office.sms.sent) == 1
 
 
@@ -185,11 +192,11 @@ def test_each_message_of_a_batch_has_its_own_outcome(office: Office) -> None:
     assert outcomes == [
         Outcome(Disposition.RETRY, "email: no luck"),
         Outcome(Disposition.DEAD_LETTER, "the body is not JSON"),
-        SENT,
-        SENT,
+        DELIVERED,
+        DELIVERED,
         Outcome(Disposition.DEFER, "email: another consumer is sending it"),
-        SENT,
-        SENT,
+        DELIVERED,
+        DELIVERED,
     ]
     assert [n.order_id for n in office.email.sent] == ["new", "failed", "abandoned"]
     assert {i.partition(".")[0]: status for i, status in office.statuses.items()} == {
@@ -200,7 +207,7 @@ def test_each_message_of_a_batch_has_its_own_outcome(office: Office) -> None:
 
 
 def test_an_event_that_is_twice_in_a_batch_is_sent_once_and_gives_both_messages_one_outcome(office: Office) -> None:
-    assert office.receive_all(event(), event("order-2"), event()) == [SENT] * 3
+    assert office.receive_all(event(), event("order-2"), event()) == [DELIVERED] * 3
     assert [n.order_id for n in office.email.sent] == ["order-1", "order-2"]
     office.email.fail()
     outcomes = office.receive_all(event("order-3"), event("order-3"))
@@ -209,8 +216,8 @@ def test_an_event_that_is_twice_in_a_batch_is_sent_once_and_gives_both_messages_
 
 def test_of_two_events_with_one_id_the_first_is_sent_on_each_channel(office: Office) -> None:
     other = event(email="ben@example.com", phone="+32")
-    assert office.receive_all(event(), other) == [SENT] * 2
-    assert office.receive_all(event(email="eve@example.com")) == [SENT]
+    assert office.receive_all(event(), other) == [DELIVERED] * 2
+    assert office.receive_all(event(email="eve@example.com")) == [DELIVERED]
     assert [n.recipient for n in office.email.sent] == ["ana@example.com"]
     assert [n.recipient for n in office.sms.sent] == ["+32"]
 
@@ -233,7 +240,7 @@ def test_a_notification_that_cannot_be_stored_fails_no_other(office: Office, mon
 
     monkeypatch.setattr(mongomock.Collection, "insert_many", insert_many)
     outcomes = office.receive_all(event("new"), event("odd"), event("existing"))
-    assert outcomes == [SENT, Outcome(Disposition.RETRY, "email: unexpected BulkWriteError"), SENT]
+    assert outcomes == [DELIVERED, Outcome(Disposition.RETRY, "email: unexpected BulkWriteError"), DELIVERED]
     assert [n.order_id for n in office.email.sent] == ["existing", "new"]
     assert sorted(office.statuses.values()) == ["sent"] * 2
 
@@ -244,7 +251,7 @@ def test_a_notification_with_too_short_a_lease_is_deferred_and_its_claim_release
     ]
     assert office.document(EMAIL)["status"] == "pending"
     assert office.email.sent == []
-    assert office.receive_all(event()) == [SENT]
+    assert office.receive_all(event()) == [DELIVERED]
     assert len(office.email.sent) == 1
 
 
@@ -267,7 +274,7 @@ def test_the_time_to_begin_sending_runs_from_before_the_insert() -> None:
 def test_a_stopping_consumer_leaves_messages_unsettled_and_releases_their_claims(office: Office) -> None:
     office.email.listen = office.stop.set
     outcomes = office.receive_all(event(), event("order-2"))
-    assert outcomes == [SENT, Outcome(Disposition.UNSETTLED, "email: the consumer stops")]
+    assert outcomes == [DELIVERED, Outcome(Disposition.UNSETTLED, "email: the consumer stops")]
     assert office.store.claim("order-2.order_created:email", "another")
 
 
@@ -292,7 +299,7 @@ def test_a_channel_that_waits_sends_concurrently_and_each_failure_is_separate() 
 def test_a_slow_channel_delays_no_other() -> None:
     office = Office(side_by_side=1)
     office.email.listen = lambda: until(lambda: len(office.sms.sent) == 2, "both SMS are sent", seconds=10)
-    assert office.receive_all(event(phone="+32"), event("order-2", phone="+33")) == [SENT] * 2
+    assert office.receive_all(event(phone="+32"), event("order-2", phone="+33")) == [DELIVERED] * 2
 
 
 class FlakyStore:
@@ -317,7 +324,7 @@ def test_the_notifier_waits_for_the_database_at_any_step_and_sends_nothing_twice
     office = Office(FlakyStore)
     office.email.fail()
     assert office.receive() == Outcome(Disposition.RETRY, "email: no luck")
-    assert office.receive() == SENT
+    assert office.receive() == DELIVERED
     assert office.statuses == {EMAIL: "sent", SMS: "sent"}
     assert (len(office.email.sent), len(office.sms.sent)) == (1, 1)
 
@@ -368,6 +375,6 @@ def test_log_lines_belong_to_the_request_or_else_to_the_event(office: Office) ->
 def test_the_disposition_that_leaves_most_open_decides_for_the_message(
     dispositions: list[Disposition], combined: Disposition
 ) -> None:
-    outcomes = [SENT if d is Disposition.ACKNOWLEDGE else Outcome(d, d.name) for d in dispositions]
-    unsent = [outcome.reason for outcome in outcomes if outcome is not SENT]
+    outcomes = [DELIVERED if d is Disposition.ACKNOWLEDGE else Outcome(d, d.name) for d in dispositions]
+    unsent = [outcome.reason for outcome in outcomes if outcome is not DELIVERED]
     assert combine(outcomes) == Outcome(combined, "; ".join(unsent))
