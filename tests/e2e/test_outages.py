@@ -95,7 +95,7 @@ def test_while_the_broker_is_away_for_a_minute_orders_succeed_and_their_notifica
     [
         ("user-service", "product-service", "dependency user-service is unreachable: "),
         ("rabbitmq", "order-worker", "events will wait in the outbox: "),
-        ("rabbitmq", "notification-consumer", "not consuming, and trying again: "),
+        ("rabbitmq", "notification-consumer", "connection to RabbitMQ lost, reconnecting: "),
     ],
 )
 def test_a_program_that_misses_a_neighbour_at_its_start_says_so(

@@ -5,6 +5,7 @@ The clock is left out, so that this is true on every machine; `./dev bench` meas
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from threading import Event
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from chassis import mongo
 from notification_service.channels import channels
 from notification_service.config import MAIL_FROM
-from notification_service.handling import Handler, Outcome, Verdict
-from notification_service.notifications import Notifier, Patience
+from notification_service.delivery import DELIVERED
+from notification_service.handling import handle_messages
+from notification_service.notifier import Notifier
+from notification_service.retrying import RetryWhileUnavailable
 from notification_service.store import NotificationStore
 from tests.integration.commands import Commands, recorded
 from tests.integration.mailroom import event
@@ -97,10 +100,10 @@ def test_the_consumer_inserts_once_and_marks_once_for_all_messages_and_channels_
     clock = mongo.DatabaseClock(database)
     clock()  # asks the database once in a while
     store, ways = NotificationStore(database, clock), channels(None, MAIL_FROM)
-    handle = Handler(Notifier(store, ways, Patience(Event()), start_within=30.0))
+    handle = partial(handle_messages, Notifier(store, ways, RetryWhileUnavailable(Event()), start_within=30.0))
     commands.forget()
     outcomes = handle([json.dumps(event(f"order-{number}")).encode() for number in range(messages)])
-    assert (outcomes, commands.names) == ([Outcome(Verdict.DONE)] * messages, ["insert", "update"])
+    assert (outcomes, commands.names) == ([DELIVERED] * messages, ["insert", "update"])
     assert database.notifications.count_documents({"status": "sent"}) == 2 * messages
 
 

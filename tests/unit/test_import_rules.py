@@ -22,18 +22,18 @@ HOMES = {
     "flask_openapi3": {"*.api", "chassis.service", "chassis.web.app", "chassis.web.docs"},
     "flask_jwt_extended": {"*.api", "chassis.auth.access"},
     "jwt": {"*.api", "chassis.auth.*"},
-    "pymongo": {"*.store", "*.store.*", "chassis.mongo.*", "deploy.*"},
+    "pymongo": {"*.store", "*.store.*", "*.indexes", "chassis.mongo.*", "deploy.*"},
     "requests": {"chassis.auth.user_service", "deploy.*"},
     "urllib3": {"order_service.products"},
     "pika": {
         "chassis.amqp",
         "order_service.publisher",
-        "notification_service.publisher",
-        "notification_service.consumer",
+        "notification_service.messages",
+        "notification_service.session",
         "notification_service.dead_letters",
         "deploy.*",
     },
-    "smtplib": {"notification_service.smtp"},
+    "smtplib": {"notification_service.smtp_connection", "notification_service.smtp_pool"},
     "idna": {"notification_service.addresses", "user_service.emails"},
     "argon2": {"user_service.passwords"},
     "phonenumbers": {"user_service.phones"},
@@ -42,7 +42,7 @@ CORES = {
     "user_service": {"accounts", "tokens", "throttle"},
     "product_service": {"catalogue", "reservations"},
     "order_service": {"orders", "placing", "events", "model"},
-    "notification_service": {"events", "handling", "model", "notifications", "texts", "topology"},
+    "notification_service": {"delivery", "events", "handling", "model", "notifier", "templates", "topology"},
 }
 FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.misconfigurations", "chassis.schemas"}
 ROLE_NAMES = {f"chassis.auth.access.{role}" for role in ("CUSTOMER", "ADMIN", "SERVICE")}

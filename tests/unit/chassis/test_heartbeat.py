@@ -51,19 +51,18 @@ class Publisher:
 Worker(Store(), None, Publisher(), None, poll=1, heartbeat=heartbeat).run(threading.Event())
 """,
     "the consumer, before it is connected": """
-from notification_service import consumer
-consumer.connect = lambda url: time.sleep(60)
-consumer.Consumer("", None, None, None).run(threading.Event(), heartbeat=heartbeat)
+from notification_service.consumer import Consumer
+Consumer(lambda: time.sleep(60), heartbeat).run(threading.Event())
 """,
 }
 PATIENT = """
 from chassis.errors import Unavailable
-from notification_service.notifications import Patience
+from notification_service.retrying import RetryWhileUnavailable
 end = time.monotonic() + 6
 def step():
     if time.monotonic() < end:
         raise Unavailable("The database does not answer.")
-Patience(threading.Event(), longest=1.0, kick_watchdog=heartbeat.kick_watchdog)(step)
+RetryWhileUnavailable(threading.Event(), heartbeat, max_delay=1.0)(step)
 """
 
 
