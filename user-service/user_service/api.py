@@ -1,19 +1,22 @@
 """The routes of user-service: parse, call, present."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
-from urllib.parse import unquote_plus
 
-from flask import Flask, Response, current_app, jsonify, request
+from flask import Flask, Response, current_app, request
 from flask_jwt_extended import JWTManager, create_access_token
 from flask_openapi3 import APIBlueprint
 
 from chassis.auth.access import ADMIN, CUSTOMER, caller, public, requires
 from chassis.schemas import PageQuery
 from chassis.web.responses import created, json_response, no_content
+from user_service import oauth
 from user_service.accounts import Accounts
-from user_service.keys import JWKS_SECONDS, Keyring
+from user_service.keys import JWKS_CACHE_SECONDS, Keyring, parse_private_key
+from user_service.model import SigningKey
 from user_service.schemas import (
+    TOKEN_REQUEST,
     AccessTokenReply,
     JwksReply,
     LoginBody,
@@ -28,31 +31,9 @@ from user_service.schemas import (
     UserPath,
     UserReply,
 )
-from user_service.tokens import Grant, InvalidClient, Pair, Tokens
+from user_service.tokens import Tokens
 
 api = APIBlueprint("users", __name__)
-
-_TOKEN_REQUEST = {
-    "required": True,
-    "content": {
-        "application/x-www-form-urlencoded": {
-            "schema": {
-                "type": "object",
-                "properties": {"grant_type": {"type": "string", "enum": ["client_credentials"]}},
-                "required": ["grant_type"],
-            }
-        }
-    },
-}
-
-
-class OAuthRefusal(Exception):
-    """A token request that is refused in the words of OAuth 2 (RFC 6749, section 5.2)."""
-
-    def __init__(self, status: int, error: str, description: str) -> None:
-        super().__init__(description)
-        self.status = status
-        self.body = {"error": error, "error_description": description}
 
 
 @api.post("/register", responses={201: UserReply, 409: None, 429: None})
@@ -68,21 +49,22 @@ def register(body: RegisterBody) -> Response:
 def login(body: LoginBody) -> Response:
     """Sign in: get an access token, and a refresh token for the next one."""
     user = _accounts().sign_in(body.email, body.password, address=request.remote_addr)
-    return _granted(_tokens().begin(user))
+    return json_response(TokenPairReply, _tokens().issue(user))
 
 
 @api.post("/refresh", responses={200: TokenPairReply, 401: None, 429: None})
 @public
 def refresh(body: RefreshBody) -> Response:
     """Exchange a refresh token, which is spent by that, for a new pair."""
-    return _granted(_tokens().refresh(body.refresh_token, address=request.remote_addr))
+    pair = _tokens().refresh(body.refresh_token, address=request.remote_addr)
+    return json_response(TokenPairReply, pair)
 
 
 @api.post("/logout", responses={204: None})
 @public
 def logout(body: RefreshBody) -> Response:
     """Revoke a refresh token and all that came before and after it."""
-    _tokens().end(body.refresh_token)
+    _tokens().revoke(body.refresh_token)
     return no_content()
 
 
@@ -133,15 +115,15 @@ def set_roles(path: UserPath, body: RolesBody) -> Response:
 @api.post(
     "/token",
     responses={200: AccessTokenReply, 400: OAuthError, 401: OAuthError},
-    openapi_extensions={"requestBody": _TOKEN_REQUEST},
+    openapi_extensions={"requestBody": TOKEN_REQUEST},
 )
 @public
 def token() -> Response:
     """Get an access token for a service, by its id and secret (RFC 6749, section 4.4; HTTP Basic)."""
-    grant = _grant_to_client()
-    _check_grant_type()
-    response = jsonify(_access_token(grant))
-    response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
+    access_token = _tokens().issue_service_token(*oauth.basic_credentials(request.authorization))
+    oauth.check_grant_type(request.mimetype, request.form.getlist("grant_type"))
+    response = json_response(AccessTokenReply, access_token)
+    response.headers["Pragma"] = "no-cache"
     return response
 
 
@@ -149,60 +131,35 @@ def token() -> Response:
 @public
 def jwks() -> Response:
     """Get the public keys that verify access tokens."""
-    response = jsonify(_keyring().jwks())
-    response.headers["Cache-Control"] = f"public, max-age={JWKS_SECONDS}"
+    response = json_response(JwksReply, _keyring().jwks())
+    response.headers["Cache-Control"] = f"public, max-age={JWKS_CACHE_SECONDS}"
     return response
 
 
-@api.errorhandler(OAuthRefusal)
-def _refuse_token(refusal: OAuthRefusal) -> Response:
-    response = jsonify(refusal.body)
+@api.errorhandler(oauth.TokenRefusal)
+def _refuse_token(refusal: oauth.TokenRefusal) -> Response:
+    response = json_response(OAuthError, refusal)
     response.status_code = refusal.status
-    response.headers["Cache-Control"] = "no-store"
     if refusal.status == 401:
         response.headers["WWW-Authenticate"] = 'Basic realm="user-service"'
     return response
 
 
-def sign_access_tokens(app: Flask) -> None:
-    """Sign each access token with the key that its grant names."""
+def init_signing(app: Flask) -> None:
+    """Set flask-jwt-extended up for `sign_access_token`."""
     app.config.update(JWT_ENCODE_NBF=False, JWT_COOKIE_CSRF_PROTECT=False)
-    manager = cast(JWTManager, app.extensions["flask-jwt-extended"])
-    manager.user_identity_loader(lambda grant: grant.subject)
-    manager.encode_key_loader(lambda grant: grant.key.private_key)
+    cast(JWTManager, app.extensions["flask-jwt-extended"]).encode_key_loader(parse_private_key)
 
 
-def _grant_to_client() -> Grant:
-    """Return the grant of the client that HTTP Basic names; id and secret are form-encoded (RFC 6749, 2.3.1)."""
-    basic = request.authorization
-    try:
-        if basic is None or basic.type != "basic":
-            raise InvalidClient
-        return _tokens().grant_to_service(unquote_plus(basic.username or ""), unquote_plus(basic.password or ""))
-    except InvalidClient:
-        raise OAuthRefusal(401, "invalid_client", "The client's id and secret are needed, by HTTP Basic.") from None
-
-
-def _check_grant_type() -> None:
-    grant_types = request.form.getlist("grant_type")
-    if request.mimetype != "application/x-www-form-urlencoded" or len(grant_types) != 1:
-        raise OAuthRefusal(400, "invalid_request", "One grant_type is needed, in a form body.")
-    if grant_types != ["client_credentials"]:
-        raise OAuthRefusal(400, "unsupported_grant_type", "The only grant_type is client_credentials.")
-
-
-def _granted(pair: Pair) -> Response:
-    return jsonify({**_access_token(pair.access), "refresh_token": pair.refresh_token})
-
-
-def _access_token(grant: Grant) -> dict[str, Any]:
-    encoded = create_access_token(
-        grant,
-        expires_delta=timedelta(seconds=grant.seconds),
-        additional_claims=dict(grant.claims),
-        additional_headers={"kid": grant.key.id},
+def sign_access_token(claims: Mapping[str, Any], seconds: int, key: SigningKey) -> str:
+    """Return a JWT with these claims, signed with a key. The library adds `iat`, `exp` and `jti`."""
+    token: str = create_access_token(
+        key,  # the library gives it to `encode_key_loader`; the claim `sub` takes its place in the token
+        expires_delta=timedelta(seconds=seconds),
+        additional_claims=dict(claims),
+        additional_headers={"kid": key.id},
     )
-    return {"access_token": encoded, "token_type": "Bearer", "expires_in": grant.seconds}
+    return token
 
 
 def _accounts() -> Accounts:

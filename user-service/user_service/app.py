@@ -10,9 +10,9 @@ from user_service import api, config
 from user_service.accounts import Accounts
 from user_service.cli import rotation_command
 from user_service.keys import Keyring
-from user_service.store import AttemptStore, FamilyStore, KeyStore, Preparation, UserStore
+from user_service.store import AttemptStore, Indexes, KeyStore, RefreshTokenStore, UserStore
 from user_service.throttle import Throttle
-from user_service.tokens import Policy, Tokens
+from user_service.tokens import TokenPolicy, Tokens
 
 
 def create_app(settings: config.Settings | None = None) -> OpenAPI:
@@ -22,7 +22,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
 
     database = mongo.connect(settings.mongo_url, "user-service")
     clock = mongo.DatabaseClock(database)
-    preparation = Preparation(database, clock)
+    indexes = Indexes(database)
     users = UserStore(database)
     throttle = Throttle(
         AttemptStore(database),
@@ -32,7 +32,16 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     )
     policy = _policy(settings)
     keyring = Keyring(KeyStore(database), clock, token_seconds=max(policy.access_seconds, policy.service_seconds))
-    tokens = Tokens(FamilyStore(database), users, keyring, throttle, clock, policy, settings.service_clients)
+    tokens = Tokens(
+        RefreshTokenStore(database),
+        users,
+        keyring,
+        throttle,
+        clock,
+        policy,
+        settings.service_clients,
+        sign=api.sign_access_token,
+    )
     accounts = Accounts(users, tokens, throttle, clock)
 
     app = make_app(
@@ -44,23 +53,24 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     )
     app.extensions.update(accounts=accounts, tokens=tokens, keyring=keyring)
     access.init_app(app, keyring, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
-    api.sign_access_tokens(app)
+    api.init_signing(app)
     app.register_api(api.api)
     app.cli.add_command(rotation_command(keyring))
 
     def prepare() -> None:
-        preparation.prepare()
-        keyring.prepare()
+        clock()  # so that the time is known if the database goes away later
+        indexes.ensure_indexes()
+        keyring.ensure_key()
         if settings.admin_email:
             accounts.ensure_admin(settings.admin_email, settings.admin_password)
 
-    health.init_app(app, prepare, preparation.ping, {})
+    health.init_app(app, prepare, users.ping, {})
     docs.init_app(app)
     return app
 
 
-def _policy(settings: config.Settings) -> Policy:
-    return Policy(
+def _policy(settings: config.Settings) -> TokenPolicy:
+    return TokenPolicy(
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
         access_seconds=settings.access_token_seconds,

@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass, field
 
 from chassis.config import Environment, WebSettings, only_mongo_url
-from user_service.emails import canonical, check_email
-from user_service.passwords import LONGEST, SHORTEST, is_common
+from user_service.emails import canonical_email, check_email
+from user_service.passwords import MAX_LENGTH, MIN_LENGTH, is_common
 
 SHORTEST_CLIENT_SECRET = 8
 LARGEST = 1_000_000  # seconds, days, requests a minute: beyond it lies what dates and the database cannot hold
@@ -65,10 +65,10 @@ def _admin_email(environment: Environment) -> str:
 def _check_admin(environment: Environment, settings: Settings) -> None:
     if not settings.admin_email:
         environment.refuse("ADMIN_EMAIL must be set, as ADMIN_PASSWORD is")
-    if canonical(settings.admin_email) == DEMO_ADMIN:
+    if canonical_email(settings.admin_email) == DEMO_ADMIN:
         environment.refuse_demo_value("ADMIN_EMAIL")
-    if not SHORTEST <= len(settings.admin_password) <= LONGEST:
-        environment.refuse(f"ADMIN_PASSWORD must have {SHORTEST} to {LONGEST} characters")
+    if not MIN_LENGTH <= len(settings.admin_password) <= MAX_LENGTH:
+        environment.refuse(f"ADMIN_PASSWORD must have {MIN_LENGTH} to {MAX_LENGTH} characters")
     if is_common(settings.admin_password):
         environment.refuse("ADMIN_PASSWORD is one of the commonest passwords")
 

@@ -1,22 +1,35 @@
 """What user-service reads and writes over HTTP."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from chassis.schemas import Body, Query, Reply, Text, VisibleText
-from user_service.emails import LONGEST_EMAIL, check_email
-from user_service.passwords import LONGEST, SHORTEST
+from user_service.emails import MAX_EMAIL_LENGTH, check_email
+from user_service.passwords import MAX_LENGTH, MIN_LENGTH
 from user_service.phones import check_phone
 
 Email = Annotated[
-    Text, Field(max_length=LONGEST_EMAIL, json_schema_extra={"format": "email"}), AfterValidator(check_email)
+    Text, Field(max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email"}), AfterValidator(check_email)
 ]
 Phone = Annotated[Text, Field(max_length=40, examples=["+49 170 1234567"]), AfterValidator(check_phone)]
 Name = Annotated[VisibleText, Field(max_length=100)]
-NewPassword = Annotated[Text, Field(min_length=SHORTEST, max_length=LONGEST)]
-GivenPassword = Annotated[Text, Field(max_length=LONGEST)]
+NewPassword = Annotated[Text, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
+GivenPassword = Annotated[Text, Field(max_length=MAX_LENGTH)]
 RefreshToken = Annotated[Text, Field(max_length=200)]
+
+TOKEN_REQUEST: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/x-www-form-urlencoded": {
+            "schema": {
+                "type": "object",
+                "properties": {"grant_type": {"type": "string", "enum": ["client_credentials"]}},
+                "required": ["grant_type"],
+            }
+        }
+    },
+}
 
 
 class UserPath(Query):
@@ -37,7 +50,7 @@ class RegisterBody(Body):
 class LoginBody(Body):
     """The credentials of a user."""
 
-    email: Text = Field(max_length=LONGEST_EMAIL)
+    email: Text = Field(max_length=MAX_EMAIL_LENGTH)
     password: GivenPassword
 
 
@@ -88,7 +101,7 @@ class AccessTokenReply(Reply):
     """An access token; `expires_in` is in seconds."""
 
     access_token: str
-    token_type: Literal["Bearer"]
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  not a password
     expires_in: int
 
 

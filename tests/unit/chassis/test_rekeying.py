@@ -8,7 +8,7 @@ import pytest
 
 from chassis.mongo import rekeying
 from tests.unit.user.user_app import PASSWORD, make_shop
-from user_service.store import Preparation
+from user_service.store import Indexes
 
 
 def age(collection: Any, selected: dict[str, Any], **keys: Any) -> None:
@@ -57,7 +57,7 @@ def test_accounts_of_an_earlier_version_can_sign_in(
     users.insert_one(second)
     age(users, {"_id": "second"})
     age(users, {"_id": sharp}, email_key="strasse@example.com")
-    Preparation(shop.database, shop.clock).prepare()  # type: ignore[arg-type]
+    Indexes(shop.database).ensure_indexes()
     warned = capsys.readouterr().out
     assert warned.count("keeps its old email_key") == warned.count("users second keeps") == 1
     assert "müller" not in warned

@@ -2,7 +2,7 @@
 
 import pytest
 
-from user_service.emails import as_written, canonical, check_email
+from user_service.emails import as_spelled, canonical_email, check_email
 from user_service.phones import check_phone
 
 
@@ -20,7 +20,7 @@ from user_service.phones import check_phone
     ],
 )
 def test_spellings_of_one_mailbox_are_one_account(one: str, other: str) -> None:
-    assert canonical(check_email(one)) == canonical(check_email(other))
+    assert canonical_email(check_email(one)) == canonical_email(check_email(other))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_spellings_of_one_mailbox_are_one_account(one: str, other: str) -> None:
     [("straße@a.de", "strasse@a.de"), ("u@faß.de", "u@fass.de"), ("ı@a.de", "i@a.de"), ("u@σας.gr", "u@σασ.gr")],
 )
 def test_different_mailboxes_are_different_accounts(one: str, other: str) -> None:
-    assert canonical(check_email(one)) != canonical(check_email(other))
+    assert canonical_email(check_email(one)) != canonical_email(check_email(other))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_unusual_addresses_are_accepted_as_they_are(email: str) -> None:
 
 
 def test_the_spelling_tells_accounts_of_one_mailbox_apart() -> None:
-    assert as_written(" U@MÜLLER.example") == "u@müller.example" != canonical("u@müller.example")
+    assert as_spelled(" U@MÜLLER.example") == "u@müller.example" != canonical_email("u@müller.example")
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_of_two_rotations_at_the_same_moment_one_is_refused(shop: Shop) -> None:
 
 
 def test_starting_again_makes_no_second_key_and_no_second_admin(shop: Shop) -> None:
-    keyring(shop).prepare()
+    keyring(shop).ensure_key()
     shop.app.extensions["accounts"].ensure_admin("admin@example.com", "the-first-admin")
     assert shop.database.signing_keys.count_documents({}) == 1
     assert shop.database.users.count_documents({"roles": "admin"}) == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.user.user_app import PASSWORD, Shop, make_shop
-from user_service.throttle import _network
+from user_service.throttle import network_of
 
 
 @pytest.fixture
@@ -150,4 +150,4 @@ def test_what_is_kept_shows_neither_accounts_nor_addresses(shop: Shop) -> None:
     ],
 )
 def test_an_address_is_told_with_its_port_or_without(address: str | None, network: str) -> None:
-    assert _network(address) == network
+    assert network_of(address) == network

@@ -10,6 +10,7 @@ import pytest
 from jwt.algorithms import RSAAlgorithm
 
 from tests.unit.user.user_app import PASSWORD, Shop, bearer, make_shop
+from user_service.keys import parse_private_key
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_another_grant_type_is_refused_in_the_words_of_oauth(shop: Shop, form: d
 def test_a_token_of_another_audience_or_issuer_or_algorithm_is_refused(shop: Shop) -> None:
     token = shop.login().json["access_token"]
     claims, header = jwt.decode(token, options={"verify_signature": False}), jwt.get_unverified_header(token)
-    key = shop.app.extensions["keyring"].current().private_key
+    key = parse_private_key(shop.app.extensions["keyring"].current())
     kid = {"kid": header["kid"]}
     forged = [
         jwt.encode({**claims, "aud": "other"}, key, "RS256", headers=kid),

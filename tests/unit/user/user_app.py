@@ -15,7 +15,7 @@ from chassis import mongo
 from tests.clock import FakeClock
 from user_service import create_app
 from user_service.config import Settings
-from user_service.keys import SigningKey, new_key
+from user_service.keys import SigningKey, generate_key
 from user_service.store import KeyStore
 
 PASSWORD = "a long enough phrase"
@@ -63,7 +63,7 @@ def bearer(token: str) -> dict[str, str]:
 @cache
 def a_key() -> SigningKey:
     """Return a key for all tests, since making one takes long."""
-    return new_key(1, datetime.now(UTC))
+    return generate_key(1, datetime.now(UTC))
 
 
 def make_shop(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Shop:
