@@ -247,8 +247,8 @@ def test_a_database_that_goes_away_while_running_gives_503(make_app: MakeApp, mo
     app = make_app()
     register(app)
     headers = bearer(app, "ana@example.com")
-    app.extensions["accounts"]._users._users = _unreachable().users
-    app.extensions["accounts"]._throttle._store._attempts = _unreachable().attempts
+    app.extensions["accounts"].users._users = _unreachable().users
+    app.extensions["accounts"].throttle.store._attempts = _unreachable().attempts
     answers = [login(app), register(app), app.test_client().get("/users/me", headers=headers)]
     assert [answer.status_code for answer in answers] == [503, 503, 503]
 

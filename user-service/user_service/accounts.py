@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -42,29 +43,29 @@ class WrongPassword(Forbidden):
     code, title = "wrong-password", "Wrong Password"
 
 
+@dataclass(frozen=True)
 class Accounts:
     """The use cases of accounts."""
 
-    def __init__(self, users: "UserStore", tokens: Tokens, throttle: Throttle, clock: Callable[[], datetime]) -> None:
-        self._users = users
-        self._tokens = tokens
-        self._throttle = throttle
-        self._clock = clock
-        self._passwords = Passwords()
+    users: "UserStore"
+    tokens: Tokens
+    throttle: Throttle
+    clock: Callable[[], datetime]
+    passwords: Passwords = field(default_factory=Passwords)
 
     def register(self, email: str, password: str, name: str | None, phone: str | None, *, address: str | None) -> User:
         """Open an account for a customer. Raises EmailTaken, Invalid, TooManyRequests."""
         _reject_common("password", password)
-        self._throttle.count_registration(address)
+        self.throttle.count_registration(address)
         user = self._new_user(email, password, name, phone, (CUSTOMER,))
-        if not self._users.add(user):
+        if not self.users.add(user):
             raise EmailTaken("This e-mail address has an account. Sign in, or use another address.")
         return user
 
     def ensure_admin(self, email: str, password: str) -> None:
         """Create the first administrator, unless the e-mail address has an account, whoever owns it."""
-        if self._users.find_by_email(canonical_email(email), as_spelled(email)) is None:
-            created = self._users.add(self._new_user(email, password, None, None, (ADMIN, CUSTOMER)))
+        if self.users.find_by_email(canonical_email(email), as_spelled(email)) is None:
+            created = self.users.add(self._new_user(email, password, None, None, (ADMIN, CUSTOMER)))
             log.info("administrator of ADMIN_EMAIL %s", "created" if created else "already exists")
 
     def sign_in(self, email: str, password: str, *, address: str | None) -> User:
@@ -73,41 +74,41 @@ class Accounts:
         Neither the answer nor its time shows whether the e-mail address or the password was wrong.
         """
         mailbox = canonical_email(email)
-        attempt = self._throttle.start_sign_in(mailbox, address)
-        user = self._users.find_by_email(mailbox, as_spelled(email))
+        attempt = self.throttle.start_sign_in(mailbox, address)
+        user = self.users.find_by_email(mailbox, as_spelled(email))
         if not self._verify(attempt, password, user) or user is None:
             raise Unauthorized("The e-mail address or the password is wrong.")
-        if self._passwords.needs_rehash(user.password_hash):
-            self._users.replace_hash(user.id, user.password_hash, self._passwords.hash(password))
+        if self.passwords.needs_rehash(user.password_hash):
+            self.users.replace_hash(user.id, user.password_hash, self.passwords.hash(password))
         return user
 
     def get(self, user_id: str) -> User:
         """Return a user. Raises NotFound."""
-        user = self._users.find(user_id)
+        user = self.users.find(user_id)
         if user is None:
             raise NotFound("There is no user with this id.")
         return user
 
     def list_newest(self, *, limit: int, cursor: str | None) -> Page[User]:
         """Return a page of users, newest first. Raises Invalid for a cursor of another list."""
-        return self._users.list_newest(limit=limit, cursor=cursor)
+        return self.users.list_newest(limit=limit, cursor=cursor)
 
     def change_profile(self, user_id: str, changes: Mapping[str, str | None]) -> User:
         """Set the name or the phone number; None clears it. Raises NotFound."""
         if changes:
-            self._users.set_profile(user_id, changes)
+            self.users.set_profile(user_id, changes)
         return self.get(user_id)
 
     def change_password(self, user_id: str, current: str, new: str, *, address: str | None) -> None:
         """Set a new password and end every session. Raises WrongPassword, Invalid, TooManyRequests, Conflict."""
         _reject_common("new_password", new)
         user = self.get(user_id)
-        attempt = self._throttle.start_sign_in(canonical_email(user.email), address)
+        attempt = self.throttle.start_sign_in(canonical_email(user.email), address)
         if not self._verify(attempt, current, user):
             raise WrongPassword("The current password is wrong.")
-        if not self._users.change_password(user.id, user.credential_version, self._passwords.hash(new)):
+        if not self.users.change_password(user.id, user.credential_version, self.passwords.hash(new)):
             raise Conflict("Another request changed the password at the same time. Sign in with the new password.")
-        self._tokens.revoke_all(user.id)
+        self.tokens.revoke_all(user.id)
 
     def set_roles(self, user_id: str, roles: Collection[str]) -> User:
         """Give a user exactly these roles. Raises NotFound, LastAdmin.
@@ -116,23 +117,23 @@ class Accounts:
         change, and undoes the change if no administrator is left.
         """
         before = self.get(user_id)
-        if ADMIN in before.roles and ADMIN not in roles and not self._users.has_admin(besides=user_id):
+        if ADMIN in before.roles and ADMIN not in roles and not self.users.has_admin(besides=user_id):
             raise LastAdmin
-        self._users.set_roles(user_id, tuple(sorted(set(roles))))
-        if ADMIN in before.roles and not self._users.has_admin():
-            self._users.set_roles(user_id, before.roles)
+        self.users.set_roles(user_id, tuple(sorted(set(roles))))
+        if ADMIN in before.roles and not self.users.has_admin():
+            self.users.set_roles(user_id, before.roles)
             raise LastAdmin
         return self.get(user_id)
 
     def _verify(self, attempt: SignInAttempt, password: str, user: User | None) -> bool:
-        correct = self._passwords.verify(password, user.password_hash if user else None)
-        record = self._throttle.record_success if correct else self._throttle.record_failure
+        correct = self.passwords.verify(password, user.password_hash if user else None)
+        record = self.throttle.record_success if correct else self.throttle.record_failure
         record(attempt)
         return correct
 
     def _new_user(self, email: str, password: str, name: str | None, phone: str | None, roles: tuple[str, ...]) -> User:
-        password_hash = self._passwords.hash(password)
-        return User(uuid.uuid4().hex, email, name, phone, roles, password_hash, 1, self._clock())
+        password_hash = self.passwords.hash(password)
+        return User(uuid.uuid4().hex, email, name, phone, roles, password_hash, 1, self.clock())
 
 
 def _reject_common(field_name: str, password: str) -> None:

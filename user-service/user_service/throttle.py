@@ -53,21 +53,14 @@ class SignInAttempt:
     history: Attempts
 
 
+@dataclass(frozen=True)
 class Throttle:
     """Counts attempts, and refuses attempts over a limit with TooManyRequests."""
 
-    def __init__(
-        self,
-        store: "AttemptStore",
-        clock: Callable[[], datetime],
-        *,
-        registrations_per_minute: int,
-        refreshes_per_minute: int,
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._registration_limit = Limit(registrations_per_minute, MINUTE)
-        self._refresh_limit = Limit(refreshes_per_minute, MINUTE)
+    store: "AttemptStore"
+    clock: Callable[[], datetime]
+    registrations_per_minute: int
+    refreshes_per_minute: int
 
     def start_sign_in(self, account: str, address: str | None) -> SignInAttempt:
         """Return an attempt, whose outcome must be recorded. Raises TooManyRequests.
@@ -76,8 +69,8 @@ class Throttle:
         """
         network = network_of(address)
         keys = (_key("account", account, network), _key("account", account), _key("address", network))
-        own, account_wide, network_wide = self._store.find(keys)
-        now = self._clock()
+        own, account_wide, network_wide = self.store.find(keys)
+        now = self.clock()
         trusted = own.trusted_until is not None and own.trusted_until > now
         wait = max(
             _wait(own, ACCOUNT_AND_ADDRESS_LIMITS, now),
@@ -91,27 +84,27 @@ class Throttle:
     def record_failure(self, attempt: SignInAttempt) -> None:
         """Count a failed sign-in under each of its keys."""
         for key, limits in zip(attempt.keys, SIGN_IN_LIMITS, strict=True):
-            self._store.add(key, self._clock(), keep=limits[-1].count, lifetime=limits[-1].window)
+            self.store.add(key, self.clock(), keep=limits[-1].count, lifetime=limits[-1].window)
 
     def record_success(self, attempt: SignInAttempt) -> None:
         """Forget the failures for this account from this address, and trust the address with the account."""
-        trusted_until = self._clock() + TRUST_PERIOD
+        trusted_until = self.clock() + TRUST_PERIOD
         trust = attempt.history.trusted_until
         if attempt.history.times or trust is None or trust < trusted_until - TRUST_RENEWAL:
-            self._store.trust(attempt.keys[0], trusted_until)
+            self.store.trust(attempt.keys[0], trusted_until)
 
     def count_registration(self, address: str | None) -> None:
         """Count a registration. Raises TooManyRequests."""
-        self._claim(_key("registration", network_of(address)), self._registration_limit)
+        self._claim("registration", address, self.registrations_per_minute)
 
     def count_refresh(self, address: str | None) -> None:
         """Count a refresh. Raises TooManyRequests."""
-        self._claim(_key("refresh", network_of(address)), self._refresh_limit)
+        self._claim("refresh", address, self.refreshes_per_minute)
 
-    def _claim(self, key: str, limit: Limit) -> None:
-        now = self._clock()
-        if not self._store.claim(key, limit.count, now, limit.window):
-            wait = _wait(self._store.find([key])[0], [limit], now)
+    def _claim(self, kind: str, address: str | None, per_minute: int) -> None:
+        key, limit, now = _key(kind, network_of(address)), Limit(per_minute, MINUTE), self.clock()
+        if not self.store.claim(key, limit.count, now, limit.window):
+            wait = _wait(self.store.find([key])[0], [limit], now)
             raise TooManyRequests("Too many requests from your address. Wait before the next one.", retry_after=wait)
 
 

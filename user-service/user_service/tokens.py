@@ -10,7 +10,7 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -38,34 +38,24 @@ class TokenPolicy:
     refresh_days: int
 
 
+@dataclass(frozen=True)
 class Tokens:
     """The use cases of tokens."""
 
-    def __init__(
-        self,
-        families: "RefreshTokenStore",
-        users: "UserStore",
-        keyring: Keyring,
-        throttle: Throttle,
-        clock: Callable[[], datetime],
-        policy: TokenPolicy,
-        clients: Mapping[str, str],
-        sign: Sign,
-    ) -> None:
-        self._families = families
-        self._users = users
-        self._keyring = keyring
-        self._throttle = throttle
-        self._clock = clock
-        self._policy = policy
-        self._clients = clients
-        self._sign = sign
+    families: "RefreshTokenStore"
+    users: "UserStore"
+    keyring: Keyring
+    throttle: Throttle
+    clock: Callable[[], datetime]
+    policy: TokenPolicy
+    clients: Mapping[str, str] = field(repr=False)  # each service's id, with its secret
+    sign: Sign
 
     def issue(self, user: User) -> TokenPair:
         """Return an access token and the first refresh token of a new family, for a user who has signed in."""
         family_id, secret = uuid.uuid4().hex, secrets.token_urlsafe(32)
         family = RefreshTokenFamily(family_id, user.id, _hash(secret), user.credential_version, self._expiry())
-        self._families.add(family)
+        self.families.add(family)
         return self._pair(user, f"{family_id}.{secret}")
 
     def refresh(self, refresh_token: str, *, address: str | None) -> TokenPair:
@@ -74,44 +64,44 @@ class Tokens:
         A token that is used twice may be stolen, and either use may be the thief's: the whole family is revoked. A
         changed password ends a family even if its revocation was lost, because the credential version differs.
         """
-        self._throttle.count_refresh(address)
+        self.throttle.count_refresh(address)
         family_id, _, secret = refresh_token.partition(".")
-        family = self._families.find(family_id)
-        user = self._users.find(family.user_id) if family else None
+        family = self.families.find(family_id)
+        user = self.users.find(family.user_id) if family else None
         if family is None or user is None or user.credential_version != family.credential_version:
             raise _invalid_refresh_token()
         successor = secrets.token_urlsafe(32)
-        if not self._families.replace(family_id, _hash(secret), _hash(successor), self._clock(), self._expiry()):
-            self._families.revoke(family_id)
+        if not self.families.replace(family_id, _hash(secret), _hash(successor), self.clock(), self._expiry()):
+            self.families.revoke(family_id)
             raise _invalid_refresh_token()
         return self._pair(user, f"{family_id}.{successor}")
 
     def revoke(self, refresh_token: str) -> None:
         """Revoke the family of a refresh token. An unknown token counts as revoked (RFC 7009, 2.2)."""
-        self._families.revoke(refresh_token.partition(".")[0])
+        self.families.revoke(refresh_token.partition(".")[0])
 
     def revoke_all(self, user_id: str) -> None:
         """Revoke every refresh token of a user."""
-        self._families.revoke_all(user_id)
+        self.families.revoke_all(user_id)
 
     def issue_service_token(self, client_id: str, client_secret: str) -> AccessToken:
         """Return an access token for a service that knows its secret. Raises TokenRefusal."""
-        expected = self._clients.get(client_id, "")
+        expected = self.clients.get(client_id, "")
         if not hmac.compare_digest(_hash(client_secret), _hash(expected)) or not expected:
             raise invalid_client()
-        return self._access_token(client_id, self._policy.service_seconds, roles=[SERVICE])
+        return self._access_token(client_id, self.policy.service_seconds, roles=[SERVICE])
 
     def _pair(self, user: User, refresh_token: str) -> TokenPair:
         claims = {"email": user.email, "roles": list(user.roles), **({"phone": user.phone} if user.phone else {})}
-        token = self._access_token(user.id, self._policy.access_seconds, **claims)
+        token = self._access_token(user.id, self.policy.access_seconds, **claims)
         return TokenPair(token.access_token, token.expires_in, refresh_token)
 
     def _access_token(self, subject: str, seconds: int, **claims: Any) -> AccessToken:
-        claims |= {"sub": subject, "iss": self._policy.issuer, "aud": self._policy.audience}
-        return AccessToken(self._sign(claims, seconds, self._keyring.current()), seconds)
+        claims |= {"sub": subject, "iss": self.policy.issuer, "aud": self.policy.audience}
+        return AccessToken(self.sign(claims, seconds, self.keyring.current()), seconds)
 
     def _expiry(self) -> datetime:
-        return self._clock() + timedelta(days=self._policy.refresh_days)
+        return self.clock() + timedelta(days=self.policy.refresh_days)
 
 
 def _hash(token: str) -> str:

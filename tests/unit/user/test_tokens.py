@@ -104,7 +104,7 @@ def test_a_session_that_escaped_the_revocation_ends_with_the_credential_version(
 
 def test_a_replacement_that_the_driver_ran_twice_succeeds(shop: Shop) -> None:
     token = shop.login().json["refresh_token"]
-    families = shop.app.extensions["tokens"]._families
+    families = shop.app.extensions["tokens"].families
     family = families.find(token.partition(".")[0])
     for _ in range(2):
         assert families.replace(family.id, family.token_hash, "new", shop.clock(), family.expires_at)
@@ -171,7 +171,7 @@ def test_a_token_of_another_audience_or_issuer_or_algorithm_is_refused(shop: Sho
 
 def test_the_secrets_are_in_no_representation(shop: Shop) -> None:
     shown = repr(shop.app.extensions["keyring"].current()) + repr(
-        shop.app.extensions["accounts"]._users.list_newest(limit=9, cursor=None)
+        shop.app.extensions["accounts"].users.list_newest(limit=9, cursor=None)
     )
     assert "PRIVATE" not in shown
     assert "argon2" not in shown
