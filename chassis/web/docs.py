@@ -52,6 +52,8 @@ def _describe_common_responses(app: OpenAPI) -> None:
         for method, operation in app.spec_json["paths"].get(path, {}).items():
             if method.upper() not in (rule.methods or ()):
                 continue
+            if "description" in operation:  # a docstring, whose lines flask-openapi3 joins with a tag
+                operation["description"] = operation["description"].replace("<br/>", "\n").strip()
             if allowed_roles(view):
                 operation["security"] = [{"bearer": []}]
             for status in _common_statuses(view, path):
