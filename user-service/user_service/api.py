@@ -1,4 +1,8 @@
-"""The routes of user-service: parse, call, present."""
+"""The routes of user-service: parse, call, present.
+
+A route is `public`, or `requires(...)` roles. A parameter called `body` is read as strict JSON. A docstring is the text
+in /docs: its first line is the summary, the rest the description, which names the `type` of each problem.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -6,7 +10,7 @@ from typing import Any, cast
 
 from flask import Flask, Response, current_app, request
 from flask_jwt_extended import JWTManager, create_access_token
-from flask_openapi3 import APIBlueprint
+from flask_openapi3 import APIBlueprint, Tag
 from werkzeug.local import LocalProxy
 
 from chassis.auth.access import ADMIN, CUSTOMER, caller, public, requires
@@ -14,102 +18,143 @@ from chassis.schemas import PageQuery
 from chassis.web.responses import created, json_response, no_content
 from user_service import oauth, schemas
 from user_service.accounts import Accounts
-from user_service.keys import JWKS_CACHE_SECONDS, Keyring, parse_private_key
+from user_service.keys import JWKS_CACHE_SECONDS, parse_private_key
 from user_service.model import SigningKey
 from user_service.tokens import Tokens
+
+ACCOUNTS = Tag(name="Accounts", description="Register, and manage your own account.")
+SESSIONS = Tag(name="Sessions", description="Sign in, refresh the tokens, sign out.")
+ADMINISTRATION = Tag(name="Administration", description="Manage all accounts. For administrators.")
+SERVICE_TOKENS = Tag(name="Service tokens", description="How services sign in, and how they verify access tokens.")
 
 api = APIBlueprint("users", __name__)
 
 # The core objects of the app that serves the current request, as the wiring made them.
 accounts = cast(Accounts, LocalProxy(lambda: current_app.extensions["accounts"]))
 tokens = cast(Tokens, LocalProxy(lambda: current_app.extensions["tokens"]))
-keyring = cast(Keyring, LocalProxy(lambda: current_app.extensions["keyring"]))
 
 
-@api.post("/register", responses={201: schemas.UserReply, 409: None, 429: None})
+@api.post("/register", tags=[ACCOUNTS], responses={201: schemas.UserReply, 409: None, 429: None})
 @public
 def register(body: schemas.RegisterBody) -> Response:
-    """Open an account."""
+    """Open an account.
+
+    It gets the role `customer`. A mailbox has one account, whatever the spelling. Common passwords are refused.
+    Problems: `email-taken` (409), `invalid-input` (422), `too-many-requests` (429).
+    """
     user = accounts.register(body.email, body.password, body.name, body.phone, address=request.remote_addr)
     return created(json_response(schemas.UserReply, user), f"/users/{user.id}")
 
 
-@api.post("/login", responses={200: schemas.TokenPairReply, 401: None, 429: None})
+@api.post("/login", tags=[SESSIONS], responses={200: schemas.TokenPairReply, 401: None, 429: None})
 @public
 def login(body: schemas.LoginBody) -> Response:
-    """Sign in: get an access token, and a refresh token for the next one."""
+    """Sign in.
+
+    The answer has an access token, and a refresh token that gets the next pair. To try the other routes on this page,
+    copy `access_token` into *Authorize*. The example is the demo administrator of a development stack.
+    Problems: `unauthorized` (401) for wrong credentials, `too-many-requests` (429) after too many failures.
+    """
     user = accounts.sign_in(body.email, body.password, address=request.remote_addr)
     return json_response(schemas.TokenPairReply, tokens.issue(user))
 
 
-@api.post("/refresh", responses={200: schemas.TokenPairReply, 401: None, 429: None})
+@api.post("/refresh", tags=[SESSIONS], responses={200: schemas.TokenPairReply, 401: None, 429: None})
 @public
 def refresh(body: schemas.RefreshBody) -> Response:
-    """Exchange a refresh token, which is spent by that, for a new pair."""
-    pair = tokens.refresh(body.refresh_token, address=request.remote_addr)
-    return json_response(schemas.TokenPairReply, pair)
+    """Exchange a refresh token for a new pair.
+
+    A refresh token works once. Using it again revokes all tokens of its sign-in.
+    Problems: `unauthorized` (401) for a token that is used, expired, revoked or unknown, `too-many-requests` (429).
+    """
+    return json_response(schemas.TokenPairReply, tokens.refresh(body.refresh_token, address=request.remote_addr))
 
 
-@api.post("/logout", responses={204: None})
+@api.post("/logout", tags=[SESSIONS], responses={204: None})
 @public
 def logout(body: schemas.RefreshBody) -> Response:
-    """Revoke a refresh token and all that came before and after it."""
+    """Sign out.
+
+    Revokes all refresh tokens of one sign-in; an unknown token is no error. Access tokens live on until they expire.
+    """
     tokens.revoke(body.refresh_token)
     return no_content()
 
 
-@api.get("/users/me", responses={200: schemas.UserReply})
+@api.get("/users/me", tags=[ACCOUNTS], responses={200: schemas.UserReply, 404: None})
 @requires(CUSTOMER, ADMIN)
 def get_me() -> Response:
-    """Get the signed-in user."""
+    """Get your account.
+
+    Problems: `not-found` (404) if the account does not exist any more.
+    """
     return json_response(schemas.UserReply, accounts.get(caller().id))
 
 
-@api.patch("/users/me", responses={200: schemas.UserReply})
+@api.patch("/users/me", tags=[ACCOUNTS], responses={200: schemas.UserReply, 404: None})
 @requires(CUSTOMER, ADMIN)
 def change_me(body: schemas.ProfileBody) -> Response:
-    """Change the name or phone number of the signed-in user; null clears it. The next access token tells."""
+    """Change your name or phone number.
+
+    `null` clears a field. The next access token has the new phone number.
+    Problems: `invalid-input` (422), `not-found` (404) if the account does not exist any more.
+    """
     user = accounts.change_profile(caller().id, body.model_dump(exclude_unset=True))
     return json_response(schemas.UserReply, user)
 
 
-@api.post("/users/me/password", responses={204: None, 409: None, 429: None})
+@api.post("/users/me/password", tags=[ACCOUNTS], responses={204: None, 404: None, 409: None, 429: None})
 @requires(CUSTOMER, ADMIN)
 def change_my_password(body: schemas.PasswordBody) -> Response:
-    """Change the password of the signed-in user, which revokes every refresh token. 403 if the current one is wrong."""
+    """Change your password.
+
+    Revokes all your refresh tokens. Common passwords are refused.
+    Problems: `wrong-password` (403), `not-found` (404) if the account does not exist any more, `conflict` (409) if
+    another request changes the password at the same time, `invalid-input` (422), `too-many-requests` (429).
+    """
     accounts.change_password(caller().id, body.current_password, body.new_password, address=request.remote_addr)
     return no_content()
 
 
-@api.get("/users", responses={200: schemas.UserList})
+@api.get("/users", tags=[ADMINISTRATION], responses={200: schemas.UserList})
 @requires(ADMIN)
 def list_users(query: PageQuery) -> Response:
-    """List users, newest first."""
+    """List users, newest first.
+
+    Problems: `invalid-input` (422), also for a cursor of another list.
+    """
     return json_response(schemas.UserList, accounts.list_newest(limit=query.limit, cursor=query.cursor))
 
 
-@api.get("/users/<user_id>", responses={200: schemas.UserReply})
+@api.get("/users/<user_id>", tags=[ADMINISTRATION], responses={200: schemas.UserReply})
 @requires(ADMIN)
 def get_user(path: schemas.UserPath) -> Response:
-    """Get a user."""
+    """Get a user.
+
+    Problems: `not-found` (404).
+    """
     return json_response(schemas.UserReply, accounts.get(path.user_id))
 
 
-@api.put("/users/<user_id>/roles", responses={200: schemas.UserReply, 409: None})
+@api.put("/users/<user_id>/roles", tags=[ADMINISTRATION], responses={200: schemas.UserReply, 409: None})
 @requires(ADMIN)
 def set_roles(path: schemas.UserPath, body: schemas.RolesBody) -> Response:
-    """Give a user exactly these roles; the last administrator stays one. The next access token tells."""
+    """Set the roles of a user.
+
+    They replace the present roles. The next access token has them.
+    Problems: `not-found` (404), `last-admin` (409) if no administrator would be left, `invalid-input` (422).
+    """
     return json_response(schemas.UserReply, accounts.set_roles(path.user_id, body.roles))
 
 
-@api.post(
-    "/token",
-    responses={200: schemas.AccessTokenReply, 400: schemas.OAuthError, 401: schemas.OAuthError},
-    openapi_extensions={"requestBody": schemas.TOKEN_REQUEST},
-)
+@api.post("/token", tags=[SERVICE_TOKENS], responses=schemas.TOKEN_REPLIES, openapi_extensions=schemas.TOKEN_REQUEST)
 @public
 def token() -> Response:
-    """Get an access token for a service, by its id and secret (RFC 6749, section 4.4; HTTP Basic)."""
+    """Get an access token for a service.
+
+    The client credentials grant of OAuth 2.0 (RFC 6749, 4.4): the service sends its id and secret by HTTP Basic.
+    Errors, in OAuth's format: `invalid_client` (401), `invalid_request` and `unsupported_grant_type` (400).
+    """
     access_token = tokens.issue_service_token(*oauth.basic_credentials(request.authorization))
     oauth.check_grant_type(request.mimetype, request.form.getlist("grant_type"))
     response = json_response(schemas.AccessTokenReply, access_token)
@@ -117,11 +162,14 @@ def token() -> Response:
     return response
 
 
-@api.get("/.well-known/jwks.json", responses={200: schemas.JwksReply})
+@api.get("/.well-known/jwks.json", tags=[SERVICE_TOKENS], responses={200: schemas.JwksReply})
 @public
 def jwks() -> Response:
-    """Get the public keys that verify access tokens."""
-    response = json_response(schemas.JwksReply, keyring.jwks())
+    """Get the public keys that verify access tokens.
+
+    A token names its key in the header `kid`. The keys may be cached for five minutes.
+    """
+    response = json_response(schemas.JwksReply, tokens.keyring.jwks())
     response.headers["Cache-Control"] = f"public, max-age={JWKS_CACHE_SECONDS}"
     return response
 
@@ -130,8 +178,7 @@ def jwks() -> Response:
 def _refuse_token(refusal: oauth.TokenRefusal) -> Response:
     response = json_response(schemas.OAuthError, refusal)
     response.status_code = refusal.status
-    if refusal.status == 401:
-        response.headers["WWW-Authenticate"] = 'Basic realm="user-service"'
+    response.headers.update(refusal.headers)
     return response
 
 

@@ -18,6 +18,7 @@ class TokenRefusal(Exception):
         self.error = error
         self.error_description = description
         self.status = status
+        self.headers = {"WWW-Authenticate": 'Basic realm="user-service"'} if status == 401 else {}
 
 
 def invalid_client() -> TokenRefusal:
