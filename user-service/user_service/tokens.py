@@ -24,7 +24,7 @@ from user_service.throttle import Throttle
 if TYPE_CHECKING:
     from user_service.store import RefreshTokenStore, UserStore
 
-Sign = Callable[[Mapping[str, Any], int, SigningKey], str]  # of claims, seconds to live, and a key, returns a JWT
+Sign = Callable[[Mapping[str, Any], int, SigningKey], str]  # (claims, seconds to live, key) -> JWT
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import mongomock
 import pytest
 
 from chassis.mongo import rekeying
-from tests.unit.user.user_app import PASSWORD, make_shop
+from tests.unit.user.user_app import PASSWORD, make_user_service
 from user_service.store import Indexes
 
 
@@ -48,7 +48,7 @@ def test_a_document_that_changes_meanwhile_is_looked_at_again(monkeypatch: pytes
 def test_accounts_of_an_earlier_version_can_sign_in(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shop = make_shop(monkeypatch)
+    shop = make_user_service(monkeypatch)
     first = shop.register("u@xn--mller-kva.example").json["id"]
     sharp = shop.register("straße@example.com").json["id"]
     users = shop.database.users

@@ -23,8 +23,8 @@ class AttemptStore:
     def find(self, keys: Sequence[str]) -> list[Attempts]:
         """Return the attempts under each of the keys, in one query."""
         documents = {document["_id"]: document for document in self._attempts.find({"_id": {"$in": list(keys)}})}
-        found = [documents.get(key, {}) for key in keys]
-        return [Attempts(tuple(document.get("times", ())), document.get("trusted_until")) for document in found]
+        in_order = [documents.get(key, {}) for key in keys]
+        return [Attempts(tuple(document.get("times", ())), document.get("trusted_until")) for document in in_order]
 
     def add(self, key: str, now: datetime, *, keep: int, lifetime: timedelta) -> None:
         """Add an attempt. Counting it twice does no harm."""
