@@ -127,8 +127,10 @@ class Accounts:
 
     def _verify(self, attempt: SignInAttempt, password: str, user: User | None) -> bool:
         correct = self.passwords.verify(password, user.password_hash if user else None)
-        record = self.throttle.record_success if correct else self.throttle.record_failure
-        record(attempt)
+        if correct:
+            self.throttle.record_success(attempt)
+        else:
+            self.throttle.record_failure(attempt)
         return correct
 
     def _new_user(self, email: str, password: str, name: str | None, phone: str | None, roles: tuple[str, ...]) -> User:

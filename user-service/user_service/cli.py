@@ -11,11 +11,7 @@ def rotation_command(keyring: Keyring) -> click.Command:
     """Return the command that rotates the keys of a keyring."""
 
     @click.command("rotate-keys")
-    @click.option(
-        "--revoke-now",
-        is_flag=True,
-        help="If a key has leaked: delete all old keys, and sign with the new key at once.",
-    )
+    @click.option("--revoke-now", is_flag=True, help="If a key has leaked: delete all old keys now.")
     def rotate_keys(revoke_now: bool) -> None:
         """Add the next signing key. The old key stays published until its last token has expired."""
         try:

@@ -12,14 +12,11 @@ from user_service.phones import check_phone
 
 
 def example(value: Any, **constraints: Any) -> Any:
-    """Return a field that shows a value in /docs, and not its default, which Swagger UI would prefer.
-
-    flask-openapi3 passes `example` on, but not pydantic's `examples`.
-    """
+    """Return a field with an example in /docs. (flask-openapi3 drops pydantic's `examples`.)"""
 
     def show(schema: dict[str, Any]) -> None:
         schema["example"] = value
-        schema.pop("default", None)
+        schema.pop("default", None)  # Swagger UI would show it instead of the example
 
     return Field(json_schema_extra=show, **constraints)
 
@@ -36,7 +33,6 @@ Phone = Annotated[Text, Field(max_length=40), AfterValidator(check_phone)]
 Name = Annotated[VisibleText, Field(max_length=100)]
 NewPassword = Annotated[Text, example("correct horse battery", min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 CurrentPassword = Annotated[Text, example("admin-password", max_length=MAX_LENGTH)]
-Role = Literal["customer", "admin"]  # the role `service` is only for services
 
 
 class UserPath(Query):
@@ -82,9 +78,9 @@ class PasswordBody(Body):
 
 
 class RolesBody(Body):
-    """The new roles of a user."""
+    """The new roles of a user. The role `service` is only for services."""
 
-    roles: list[Role] = example(["customer", "admin"], min_length=1, max_length=2)
+    roles: list[Literal["customer", "admin"]] = example(["customer", "admin"], min_length=1, max_length=2)
 
 
 class UserReply(Reply):

@@ -1,10 +1,8 @@
 """Limits on failed sign-ins, registrations and refreshes, shared by all processes.
 
 A caller over a limit gets 429 before anything costly happens. Windows slide: the n-th latest attempt must be older than
-the window. To add a limit, add it to a tuple below, or claim a place under a key of its own.
-
-Attempts are in the service's own database, one document per key. Only failures are written: a correct sign-in costs one
-query. docs/decisions/10-throttle-of-our-own.md says why the package `limits` is not used.
+the window. To add a limit, add it to a tuple below, or claim a place under a key of its own. Only failed sign-ins are
+written, so a correct one costs one query. docs/decisions/10 says why the package `limits` is not used.
 """
 
 import hashlib

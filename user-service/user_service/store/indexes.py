@@ -8,7 +8,7 @@ from chassis.mongo.rekeying import rekey
 from user_service.emails import canonical_email
 
 KEYS_VERSION = 2  # of the rules of `canonical_email`: raise it with each change of them
-_EXPIRY = IndexModel("expires_at", expireAfterSeconds=0)
+_EXPIRY = IndexModel("expires_at", expireAfterSeconds=0)  # MongoDB deletes a document once this time has passed
 
 
 @retry_and_translate
