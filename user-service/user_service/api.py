@@ -1,7 +1,7 @@
 """The routes of user-service: parse, call, present.
 
 A route is `public`, or `requires(...)` roles. A parameter called `body` is read as strict JSON. A docstring is the text
-in /docs: its first line is the summary, the rest the description, which names the `type` of each problem.
+in /docs: its first line is the summary, the rest the description. `raises(...)` adds the problems to it.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,12 @@ from flask_openapi3 import APIBlueprint, Tag
 from werkzeug.local import LocalProxy
 
 from chassis.auth.access import ADMIN, CUSTOMER, caller, public, requires
+from chassis.errors import Conflict, NotFound, TooManyRequests, Unauthorized
 from chassis.schemas import PageQuery
+from chassis.web.docs import raises
 from chassis.web.responses import created, json_response, no_content
 from user_service import oauth, schemas
-from user_service.accounts import Accounts
+from user_service.accounts import Accounts, EmailTaken, LastAdmin, WrongPassword
 from user_service.keys import JWKS_CACHE_SECONDS, parse_private_key
 from user_service.model import SigningKey
 from user_service.tokens import Tokens
@@ -34,38 +36,38 @@ accounts = cast(Accounts, LocalProxy(lambda: current_app.extensions["accounts"])
 tokens = cast(Tokens, LocalProxy(lambda: current_app.extensions["tokens"]))
 
 
-@api.post("/register", tags=[ACCOUNTS], responses={201: schemas.UserReply, 409: None, 429: None})
+@api.post("/register", tags=[ACCOUNTS], responses={201: schemas.UserReply})
 @public
+@raises(EmailTaken, TooManyRequests)
 def register(body: schemas.RegisterBody) -> Response:
     """Open an account.
 
     It gets the role `customer`. A mailbox has one account, whatever the spelling. Common passwords are refused.
-    Problems: `email-taken` (409), `invalid-input` (422), `too-many-requests` (429).
     """
     user = accounts.register(body.email, body.password, body.name, body.phone, address=request.remote_addr)
     return created(json_response(schemas.UserReply, user), f"/users/{user.id}")
 
 
-@api.post("/login", tags=[SESSIONS], responses={200: schemas.TokenPairReply, 401: None, 429: None})
+@api.post("/login", tags=[SESSIONS], responses={200: schemas.TokenPairReply})
 @public
+@raises(Unauthorized, TooManyRequests)
 def login(body: schemas.LoginBody) -> Response:
     """Sign in.
 
     The answer has an access token, and a refresh token that gets the next pair. To try the other routes on this page,
     copy `access_token` into *Authorize*. The example is the demo administrator of a development stack.
-    Problems: `unauthorized` (401) for wrong credentials, `too-many-requests` (429) after too many failures.
     """
     user = accounts.sign_in(body.email, body.password, address=request.remote_addr)
     return json_response(schemas.TokenPairReply, tokens.issue(user))
 
 
-@api.post("/refresh", tags=[SESSIONS], responses={200: schemas.TokenPairReply, 401: None, 429: None})
+@api.post("/refresh", tags=[SESSIONS], responses={200: schemas.TokenPairReply})
 @public
+@raises(Unauthorized, TooManyRequests)
 def refresh(body: schemas.RefreshBody) -> Response:
     """Exchange a refresh token for a new pair.
 
     A refresh token works once. Using it again revokes all tokens of its sign-in.
-    Problems: `unauthorized` (401) for a token that is used, expired, revoked or unknown, `too-many-requests` (429).
     """
     return json_response(schemas.TokenPairReply, tokens.refresh(body.refresh_token, address=request.remote_addr))
 
@@ -81,36 +83,33 @@ def logout(body: schemas.RefreshBody) -> Response:
     return no_content()
 
 
-@api.get("/users/me", tags=[ACCOUNTS], responses={200: schemas.UserReply, 404: None})
+@api.get("/users/me", tags=[ACCOUNTS], responses={200: schemas.UserReply})
 @requires(CUSTOMER, ADMIN)
+@raises(NotFound)
 def get_me() -> Response:
-    """Get your account.
-
-    Problems: `not-found` (404) if the account does not exist any more.
-    """
+    """Get your account."""
     return json_response(schemas.UserReply, accounts.get(caller().id))
 
 
-@api.patch("/users/me", tags=[ACCOUNTS], responses={200: schemas.UserReply, 404: None})
+@api.patch("/users/me", tags=[ACCOUNTS], responses={200: schemas.UserReply})
 @requires(CUSTOMER, ADMIN)
+@raises(NotFound)
 def change_me(body: schemas.ProfileBody) -> Response:
     """Change your name or phone number.
 
     `null` clears a field. The next access token has the new phone number.
-    Problems: `invalid-input` (422), `not-found` (404) if the account does not exist any more.
     """
     user = accounts.change_profile(caller().id, body.model_dump(exclude_unset=True))
     return json_response(schemas.UserReply, user)
 
 
-@api.post("/users/me/password", tags=[ACCOUNTS], responses={204: None, 404: None, 409: None, 429: None})
+@api.post("/users/me/password", tags=[ACCOUNTS], responses={204: None})
 @requires(CUSTOMER, ADMIN)
+@raises(WrongPassword, NotFound, Conflict, TooManyRequests)
 def change_my_password(body: schemas.PasswordBody) -> Response:
     """Change your password.
 
     Revokes all your refresh tokens. Common passwords are refused.
-    Problems: `wrong-password` (403), `not-found` (404) if the account does not exist any more, `conflict` (409) if
-    another request changes the password at the same time, `invalid-input` (422), `too-many-requests` (429).
     """
     accounts.change_password(caller().id, body.current_password, body.new_password, address=request.remote_addr)
     return no_content()
@@ -121,28 +120,26 @@ def change_my_password(body: schemas.PasswordBody) -> Response:
 def list_users(query: PageQuery) -> Response:
     """List users, newest first.
 
-    Problems: `invalid-input` (422), also for a cursor of another list.
+    `next_cursor` leads to the next page. A cursor of another list is `invalid-input` (422).
     """
     return json_response(schemas.UserList, accounts.list_newest(limit=query.limit, cursor=query.cursor))
 
 
 @api.get("/users/<user_id>", tags=[ADMINISTRATION], responses={200: schemas.UserReply})
 @requires(ADMIN)
+@raises(NotFound)
 def get_user(path: schemas.UserPath) -> Response:
-    """Get a user.
-
-    Problems: `not-found` (404).
-    """
+    """Get a user."""
     return json_response(schemas.UserReply, accounts.get(path.user_id))
 
 
-@api.put("/users/<user_id>/roles", tags=[ADMINISTRATION], responses={200: schemas.UserReply, 409: None})
+@api.put("/users/<user_id>/roles", tags=[ADMINISTRATION], responses={200: schemas.UserReply})
 @requires(ADMIN)
+@raises(NotFound, LastAdmin)
 def set_roles(path: schemas.UserPath, body: schemas.RolesBody) -> Response:
     """Set the roles of a user.
 
-    They replace the present roles. The next access token has them.
-    Problems: `not-found` (404), `last-admin` (409) if no administrator would be left, `invalid-input` (422).
+    They replace the present roles, and are in the next access token. One administrator must be left.
     """
     return json_response(schemas.UserReply, accounts.set_roles(path.user_id, body.roles))
 

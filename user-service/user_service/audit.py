@@ -1,13 +1,14 @@
 """The export of all accounts for an audit: `python -m user_service.audit`. See `chassis.audit_export`."""
 
 from chassis import audit_export, mongo
-from user_service import config
+from chassis.config import DatabaseSettings
 from user_service.store import UserStore
 
 
 def main() -> None:
     """Print each account's id, roles and password hash algorithm; never an e-mail address or a hash."""
-    audit_export.write(UserStore(mongo.connect(config.load_mongo_url(), "user-audit", timeout=60)).audit_records())
+    database = mongo.connect(DatabaseSettings.load().mongo_url, "user-audit", timeout=60)
+    audit_export.write(UserStore(database).audit_records())
 
 
 if __name__ == "__main__":

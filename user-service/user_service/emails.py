@@ -10,7 +10,7 @@ import unicodedata
 
 import idna
 
-from chassis.characters import shows_something, without_ignorables
+from chassis.characters import has_visible_character, without_ignorables
 
 MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 
@@ -23,7 +23,7 @@ def check_email(text: str) -> str:
     email = _normalised(text)
     local, _, domain = email.rpartition("@")
     dots = local.startswith(".") or local.endswith(".") or ".." in local
-    visible = email.isprintable() and without_ignorables(email) == email and shows_something(local)
+    visible = email.isprintable() and without_ignorables(email) == email and has_visible_character(local)
     if dots or not _LOCAL.fullmatch(local) or not visible:
         raise ValueError("must be an e-mail address")
     a_labels = _a_labels(domain)

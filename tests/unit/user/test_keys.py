@@ -27,7 +27,7 @@ def signing(service: UserService) -> str:
 
 
 def keyring(service: UserService) -> Keyring:
-    ring: Keyring = service.app.extensions["keyring"]
+    ring: Keyring = service.app.extensions["tokens"].keyring
     return ring
 
 

@@ -155,7 +155,7 @@ def test_another_grant_type_gets_an_oauth_error(service: UserService, form: dict
 def test_a_token_of_another_audience_or_issuer_or_algorithm_is_refused(service: UserService) -> None:
     token = service.login().json["access_token"]
     claims, header = jwt.decode(token, options={"verify_signature": False}), jwt.get_unverified_header(token)
-    key = parse_private_key(service.app.extensions["keyring"].current())
+    key = parse_private_key(service.app.extensions["tokens"].keyring.current())
     kid = {"kid": header["kid"]}
     forged = [
         jwt.encode({**claims, "aud": "other"}, key, "RS256", headers=kid),
@@ -170,7 +170,7 @@ def test_a_token_of_another_audience_or_issuer_or_algorithm_is_refused(service: 
 
 
 def test_the_secrets_are_in_no_representation(service: UserService) -> None:
-    shown = repr(service.app.extensions["keyring"].current()) + repr(
+    shown = repr(service.app.extensions["tokens"].keyring.current()) + repr(
         service.app.extensions["accounts"].users.list_newest(limit=9, cursor=None)
     )
     assert "PRIVATE" not in shown
