@@ -8,9 +8,9 @@ from user_service.accounts import Accounts
 from user_service.cli import rotation_command
 from user_service.config import Settings
 from user_service.keys import Keyring
-from user_service.store import AttemptStore, FamilyStore, KeyStore, Preparation, UserStore
+from user_service.store import AttemptStore, Indexes, KeyStore, RefreshTokenStore, UserStore
 from user_service.throttle import Throttle
-from user_service.tokens import Policy, Tokens
+from user_service.tokens import TokenPolicy, Tokens
 
 
 def create_app(settings: Settings | None = None) -> App:
@@ -18,7 +18,7 @@ def create_app(settings: Settings | None = None) -> App:
     settings = settings or Settings.load()
     database = mongo.connect(settings.mongo_url, "user-service")
     clock = mongo.DatabaseClock(database)
-    preparation = Preparation(database, clock)
+    indexes = Indexes(database)
     users = UserStore(database)
     throttle = Throttle(
         AttemptStore(database),
@@ -28,12 +28,22 @@ def create_app(settings: Settings | None = None) -> App:
     )
     policy = _policy(settings)
     keyring = Keyring(KeyStore(database), clock, token_seconds=max(policy.access_seconds, policy.service_seconds))
-    tokens = Tokens(FamilyStore(database), users, keyring, throttle, clock, policy, settings.service_clients)
+    tokens = Tokens(
+        RefreshTokenStore(database),
+        users,
+        keyring,
+        throttle,
+        clock,
+        policy,
+        settings.service_clients,
+        sign=api.sign_access_token,
+    )
     accounts = Accounts(users, tokens, throttle, clock)
 
     def prepare() -> None:
-        preparation.prepare()
-        keyring.prepare()
+        clock()  # so that the time is known if the database goes away later
+        indexes.ensure_indexes()
+        keyring.ensure_key()
         if settings.admin_email:
             accounts.ensure_admin(settings.admin_email, settings.admin_password)
 
@@ -42,19 +52,19 @@ def create_app(settings: Settings | None = None) -> App:
         __doc__ or "",
         settings,
         api.api,
-        collaborators={"accounts": accounts, "tokens": tokens, "keyring": keyring},
+        collaborators={"accounts": accounts, "tokens": tokens},
         keys=keyring,
         prepare=prepare,
-        ping=preparation.ping,
+        ping=users.ping,
         dependencies={},
     )
-    api.sign_access_tokens(app)
+    api.init_signing(app)
     app.cli.add_command(rotation_command(keyring))
     return app
 
 
-def _policy(settings: Settings) -> Policy:
-    return Policy(
+def _policy(settings: Settings) -> TokenPolicy:
+    return TokenPolicy(
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
         access_seconds=settings.access_token_seconds,
