@@ -10,7 +10,7 @@ from chassis.web import docs, health
 from chassis.web.app import make_app
 from order_service import api, config
 from order_service.orders import Orders
-from order_service.products import ProductClient
+from order_service.product_client import ProductClient
 from order_service.store import OrderStore
 
 
@@ -23,7 +23,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     clock = mongo.DatabaseClock(database)
     store = OrderStore(database, clock)
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
-    products = ProductClient(settings.product_service_url, token, slots=max(1, settings.web_threads // 2))
+    products = ProductClient(settings.product_service_url, token, max_concurrent=max(1, settings.web_threads // 2))
     keys = JwksClient(settings.jwks_url)
 
     app = make_app(

@@ -52,22 +52,22 @@ class Refusal:
     members: dict[str, Any]
 
 
-class Answer(Enum):
-    """What product-service answers when it is asked to reserve the stock of an order."""
+class Outcome(Enum):
+    """How a request to reserve the stock of an order ends."""
 
-    TAKEN = auto()  # 201: the stock was taken just now
-    FOUND = auto()  # 200: it was taken before, with the same lines
+    RESERVED = auto()  # 201: the stock was taken just now
+    ALREADY_RESERVED = auto()  # 200: it was taken before, with the same lines
     REFUSED = auto()  # 409, 422: too little stock, or an unknown product; recorded, and so final for this id
-    DIFFERS = auto()  # 409: the id has a reservation with other lines
+    MISMATCH = auto()  # 409: the id has a reservation with other lines
     RELEASED = auto()  # 409: the reservation was released, and cannot be made again
     UNKNOWN = auto()  # no answer in time: the request may still arrive
 
 
 @dataclass(frozen=True)
-class Reservation:
-    """An answer of product-service. Lines and currency are there for TAKEN and FOUND, the refusal for REFUSED."""
+class ReservationResult:
+    """The answer of product-service. A reservation has lines and a currency, a refused one has a refusal."""
 
-    answer: Answer
+    outcome: Outcome
     lines: tuple[Line, ...] = ()
     currency: str | None = None
     refusal: Refusal | None = None

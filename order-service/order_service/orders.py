@@ -12,7 +12,7 @@ from order_service.model import CANCELLED, CONFIRMED, DELIVERED, SHIPPED, Buyer,
 from order_service.placing import Placement
 
 if TYPE_CHECKING:
-    from order_service.products import ProductClient
+    from order_service.product_client import ProductClient
     from order_service.store import OrderStore
 
 

@@ -25,16 +25,16 @@ from order_service.model import (
     FAILED,
     NOT_LIVING,
     REJECTED,
-    Answer,
     Buyer,
     Item,
     Order,
+    Outcome,
     Refusal,
-    Reservation,
+    ReservationResult,
 )
 
 if TYPE_CHECKING:
-    from order_service.products import ProductClient
+    from order_service.product_client import ProductClient
     from order_service.store import OrderStore
 
 ATTEMPTS_READ = 100
@@ -96,13 +96,13 @@ class Placement:
             reservation = self._reserve(order_id)
             order, is_new = self._decide(order_id, reservation)
             if order.status == FAILED:
-                attempt, later = self._go_on(attempt, order, reservation.answer)
+                attempt, later = self._go_on(attempt, order, reservation.outcome)
                 if later is None:
                     if time.monotonic() < deadline:
                         continue
                     raise _not_placed()
                 order, is_new = later, False
-            elif order.status in NOT_LIVING and reservation.answer in (Answer.TAKEN, Answer.FOUND):
+            elif order.status in NOT_LIVING and reservation.outcome in (Outcome.RESERVED, Outcome.ALREADY_RESERVED):
                 with suppress(Unavailable):  # the worker's comparison finds what stays behind
                     self._products.release(order_id)
             return self._replied(order, replayed=not is_new and self._key is not None)
@@ -110,41 +110,43 @@ class Placement:
     def _order_id(self, attempt: int) -> str:
         return hashlib.sha256(f"{self._source} {attempt}".encode()).hexdigest()[:32]
 
-    def _reserve(self, order_id: str) -> Reservation:
+    def _reserve(self, order_id: str) -> ReservationResult:
         try:
             return self._products.reserve(order_id, self._items)
         except Unavailable as exc:  # product-service, or user-service for the token to call it with
             self._outage = exc
-            return Reservation(Answer.UNKNOWN)
+            return ReservationResult(Outcome.UNKNOWN)
 
-    def _decide(self, order_id: str, reservation: Reservation) -> tuple[Order, bool]:
+    def _decide(self, order_id: str, reservation: ReservationResult) -> tuple[Order, bool]:
         """Return the order that is written under the id, and whether this call has written it.
 
         Raises KeyReused or Unavailable where there is none and this request must not write one.
         """
-        if reservation.answer in (Answer.TAKEN, Answer.REFUSED) and (order := self._insert(order_id, reservation)):
+        if reservation.outcome in (Outcome.RESERVED, Outcome.REFUSED) and (
+            order := self._insert(order_id, reservation)
+        ):
             return order, True
         for _ in range(DECIDING_TRIES):
             if found := self._store.read(order_id):
                 return found, False
-            if reservation.answer is Answer.DIFFERS:
+            if reservation.outcome is Outcome.MISMATCH:
                 raise _key_reused()
-            if reservation.answer is Answer.UNKNOWN and self._key is not None:
+            if reservation.outcome is Outcome.UNKNOWN and self._key is not None:
                 raise self._outage  # nothing is written: a repeat goes on with the same id
             if order := self._insert(order_id, reservation):
                 return order, True
             time.sleep(DECIDING_PAUSE)  # taken, and by a write that the majority does not have yet
         raise Unavailable("Another request is writing this order.")
 
-    def _insert(self, order_id: str, reservation: Reservation) -> Order | None:
+    def _insert(self, order_id: str, reservation: ReservationResult) -> Order | None:
         """Write the order that follows from an answer, and return it; None if its id is taken."""
         order = self._drafted(order_id, reservation)
         return order if self._store.insert(order) else None
 
-    def _drafted(self, order_id: str, reservation: Reservation) -> Order:
+    def _drafted(self, order_id: str, reservation: ReservationResult) -> Order:
         """Return the order as it is to be written after this answer."""
         now = self._clock()
-        if reservation.answer in (Answer.RELEASED, Answer.UNKNOWN, Answer.DIFFERS):
+        if reservation.outcome in (Outcome.RELEASED, Outcome.UNKNOWN, Outcome.MISMATCH):
             return failed_order(order_id, now)
         asked = Order(
             order_id,
@@ -157,14 +159,14 @@ class Placement:
             fingerprint=self._fingerprint,
             refusal=reservation.refusal,
         )
-        if reservation.answer is Answer.REFUSED:
+        if reservation.outcome is Outcome.REFUSED:
             return asked
         total = sum(line.unit_price * line.quantity for line in reservation.lines)
         known = {"status": CONFIRMED, "lines": reservation.lines, "currency": reservation.currency, "total": total}
         confirmed = replace(asked, **known)  # type: ignore[arg-type]
         return replace(confirmed, outbox=(events.order_event(events.ORDER_CREATED, confirmed, now),))
 
-    def _go_on(self, attempt: int, failed: Order, answer: Answer) -> tuple[int, Order | None]:
+    def _go_on(self, attempt: int, failed: Order, answer: Outcome) -> tuple[int, Order | None]:
         """Return the first attempt after a failed one that has not failed, with its order if there is one.
 
         The stock of the failed ones is released first, lest it be missing to the next attempt. Raises Unavailable
@@ -172,18 +174,18 @@ class Placement:
         """
         if self._key is None:
             raise _not_placed()
-        if answer not in (Answer.RELEASED, Answer.UNKNOWN):
+        if answer not in (Outcome.RELEASED, Outcome.UNKNOWN):
             self._products.release(failed.id)
         while True:
             ids = [self._order_id(attempt + number) for number in range(1, ATTEMPTS_READ + 1)]
             orders = self._store.attempts(ids)
             for order_id in ids:
                 attempt, order = attempt + 1, orders.get(order_id)
-                if order is None and answer is Answer.UNKNOWN:
+                if order is None and answer is Outcome.UNKNOWN:
                     raise self._outage
                 if order is None or order.status != FAILED:
                     return attempt, order
-                if order.release and answer is not Answer.UNKNOWN:
+                if order.release and answer is not Outcome.UNKNOWN:
                     self._products.release(order_id)
 
     def _replied(self, order: Order, *, replayed: bool) -> tuple[Order, bool]:

@@ -19,7 +19,7 @@ from chassis.shutdown import stop_on_signals
 from order_service import config
 from order_service.model import NOT_LIVING, Order
 from order_service.placing import failed_order
-from order_service.products import ProductClient
+from order_service.product_client import ProductClient
 from order_service.publisher import BrokerRefuses, BrokerUnavailable, Publisher
 from order_service.store import OrderStore
 
@@ -209,7 +209,7 @@ def main() -> None:
     clock = mongo.DatabaseClock(database)
     worker = Worker(
         OrderStore(database, clock),
-        ProductClient(settings.product_service_url, token, slots=1),
+        ProductClient(settings.product_service_url, token, max_concurrent=1),
         Publisher(settings.rabbitmq_url),
         clock,
         poll=settings.poll_seconds,

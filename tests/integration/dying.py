@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import forkserver
 from typing import Any
 
@@ -17,10 +18,12 @@ import pytest
 
 from chassis.auth.client_credentials import ClientCredentials
 from chassis.auth.jwks import JwksClient
-from order_service import products
+from order_service import app as order_app
+from order_service.product_client import ProductClient
 from product_service.store import reservations, transactions
 
 NOWHERE = ""
+PatientClient = partial(ProductClient, call_deadline=60.0, attempt_timeout=60.0)
 
 _context = multiprocessing.get_context("forkserver")
 _IMPORTED = ["pytest", "tests.integration.order_processes", "product_service", "notification_service.consumer"]
@@ -75,7 +78,7 @@ def be_patient() -> None:
     for client in (JwksClient, ClientCredentials):
         client.__init__.__kwdefaults__["timeout"] = 30  # type: ignore[misc]
     transactions.TRANSACTION_SECONDS = reservations.TRANSACTION_SECONDS = 30
-    products.BUDGET = products.ATTEMPT = 60
+    order_app.ProductClient = PatientClient  # type: ignore[assignment,misc]
 
 
 def _run(work: Callable[..., None], arguments: tuple[Any, ...], point: str) -> None:

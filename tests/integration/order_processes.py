@@ -9,19 +9,20 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any
 
 from urllib3.connection import HTTPConnection
 
 from chassis import mongo
 from chassis.auth.client_credentials import ClientCredentials
-from order_service import create_app, products, store
+from order_service import app, create_app, store
 from order_service.config import Settings
-from order_service.products import ProductClient
+from order_service.product_client import ProductClient
 from order_service.publisher import Publisher
 from order_service.worker import Worker
 from tests.integration import dying
-from tests.integration.dying import NOWHERE
+from tests.integration.dying import NOWHERE, PatientClient
 from tests.integration.order_stack import NOBODY, RecordedEvents, Stack
 from tests.signing import token
 
@@ -72,7 +73,7 @@ def leave_reservations(stack: Stack, number: int) -> list[str]:
 def make_worker(settings: Settings, broker_url: str | None) -> Worker:
     database = mongo.connect(settings.mongo_url, "order-worker")
     service_token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
-    client = ProductClient(settings.product_service_url, service_token, slots=1)
+    client = PatientClient(settings.product_service_url, service_token, max_concurrent=1)
     publisher: Any = Publisher(broker_url) if broker_url else RecordedEvents()
     clock = mongo.DatabaseClock(database)
     return Worker(store.OrderStore(database, clock), client, publisher, clock, poll=0.01)
@@ -83,7 +84,7 @@ def _run(work: Callable[..., None], settings: Settings, arguments: tuple[Any, ..
         _set_clocks(ahead)
     dying.be_patient()
     if settings.product_service_url == NOBODY:
-        products.BUDGET = 1.0
+        app.ProductClient = partial(ProductClient, call_deadline=1.0)  # type: ignore[assignment,misc]
     if point == SENT:
         _die_when_sent_to(settings.product_service_url)
     elif point:

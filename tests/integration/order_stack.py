@@ -20,7 +20,7 @@ import order_service
 import product_service.config
 from chassis import mongo
 from order_service.config import Settings
-from order_service.products import ProductClient
+from order_service.product_client import ProductClient
 from order_service.store import OrderStore
 from order_service.worker import Worker
 from tests.local_server import Asked, serving
@@ -116,7 +116,7 @@ class Stack:
     def worker(self, publisher: Any = None) -> Worker:
         """Return a worker of its own, as another process would be."""
         database = mongo.connect(self.settings.mongo_url, "order-worker")
-        client = ProductClient(self.settings.product_service_url, lambda: token("service"), slots=1)
+        client = ProductClient(self.settings.product_service_url, lambda: token("service"), max_concurrent=1)
         self._resources.callback(client._pool.clear)
         clock = mongo.DatabaseClock(database)
         return Worker(OrderStore(database, clock), client, publisher or self.events, clock, poll=0.01)

@@ -1,6 +1,6 @@
 """Each action of the saga with the function of the code that does it."""
 
-CLIENT, STORE = "order_service.products:ProductClient", "order_service.store:OrderStore"
+CLIENT, STORE = "order_service.product_client:ProductClient", "order_service.store:OrderStore"
 RESERVATIONS = "product_service.store:ReservationStore"
 
 ACTIONS = {

@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 import order_service
 from chassis import mongo
 from order_service.config import Settings
-from order_service.model import Answer, Item, Line, Refusal, Reservation
-from order_service.products import ProductsUnavailable
+from order_service.model import Item, Line, Outcome, Refusal, ReservationResult
+from order_service.product_client import ProductServiceUnavailable
 from order_service.publisher import BrokerRefuses, BrokerUnavailable
 from order_service.store import OrderStore
 from order_service.worker import Worker
@@ -50,19 +50,19 @@ class FakeProducts:
         self.away = False
         self.meanwhile: Callable[[str], None] = lambda _order_id: None
 
-    def reserve(self, order_id: str, items: tuple[Item, ...]) -> Reservation:
+    def reserve(self, order_id: str, items: tuple[Item, ...]) -> ReservationResult:
         if self.away:
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
         self.asked.append(order_id)
         reservation = self._reserve(order_id, items)
         self.meanwhile(order_id)
         if self.away:  # the answer is lost
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
         return reservation
 
-    def _reserve(self, order_id: str, items: tuple[Item, ...]) -> Reservation:
+    def _reserve(self, order_id: str, items: tuple[Item, ...]) -> ReservationResult:
         if order_id in self.released:
-            return Reservation(Answer.RELEASED)
+            return ReservationResult(Outcome.RELEASED)
         is_new = order_id not in self.held and order_id not in self.refused
         if is_new:
             if refusal := self._refusal(items):
@@ -73,11 +73,11 @@ class FakeProducts:
                     self.stock[item.product_id] -= item.quantity
         refused = self.refused.get(order_id)
         if (refused[0] if refused else self.held[order_id]) != items:
-            return Reservation(Answer.DIFFERS)
+            return ReservationResult(Outcome.MISMATCH)
         if refused:
-            return Reservation(Answer.REFUSED, refusal=refused[1])
+            return ReservationResult(Outcome.REFUSED, refusal=refused[1])
         lines = [Line(i.product_id, i.product_id.title(), self.prices[i.product_id], i.quantity) for i in items]
-        return Reservation(Answer.TAKEN if is_new else Answer.FOUND, tuple(lines), "EUR")
+        return ReservationResult(Outcome.RESERVED if is_new else Outcome.ALREADY_RESERVED, tuple(lines), "EUR")
 
     def _refusal(self, items: tuple[Item, ...]) -> Refusal | None:
         for item in items:
@@ -92,14 +92,14 @@ class FakeProducts:
 
     def release(self, order_id: str) -> None:
         if self.away:
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
         self.released.append(order_id)
         for item in self.held.pop(order_id, ()):
             self.stock[item.product_id] += item.quantity
 
     def reservations(self, *, older_than: float, cursor: str | None) -> tuple[list[tuple[str, str]], str | None]:
         if self.away:
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
         start = int(cursor or 0)
         old = sorted(self.held) if self.all_are_old else []
         page = [(order_id, "held") for order_id in old[start : start + self.page_size]]
@@ -107,7 +107,7 @@ class FakeProducts:
 
     def check(self) -> None:
         if self.away:
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
 
 
 class FakePublisher:

@@ -4,7 +4,7 @@ import pytest
 
 from order_service.model import Buyer, Item
 from order_service.placing import Placement, failed_order
-from order_service.products import ProductsUnavailable
+from order_service.product_client import ProductServiceUnavailable
 from tests.unit.order.order_app import ANA, BOB, Shop, make_shop
 
 
@@ -154,7 +154,7 @@ def test_a_failed_attempt_that_cannot_be_released_now_leaves_the_next_one_unwrit
     (order_id,) = failed(shop, 1)
 
     def unanswered(_order_id: str) -> None:
-        raise ProductsUnavailable
+        raise ProductServiceUnavailable
 
     monkeypatch.setattr(shop.products, "release", unanswered)
     assert shop.order(key="k").status_code == 503

@@ -10,7 +10,7 @@ from chassis.errors import Unavailable
 from chassis.heartbeat import Heartbeat
 from order_service.model import Buyer, Item
 from order_service.placing import Placement
-from order_service.products import ProductsUnavailable
+from order_service.product_client import ProductServiceUnavailable
 from order_service.worker import Worker
 from tests.at_once import meanwhile
 from tests.unit.order.order_app import ANA, Shop, make_shop
@@ -89,7 +89,7 @@ def test_a_release_that_always_fails_holds_up_no_other(shop: Shop, monkeypatch: 
 
     def release(order_id: str) -> None:
         if order_id == orders[0]:
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
         real(order_id)
 
     monkeypatch.setattr(shop.products, "release", release)
@@ -242,11 +242,11 @@ def test_a_reservation_that_cannot_be_released_now_is_compared_again(
     shop.database.orders.update_one({"_id": order_id}, {"$set": {"status": "cancelled"}})
 
     def fail(_order_id: str) -> None:
-        raise ProductsUnavailable
+        raise ProductServiceUnavailable
 
     with monkeypatch.context() as patch:
         patch.setattr(shop.products, "release", fail)
-        with pytest.raises(ProductsUnavailable):
+        with pytest.raises(ProductServiceUnavailable):
             shop.worker.reconcile()
     assert shop.store.cursor() is None
     assert shop.worker.reconcile() == 1
