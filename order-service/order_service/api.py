@@ -34,7 +34,7 @@ def place_order(body: OrderBody) -> Response:
 @requires(CUSTOMER, ADMIN)
 def list_orders(query: OrderQuery) -> Response:
     """List your orders, newest first; an administrator lists everybody's."""
-    page = _orders().page(_listed_owner(query.user_id), query.status, limit=query.limit, cursor=query.cursor)
+    page = _orders().list_orders(_listed_owner(query.user_id), query.status, limit=query.limit, cursor=query.cursor)
     return json_response(OrderList, page)
 
 

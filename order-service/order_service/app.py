@@ -42,7 +42,7 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
         token.check()
 
     health.init_app(
-        app, store.prepare, store.ping, {"product-service": products.check, "user-service": check_user_service}
+        app, store.ensure_indexes, store.ping, {"product-service": products.check, "user-service": check_user_service}
     )
     docs.init_app(app)
     return app

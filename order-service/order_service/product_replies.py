@@ -74,6 +74,6 @@ def _read_conflict(status: int, problem: dict[str, Any]) -> ReservationResult:
     outcome = _CONFLICTS[problem["type"]]
     if outcome is not Outcome.REFUSED:
         return ReservationResult(outcome)
-    members = {name: problem[name] for name in ("lines", "errors") if name in problem}
+    members: dict[str, Any] = {name: problem[name] for name in ("lines", "errors") if name in problem}
     refusal = Refusal(status, problem["type"], problem["title"], problem["detail"], members)
     return ReservationResult(outcome, refusal=refusal)

@@ -41,7 +41,7 @@ class BrokerUnavailable(Exception):
     """RabbitMQ did not confirm; whether it has the events is not known. Safe to repeat."""
 
 
-class BrokerRefuses(BrokerUnavailable):
+class BrokerMisconfigured(BrokerUnavailable):
     """RabbitMQ answers and refuses: a right, a setting or a queue is missing. Safe to repeat when that is corrected."""
 
 
@@ -66,7 +66,7 @@ class Publisher:
         self._refusal: str | None = None
 
     def check(self) -> None:
-        """Return if events can be published; publishes none. Raises BrokerUnavailable, BrokerRefuses."""
+        """Return if events can be published; publishes none. Raises BrokerUnavailable, BrokerMisconfigured."""
         try:
             with BlockingConnection(self._parameters) as connection:
                 channel = connection.channel()
@@ -79,7 +79,7 @@ class Publisher:
     def publish(self, events: Iterable[dict[str, Any]]) -> None:
         """Publish events, persistent and in their order, and wait for the confirm of each.
 
-        Raises BrokerUnavailable, BrokerRefuses; some of the events may have been published then.
+        Raises BrokerUnavailable, BrokerMisconfigured; some of the events may have been published then.
         """
         events = list(events)
         if not events:
@@ -120,7 +120,9 @@ class Publisher:
         """Return a channel in confirm mode. Raises one of `FAILURES`, or what the last failure was a moment ago."""
         if time.monotonic() < self._retry_at:
             raise (
-                BrokerRefuses(self._refusal) if self._refusal else BrokerUnavailable("RabbitMQ was away a moment ago.")
+                BrokerMisconfigured(self._refusal)
+                if self._refusal
+                else BrokerUnavailable("RabbitMQ was away a moment ago.")
             )
         if self._channel and self._channel.is_open and not self._failure:
             return self._channel
@@ -189,5 +191,5 @@ class Publisher:
         self.close()
         self._refusal = refusal(exc)
         if self._refusal:
-            raise BrokerRefuses(self._refusal) from exc
+            raise BrokerMisconfigured(self._refusal) from exc
         raise BrokerUnavailable(f"RabbitMQ did not confirm: {type(exc).__name__} {exc}".strip()) from exc

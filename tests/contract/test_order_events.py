@@ -47,7 +47,7 @@ def made_like(example: dict[str, Any]) -> dict[str, Any]:
         refusal=None,
         fingerprint="",
         outbox=(),
-        release=False,
+        release_due=False,
         created_at=MOMENT,
         updated_at=MOMENT,
     )

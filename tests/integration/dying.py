@@ -1,7 +1,7 @@
 """Processes of the services that really die, by SIGKILL, right before or after a given call of their own.
 
 The code under test knows nothing of it: the process wraps the method before it starts. A point is written
-`before order_service.store:OrderStore.insert`, or `after ...`.
+`before order_service.store:OrderStore.create`, or `after ...`.
 """
 
 import importlib

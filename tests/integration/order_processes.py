@@ -16,14 +16,17 @@ from urllib3.connection import HTTPConnection
 
 from chassis import mongo
 from chassis.auth.client_credentials import ClientCredentials
-from order_service import app, create_app, store
+from chassis.heartbeat import Heartbeat
+from order_service import app, create_app, worker
 from order_service.config import Settings
 from order_service.product_client import ProductClient
 from order_service.publisher import Publisher
-from order_service.worker import Worker
+from order_service.store import documents
+from order_service.timings import Timings
 from tests.integration import dying
 from tests.integration.dying import NOWHERE, PatientClient
 from tests.integration.order_stack import NOBODY, RecordedEvents, Stack
+from tests.reconciling import reconcile as reconcile_now
 from tests.signing import token
 
 SENT = "sent"
@@ -48,15 +51,15 @@ def act(settings: Settings, headers: dict[str, str], order_id: str, action: str)
 
 
 def work(settings: Settings, broker_url: str | None = None, rounds: int = 3) -> None:
-    worker = make_worker(settings, broker_url)
+    one = make_worker(settings, broker_url)
     for _ in range(rounds):
-        worker.work()
+        one.work()
 
 
 def reconcile(settings: Settings) -> None:
-    worker = make_worker(settings, None)
-    worker.reconcile(older_than=0)
-    worker._store.step_back()
+    one = make_worker(settings, None)
+    reconcile_now(one, min_age=0)
+    one.reconciler._cursor.step_back()
 
 
 def leave_reservations(stack: Stack, number: int) -> list[str]:
@@ -70,13 +73,13 @@ def leave_reservations(stack: Stack, number: int) -> list[str]:
     return ids
 
 
-def make_worker(settings: Settings, broker_url: str | None) -> Worker:
+def make_worker(settings: Settings, broker_url: str | None) -> worker.Worker:
     database = mongo.connect(settings.mongo_url, "order-worker")
     service_token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     client = PatientClient(settings.product_service_url, service_token, max_concurrent=1)
     publisher: Any = Publisher(broker_url) if broker_url else RecordedEvents()
     clock = mongo.DatabaseClock(database)
-    return Worker(store.OrderStore(database, clock), client, publisher, clock, poll=0.01)
+    return worker.make_worker(database, clock, client, publisher, heartbeat=Heartbeat(), timings=Timings())
 
 
 def _run(work: Callable[..., None], settings: Settings, arguments: tuple[Any, ...], point: str, ahead: float) -> None:
@@ -114,5 +117,5 @@ def _set_clocks(ahead: float) -> None:
     day, monotonic = time.time, time.monotonic
     time.time = lambda: day() + ahead
     time.monotonic = lambda: monotonic() + ahead
-    for module in (mongo, store):
+    for module in (mongo, documents):
         module.datetime = WrongTime  # type: ignore[attr-defined]

@@ -19,11 +19,13 @@ from werkzeug.test import TestResponse
 import order_service
 import product_service.config
 from chassis import mongo
+from chassis.heartbeat import Heartbeat
 from order_service.config import Settings
 from order_service.product_client import ProductClient
-from order_service.store import OrderStore
-from order_service.worker import Worker
+from order_service.timings import Timings
+from order_service.worker import Worker, make_worker
 from tests.local_server import Asked, serving
+from tests.reconciling import reconcile
 from tests.signing import KID, bearer, private_key, token
 from tests.waiting import until
 from tools import throwaway
@@ -80,6 +82,7 @@ class Stack:
     def __init__(self, settings: Settings, products_url: str, gate: Gate, resources: ExitStack) -> None:
         self.settings = settings
         self.gate = gate
+        self.timings = Timings(poll=0.01, publish_retry_delay=0.05, release_retry_delay=0.05)
         self._resources = resources
         database = self._database(settings.mongo_url)
         self.orders, self.worker_state = database.orders, database.worker_state
@@ -119,13 +122,15 @@ class Stack:
         client = ProductClient(self.settings.product_service_url, lambda: token("service"), max_concurrent=1)
         self._resources.callback(client._pool.clear)
         clock = mongo.DatabaseClock(database)
-        return Worker(OrderStore(database, clock), client, publisher or self.events, clock, poll=0.01)
+        return make_worker(
+            database, clock, client, publisher or self.events, heartbeat=Heartbeat(), timings=self.timings
+        )
 
     def recover(self, worker: Worker | None = None) -> None:
         """Let a worker compare all reservations, young ones too, and do all that is due, however long that waits."""
         worker = worker or self.worker()
-        worker._reconcile_at = float("inf")
-        worker.reconcile(older_than=0)
+        worker.reconciler._next_run = float("inf")
+        reconcile(worker, min_age=0)
 
         def is_done() -> bool:
             worker.work()

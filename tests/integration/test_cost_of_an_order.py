@@ -18,6 +18,7 @@ from notification_service.store import NotificationStore
 from tests.integration.commands import Commands, recorded
 from tests.integration.mailroom import event
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
+from tests.reconciling import reconcile
 from tools.mongodb import MongoServer
 
 RESERVE = ["find", "bulkWrite", "commitTransaction"]
@@ -110,7 +111,7 @@ def test_orders_are_read_as_the_majority_has_them(stack: Stack, commands: Comman
     stack.order(key="k")
     stack.act(order_id, "cancel")
     stack.app.test_client().get("/orders", headers=ANA)
-    stack.worker().reconcile(older_than=0)
+    reconcile(stack.worker(), min_age=0)
     stack.recover()
     reads = [command for _, name, command in commands.sent if name == "find" and command["find"] == "orders"]
     assert len(reads) >= 5

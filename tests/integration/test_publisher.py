@@ -16,7 +16,7 @@ from deploy.broker import ORDER_SERVICE, Rights
 from deploy.settings import Account
 from order_service import publisher
 from order_service.events import TYPES
-from order_service.publisher import PAUSE, QUEUE, BrokerRefuses, BrokerUnavailable, Publisher
+from order_service.publisher import PAUSE, QUEUE, BrokerMisconfigured, BrokerUnavailable, Publisher
 from tests.waiting import until
 from tools import processes, programs, throwaway
 from tools.rabbitmq import RabbitServer
@@ -193,7 +193,7 @@ def test_each_right_that_is_taken_away_is_found_before_anything_is_published(
     account = Account("limited", "secret")
     broker.Management(rabbitmq.management_url, broker_url).set_user(account, rights)
     one = make_publisher(broker_url.replace("admin:", "limited:", 1))
-    with pytest.raises(BrokerRefuses, match=rf"ACCESS_REFUSED - .*access to {refused}.*Run the provisioning"):
+    with pytest.raises(BrokerMisconfigured, match=rf"ACCESS_REFUSED - .*access to {refused}.*Run the provisioning"):
         one.check()
     assert ids(broker_url, RECENT) == []
 
@@ -203,14 +203,14 @@ def test_each_right_that_is_taken_away_is_found_before_anything_is_published(
 def test_an_account_or_virtual_host_that_is_not_there_is_a_refusal(
     broker_url: str, make_publisher: MakePublisher, change: str, to: str, call: Callable[[Publisher], None]
 ) -> None:
-    with pytest.raises(BrokerRefuses, match="account or virtual host of RABBITMQ_URL"):
+    with pytest.raises(BrokerMisconfigured, match="account or virtual host of RABBITMQ_URL"):
         call(make_publisher(broker_url.replace(change, to, 1)))
 
 
 def test_a_name_that_does_not_resolve_is_an_outage_with_its_reason(make_publisher: MakePublisher) -> None:
     with pytest.raises(BrokerUnavailable, match="gaierror") as raised:
         make_publisher("amqp://no-such-host.invalid/%2F").publish([event()])
-    assert not isinstance(raised.value, BrokerRefuses)
+    assert not isinstance(raised.value, BrokerMisconfigured)
 
 
 def test_closing_takes_no_longer_than_the_broker(broker_url: str, make_publisher: MakePublisher) -> None:
@@ -246,7 +246,7 @@ def test_an_event_that_reaches_no_queue_is_returned_and_not_counted_as_published
     channel_work(vhost_url, lambda channel: channel.exchange_declare(publisher.EXCHANGE, "topic", durable=True))
     queue_bind = "pika.channel.Channel.queue_bind"
     monkeypatch.setattr(queue_bind, lambda channel, *_, callback: channel.basic_qos(callback=callback))
-    with pytest.raises(BrokerRefuses, match="no queue for a message"):
+    with pytest.raises(BrokerMisconfigured, match="no queue for a message"):
         make_publisher(vhost_url).publish([event()])
 
 

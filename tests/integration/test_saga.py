@@ -3,18 +3,20 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import order_service
 from chassis.config import ConfigurationError
-from order_service import app, worker
+from order_service import app
 from order_service.product_client import CALL_DEADLINE
 from tests.at_once import at_once, meanwhile
 from tests.integration import dying, order_processes
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tests.model.actions import ACTIONS, CLIENT
+from tests.reconciling import reconcile
 from tests.waiting import until
 from tools import throwaway
 from tools.mongodb import MongoServer
@@ -38,9 +40,7 @@ def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stack(mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    monkeypatch.setattr(worker, "POSTPONED", 0.05)
-    monkeypatch.setattr(worker, "RELEASES_POSTPONED", 0.05)
+def stack(mongo_server: MongoServer) -> Iterator[Stack]:
     with order_stack(mongo_server) as stack:
         yield stack
 
@@ -131,9 +131,8 @@ def test_shipping_and_cancelling_at_once_ends_in_one_of_them(stack: Stack) -> No
     stack.check_promises()
 
 
-def test_workers_need_not_know_of_each_other(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "RECONCILE_AGE", 0.0)
-    monkeypatch.setattr(worker, "RECONCILE_EVERY", 0.0)
+def test_workers_need_not_know_of_each_other(stack: Stack) -> None:
+    stack.timings = replace(stack.timings, reconcile_age=0.0, reconcile_every=0.0)
     orders = [stack.order(1).json["id"] for _ in range(6)]
     for order_id in orders[:3]:
         stack.act(order_id, "cancel")
@@ -147,8 +146,8 @@ def test_workers_need_not_know_of_each_other(stack: Stack, monkeypatch: pytest.M
     stack.check_promises()
 
 
-def test_orders_and_workers_at_once_keep_every_promise(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "RECONCILE_AGE", 0.0)
+def test_orders_and_workers_at_once_keep_every_promise(stack: Stack) -> None:
+    stack.timings = replace(stack.timings, reconcile_age=0.0)
     stop = threading.Event()
 
     def shop(number: int) -> None:
@@ -229,7 +228,7 @@ def test_an_order_that_comes_later_than_the_workers_failed_obeys_it(
     def stand_still(method: str, _path: str) -> None:
         if method == "PUT":
             stack.gate.after = lambda _method, _path: None
-            assert worker.reconcile(older_than=0) == 1
+            assert reconcile(worker, min_age=0) == 1
 
     stack.gate.after = stand_still
     assert stack.order(STOCK, key=key).status_code == status
@@ -254,7 +253,7 @@ def test_a_key_whose_first_attempts_have_failed_leads_to_one_order(stack: Stack)
     for _ in range(3):
         point = f"before {ACTIONS['request.insert']}"
         order_processes.run(order_processes.place, stack.settings, ANA | {"Idempotency-Key": "k"}, body, point=point)
-        stack.worker().reconcile(older_than=0)  # notes it as failed; its stock is not released yet
+        reconcile(stack.worker(), min_age=0)  # notes it as failed; its stock is not released yet
     assert (stack.states(), stack.stock()) == (["failed"] * 3, 0)
     answers = at_once(4, lambda _: stack.order(STOCK, key="k"))
     assert {answer.status_code for answer in answers} <= {201, 503}
@@ -299,12 +298,12 @@ def test_a_stray_reservation_is_released_once_and_the_cursor_is_kept(stack: Stac
     stack.order(1)
     (stray,) = order_processes.leave_reservations(stack, 1)
     assert stack.stock() == STOCK - 2
-    assert stack.worker().reconcile() == 0  # it is not fifteen seconds old
-    assert stack.worker().reconcile(older_than=0) == 1
+    assert reconcile(stack.worker()) == 0  # it is not fifteen seconds old
+    assert reconcile(stack.worker(), min_age=0) == 1
     stack.worker().work()
     assert (stack.orders.find_one({"_id": stray})["status"], stack.stock()) == ("failed", STOCK - 1)
     stack.gate.seen.clear()
-    assert stack.worker().reconcile(older_than=0) == 0
+    assert reconcile(stack.worker(), min_age=0) == 0
     assert stack.gate.seen == ["GET"]
     stack.check_promises()
 
@@ -312,15 +311,15 @@ def test_a_stray_reservation_is_released_once_and_the_cursor_is_kept(stack: Stac
 def test_a_reservation_that_becomes_visible_behind_the_cursor_is_found_a_day_later(stack: Stack) -> None:
     worker = stack.worker()
     stack.order(1)
-    assert worker.reconcile(older_than=0) == 0
-    worker._store.step_back()
+    assert reconcile(worker, min_age=0) == 0
+    worker.reconciler._cursor.step_back()
     (stray,) = order_processes.leave_reservations(stack, 1)
     past = datetime.now(UTC) - timedelta(hours=1)  # its transaction took its time long before its commit
     stack.reservations.update_one({"_id": stray}, {"$set": {"created_at": past}})
-    assert worker.reconcile(older_than=0) == 0
+    assert reconcile(worker, min_age=0) == 0
     stack.worker_state.update_one({}, {"$set": {"passed.0.at": datetime.now(UTC) - timedelta(days=1)}})
-    worker._store.step_back()
-    assert worker.reconcile(older_than=0) == 1
+    worker.reconciler._cursor.step_back()
+    assert reconcile(worker, min_age=0) == 1
     stack.recover()
     stack.check_promises()
 

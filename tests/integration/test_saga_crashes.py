@@ -13,7 +13,6 @@ from typing import Any
 import pika
 import pytest
 
-from order_service import worker
 from order_service.publisher import QUEUE, Publisher
 from tests.integration import dying
 from tests.integration.order_processes import (
@@ -26,7 +25,8 @@ from tests.integration.order_processes import (
     work,
 )
 from tests.integration.order_stack import ADMIN, ANA, STOCK, Stack, order_stack, without_product_service
-from tests.model.actions import ACTIONS, CLIENT, STORE
+from tests.model.actions import ACTIONS, CLIENT, OUTBOX, STORE
+from tests.reconciling import reconcile as reconcile_now
 from tests.waiting import until
 from tools.mongodb import MongoServer
 
@@ -41,9 +41,7 @@ def _forkserver() -> None:
 
 
 @pytest.fixture
-def stack(mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    monkeypatch.setattr(worker, "POSTPONED", 0.05)
-    monkeypatch.setattr(worker, "RELEASES_POSTPONED", 0.05)
+def stack(mongo_server: MongoServer) -> Iterator[Stack]:
     with order_stack(mongo_server) as stack:
         stack.app.test_client().get("/orders", headers=ANA)
         yield stack
@@ -68,8 +66,8 @@ def repeating(stack: Stack, broker_url: str) -> Doomed:
 
 def placing_after_a_failed_attempt(stack: Stack, broker_url: str) -> Doomed:
     """The attempt that has failed holds its stock still."""
-    placing(stack, broker_url)(f"before {STORE}.insert")
-    assert stack.worker().reconcile(older_than=0) == 1
+    placing(stack, broker_url)(f"before {STORE}.create")
+    assert reconcile_now(stack.worker(), min_age=0) == 1
     return placing(stack, broker_url)
 
 
@@ -216,15 +214,15 @@ CANCELLED = (["cancelled"], STOCK, ["created", "cancelled"])
 @pytest.mark.parametrize(
     ("point", "expected"),
     [
-        (f"before {STORE}.advance", PLACED),
+        (f"before {STORE}.transition", PLACED),
         ("before pymongo.collection:Collection.update_one", PLACED),
         ("after pymongo.collection:Collection.update_one", CANCELLED),
-        (f"after {STORE}.advance", CANCELLED),
+        (f"after {STORE}.transition", CANCELLED),
         (f"before {CLIENT}.release", CANCELLED),
         (SENT, CANCELLED),
         (f"after {CLIENT}.release", CANCELLED),
-        (f"before {STORE}.released", CANCELLED),
-        (f"after {STORE}.released", CANCELLED),
+        (f"before {STORE}.mark_released", CANCELLED),
+        (f"after {STORE}.mark_released", CANCELLED),
     ],
 )
 def test_death_while_cancelling_an_order(stack: Stack, point: str, expected: Any) -> None:
@@ -257,8 +255,8 @@ def test_death_while_shipping_and_delivering(stack: Stack, when: str, action: st
         (f"before {PIKA}.basic_publish", {1}),
         (f"after {PIKA}.basic_publish", {1, 2}),  # perhaps sent, surely not confirmed
         (f"after {PUBLISHER}.publish", {2}),  # confirmed
-        (f"before {STORE}.published", {2}),
-        (f"after {STORE}.published", {1}),
+        (f"before {OUTBOX}.mark_published", {2}),
+        (f"after {OUTBOX}.mark_published", {1}),
     ],
 )
 def test_death_while_publishing_an_event(stack: Stack, broker_url: str, point: str, copies: set[int]) -> None:

@@ -41,14 +41,14 @@ HANGING = {
     "the worker, in its first round": """
 from order_service.worker import Worker
 class Store:
-    def prepare(self):
+    def ensure_indexes(self):
         pass
-    def due(self, limit):
-        time.sleep(60)
-class Publisher:
+class Relay:
     def check(self):
         pass
-Worker(Store(), None, Publisher(), None, poll=1, heartbeat=heartbeat).run(threading.Event())
+    def publish_due(self):
+        time.sleep(60)
+Worker(Store(), Relay(), None, None, poll=1, heartbeat=heartbeat).run(threading.Event())
 """,
     "the consumer, before it is connected": """
 from notification_service import consumer

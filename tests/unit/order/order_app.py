@@ -11,12 +11,14 @@ from werkzeug.test import TestResponse
 
 import order_service
 from chassis import mongo
+from chassis.heartbeat import Heartbeat
 from order_service.config import Settings
 from order_service.model import Item, Line, Outcome, Refusal, ReservationResult
 from order_service.product_client import ProductServiceUnavailable
-from order_service.publisher import BrokerRefuses, BrokerUnavailable
-from order_service.store import OrderStore
-from order_service.worker import Worker
+from order_service.publisher import BrokerMisconfigured, BrokerUnavailable
+from order_service.store import OrderStore, ReconciliationCursor
+from order_service.timings import Timings
+from order_service.worker import Worker, make_worker
 from tests.clock import FakeClock
 from tests.signing import PublishedKeys, bearer
 
@@ -119,7 +121,7 @@ class FakePublisher:
 
     def check(self) -> None:
         if self.refuses:
-            raise BrokerRefuses("RabbitMQ says no.")
+            raise BrokerMisconfigured("RabbitMQ says no.")
         if self.away:
             raise BrokerUnavailable
 
@@ -144,8 +146,20 @@ class Shop:
         self.products = products
         self.publisher = FakePublisher()
         self.store = OrderStore(database, clock)  # type: ignore[arg-type]
-        self.worker = Worker(self.store, products, self.publisher, clock, poll=0.01)  # type: ignore[arg-type]
+        self.cursor = ReconciliationCursor(database, clock)  # type: ignore[arg-type]
+        self.heartbeat = Heartbeat()
+        self.worker = self.make_worker(self.heartbeat)
         self.client: FlaskClient = app.test_client()
+
+    def make_worker(self, heartbeat: Heartbeat, **timings: float) -> Worker:
+        return make_worker(
+            self.database,
+            self.clock,  # type: ignore[arg-type]
+            self.products,  # type: ignore[arg-type]
+            self.publisher,  # type: ignore[arg-type]
+            heartbeat=heartbeat,
+            timings=Timings(poll=0.01, **timings),
+        )
 
     def post(self, body: Any, headers: dict[str, str] = ANA, key: str | None = None) -> TestResponse:
         return self.client.post("/orders", json=body, headers=headers | ({"Idempotency-Key": key} if key else {}))

@@ -116,7 +116,7 @@ def failed(shop: Shop, attempts: int) -> list[str]:
     ids = ids_of_attempts(attempts)
     for order_id in ids:
         shop.products.reserve(order_id, (Item("mug", 2),))
-        assert shop.store.insert(failed_order(order_id, shop.clock()))
+        assert shop.store.create(failed_order(order_id, shop.clock()))
     shop.products.asked.clear()
     return ids
 

@@ -117,7 +117,7 @@ def test_the_note_of_a_failed_order_names_nobody(shop: Shop) -> None:
 
 def note_as_failed(shop: Shop, order_id: str) -> None:
     """Do what the worker does with a reservation that has had no order for so long."""
-    assert shop.store.insert(failed_order(order_id, shop.clock()))
+    assert shop.store.create(failed_order(order_id, shop.clock()))
 
 
 def test_a_request_that_was_given_up_meanwhile_answers_that_nothing_was_ordered(shop: Shop) -> None:
@@ -173,13 +173,13 @@ def test_a_note_whose_answer_got_lost_is_answered_like_one_that_went_well(
 
 
 def insert_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = type(shop.store).insert
+    real = type(shop.store).create
 
     def twice(*args: Any) -> bool:
         real(*args)
         return real(*args)
 
-    monkeypatch.setattr(type(shop.store), "insert", twice)
+    monkeypatch.setattr(type(shop.store), "create", twice)
 
 
 def test_an_order_whose_write_the_majority_does_not_have_yet_is_waited_for(
@@ -187,13 +187,13 @@ def test_an_order_whose_write_the_majority_does_not_have_yet_is_waited_for(
 ) -> None:
     """The id is taken, and a majority read does not show the order for a moment."""
     insert_twice(shop, monkeypatch)
-    reads, real = [], type(shop.store).read
+    reads, real = [], type(shop.store).find
 
-    def read(store: Any, order_id: str) -> Any:
+    def find(store: Any, order_id: str) -> Any:
         reads.append(order_id)
         return real(store, order_id) if len(reads) > 2 else None
 
-    monkeypatch.setattr(type(shop.store), "read", read)
+    monkeypatch.setattr(type(shop.store), "find", find)
     assert shop.order(key="k").status_code == 201
     assert (len(reads), len(shop.documents())) == (3, 1)
 
@@ -220,13 +220,13 @@ def test_an_action_whose_answer_got_lost_is_answered_like_one_that_went_well(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, action: str, state: str
 ) -> None:
     order_id = shop.ordered()
-    real = type(shop.store).advance
+    real = type(shop.store).transition
 
     def twice(*args: Any, **kwargs: Any) -> Any:
         real(*args, **kwargs)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(type(shop.store), "advance", twice)
+    monkeypatch.setattr(type(shop.store), "transition", twice)
     response = shop.act(order_id, action)
     assert (response.status_code, response.json.get("status")) == (200, state)
     assert len(shop.document(order_id)["outbox"]) == 2
