@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -23,25 +24,25 @@ class WrongState(Conflict):
     code, title = "wrong-state", "Wrong State"
 
 
+@dataclass(frozen=True)
 class Orders:
     """Places orders, reads them, and moves them from status to status."""
 
-    def __init__(self, store: "OrderStore", products: "ProductClient", clock: Callable[[], datetime]) -> None:
-        self._store = store
-        self._products = products
-        self._clock = clock
+    store: "OrderStore"
+    products: "ProductClient"
+    clock: Callable[[], datetime]
 
     def place(self, buyer: Buyer, items: Iterable[Item], key: str | None) -> tuple[Order, bool]:
         """Place an order; return it, and whether it answers an earlier request with the same key.
 
         Raises OrderRejected, OrderFailed, KeyReused, Unavailable.
         """
-        self._store.check_after_failure()
-        return Placement(self._store, self._products, self._clock, buyer, merge_items(items), key).run()
+        self.store.check_after_failure()
+        return Placement(self.store, self.products, self.clock, buyer, merge_items(items), key).run()
 
     def get(self, order_id: str, owner: str | None) -> Order:
         """Return an order, if it belongs to `owner` or `owner` is None. Raises NotFound."""
-        order = self._store.find(order_id)
+        order = self.store.find(order_id)
         if order is None or owner not in (None, order.user and order.user.id):
             raise NotFound(f"There is no order {order_id!r}.")
         return order
@@ -51,14 +52,14 @@ class Orders:
 
         Failed orders are the platform's own notes: only `status` shows them, and never to an owner.
         """
-        return self._store.list_orders(owner, status, limit=limit, cursor=cursor)
+        return self.store.list_orders(owner, status, limit=limit, cursor=cursor)
 
     def cancel(self, order_id: str, owner: str | None) -> Order:
         """Cancel a confirmed order; its stock returns. Raises NotFound, WrongState."""
         order = self._transition(order_id, owner, CONFIRMED, CANCELLED, events.ORDER_CANCELLED)
         with suppress(Unavailable):  # the order's document says that its release is due: the worker does it
-            self._products.release(order.id)
-            self._store.mark_released(order.id)
+            self.products.release(order.id)
+            self.store.mark_released(order.id)
         return order
 
     def ship(self, order_id: str) -> Order:
@@ -72,9 +73,9 @@ class Orders:
     def _transition(self, order_id: str, owner: str | None, start: str, end: str, event_type: str) -> Order:
         order = self.get(order_id, owner)
         if order.status == start:  # what the event says of an order does not change from here on
-            now, write_id = self._clock(), uuid.uuid4().hex
+            now, write_id = self.clock(), uuid.uuid4().hex
             event = events.order_event(event_type, order, now)
-            changed = self._store.transition(order.id, start, end, event, now, write_id, release=end == CANCELLED)
+            changed = self.store.transition(order.id, start, end, event, now, write_id, release=end == CANCELLED)
             if changed is not None:
                 return changed
             order = self.get(order_id, owner)

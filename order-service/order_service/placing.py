@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -65,26 +65,20 @@ class KeyReused(Invalid):
     code, title = "idempotency-key-reused", "Idempotency Key Reused"
 
 
+@dataclass
 class Placement:
     """One request to place an order. With an idempotency key, `attempt` 0, 1, ... leads to the same ids everywhere."""
 
-    def __init__(
-        self,
-        store: "OrderStore",
-        products: "ProductClient",
-        clock: Callable[[], datetime],
-        buyer: Buyer,
-        items: tuple[Item, ...],
-        key: str | None,
-    ) -> None:
-        self._store = store
-        self._products = products
-        self._clock = clock
-        self._buyer = buyer
-        self._items = items
-        self._key = key
-        self._fingerprint = fingerprint(items)
-        self._id_source = f"{buyer.id} {key}" if key else uuid.uuid4().hex
+    store: "OrderStore"
+    products: "ProductClient"
+    clock: Callable[[], datetime]
+    buyer: Buyer
+    items: tuple[Item, ...]
+    key: str | None
+
+    def __post_init__(self) -> None:
+        self._fingerprint = fingerprint(self.items)
+        self._id_source = f"{self.buyer.id} {self.key}" if self.key else uuid.uuid4().hex
         self._outage = Unavailable()
 
     def run(self) -> tuple[Order, bool]:
@@ -99,7 +93,7 @@ class Placement:
             order, is_new = self._write_or_read(order_id, result)
             if order.status != FAILED:
                 self._release_unneeded(order, result.outcome)
-                return self._reply(order, replayed=not is_new and self._key is not None)
+                return self._reply(order, replayed=not is_new and self.key is not None)
             attempt, later_order = self._next_attempt(attempt, order, result.outcome)
             if later_order is not None:
                 return self._reply(later_order, replayed=True)
@@ -111,7 +105,7 @@ class Placement:
 
     def _reserve(self, order_id: str) -> ReservationResult:
         try:
-            return self._products.reserve(order_id, self._items)
+            return self.products.reserve(order_id, self.items)
         except Unavailable as exc:  # product-service, or user-service, which gives the token for it
             self._outage = exc
             return ReservationResult(Outcome.UNKNOWN)
@@ -125,11 +119,11 @@ class Placement:
         if is_decided and (order := self._write(order_id, result)):
             return order, True
         for _ in range(MAJORITY_READ_TRIES):
-            if existing := self._store.find(order_id):
+            if existing := self.store.find(order_id):
                 return existing, False
             if result.outcome is Outcome.MISMATCH:
                 raise KeyReused(KEY_REUSED)
-            if result.outcome is Outcome.UNKNOWN and self._key is not None:
+            if result.outcome is Outcome.UNKNOWN and self.key is not None:
                 raise self._outage  # nothing is written: a repeat goes on with the same id
             if order := self._write(order_id, result):
                 return order, True
@@ -139,14 +133,14 @@ class Placement:
     def _write(self, order_id: str, result: ReservationResult) -> Order | None:
         """Write the order that follows from a result, and return it; None if its id is taken."""
         order = self._new_order(order_id, result)
-        return order if self._store.create(order) else None
+        return order if self.store.create(order) else None
 
     def _new_order(self, order_id: str, result: ReservationResult) -> Order:
-        now = self._clock()
+        now = self.clock()
         if result.outcome in (Outcome.RELEASED, Outcome.UNKNOWN):
             return failed_order(order_id, now)
-        order = Order(order_id, REJECTED, now, now, self._buyer, self._items, refusal=result.refusal)
-        order = replace(order, key=self._key, fingerprint=self._fingerprint)
+        order = Order(order_id, REJECTED, now, now, self.buyer, self.items, refusal=result.refusal)
+        order = replace(order, key=self.key, fingerprint=self._fingerprint)
         if result.outcome is Outcome.REFUSED:
             return order
         total = sum(line.unit_price * line.quantity for line in result.lines)
@@ -157,7 +151,7 @@ class Placement:
         """Release what this request has reserved for an order that must not hold stock."""
         if order.status in NOT_HOLDING_STOCK and outcome in (Outcome.RESERVED, Outcome.ALREADY_RESERVED):
             with suppress(Unavailable):  # the worker's reconciliation finds it
-                self._products.release(order.id)
+                self.products.release(order.id)
 
     def _next_attempt(self, attempt: int, failed: Order, outcome: Outcome) -> tuple[int, Order | None]:
         """Return the first attempt after a failed one that has not failed, with its order if there is one.
@@ -165,13 +159,13 @@ class Placement:
         The stock of the failed attempts is released first, so that the next attempt can take it. Raises Unavailable if
         that is impossible now, and OrderFailed without a key, as there is no next attempt then.
         """
-        if self._key is None:
+        if self.key is None:
             raise OrderFailed(NOT_PLACED)
         if outcome not in (Outcome.RELEASED, Outcome.UNKNOWN):
-            self._products.release(failed.id)
+            self.products.release(failed.id)
         while True:
             ids = [self._order_id(attempt + number) for number in range(1, ATTEMPTS_PER_QUERY + 1)]
-            orders = self._store.find_many(ids)
+            orders = self.store.find_many(ids)
             for order_id in ids:
                 attempt, order = attempt + 1, orders.get(order_id)
                 if order is None and outcome is Outcome.UNKNOWN:
@@ -179,7 +173,7 @@ class Placement:
                 if order is None or order.status != FAILED:
                     return attempt, order
                 if order.release_due and outcome is not Outcome.UNKNOWN:
-                    self._products.release(order_id)
+                    self.products.release(order_id)
 
     def _reply(self, order: Order, *, replayed: bool) -> tuple[Order, bool]:
         if order.fingerprint != self._fingerprint:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class AttemptFailed(Exception):
     """One attempt of a call failed. It is safe to repeat."""
 
 
+@dataclass
 class Retries:
     """Repeats a failed attempt, with exponential backoff, while the deadline leaves time for another one.
 
@@ -45,32 +47,29 @@ class Retries:
     them, each call gets one attempt only, so that callers learn of an outage soon.
     """
 
-    def __init__(
-        self, *, patience: float, min_attempt: float, backoff: tuple[float, float], clock: Clock = time
-    ) -> None:
-        self._patience = patience
-        self._min_attempt = min_attempt
-        self._first_delay, self._longest_delay = backoff
-        self._clock = clock
-        self._failing_since: float | None = None
+    patience: float
+    min_attempt: float
+    backoff: tuple[float, float]  # the first delay, and the longest
+    clock: Clock = time
+    _failing_since: float | None = None
 
     def run(self, attempt: Callable[[], T], deadline: Deadline) -> T:
         """Return the result of the first attempt that succeeds. Raises the last AttemptFailed."""
-        delay = self._first_delay
+        delay, longest = self.backoff
         while True:
-            started = self._clock.monotonic()
+            started = self.clock.monotonic()
             try:
                 result = attempt()
             except AttemptFailed:
                 self._failing_since = self._failing_since or started
-                is_outage = started - self._failing_since >= self._patience
-                if is_outage or deadline.remaining() <= delay + self._min_attempt:
+                is_outage = started - self._failing_since >= self.patience
+                if is_outage or deadline.remaining() <= delay + self.min_attempt:
                     raise
             else:
                 self._failing_since = None
                 return result
-            self._clock.sleep(delay)
-            delay = min(2 * delay, self._longest_delay)
+            self.clock.sleep(delay)
+            delay = min(2 * delay, longest)
 
 
 class BulkheadFull(Exception):
@@ -94,6 +93,7 @@ class Bulkhead:
             self._places.release()
 
 
+@dataclass
 class CircuitBreaker:
     """Is open while a neighbour hangs: while it is open, no thread should wait for a place in the bulkhead.
 
@@ -102,16 +102,15 @@ class CircuitBreaker:
     this call alone is slow, for example because everybody orders the same product.
     """
 
-    def __init__(self, *, slow_call: float, clock: Clock = time) -> None:
-        self._slow_call = slow_call
-        self._clock = clock
-        self._last_success = float("-inf")
-        self.is_open = False
+    slow_call: float
+    clock: Clock = time
+    is_open: bool = False
+    _last_success: float = float("-inf")
 
     def record_answer(self, started: float) -> None:
         """Record a good answer to a call that began at `started`; a slow one counts as a failure."""
-        now = self._clock.monotonic()
-        if now - started > self._slow_call:
+        now = self.clock.monotonic()
+        if now - started > self.slow_call:
             self.record_failure(started)
         else:
             self._last_success, self.is_open = now, False

@@ -28,20 +28,22 @@ class Worker:
 
     def __init__(
         self,
-        store: OrderStore,
-        relay: OutboxRelay,
-        releaser: StockReleaser,
-        reconciler: Reconciler,
-        *,
-        poll: float,
+        database: Any,
+        clock: mongo.DatabaseClock,
+        products: ProductClient,
+        publisher: Publisher,
         heartbeat: Heartbeat,
+        timings: Timings,
     ) -> None:
+        store, problems = OrderStore(database, clock), heartbeat.misconfigurations
+        cursor = ReconciliationCursor(database, clock)
+        self.relay = OutboxRelay(Outbox(database, clock), publisher, problems, timings)
+        self.releaser = StockReleaser(store, products, problems, timings)
+        self.reconciler = Reconciler(store, cursor, products, clock, problems, timings)
         self._store = store
-        self.relay = relay
-        self.releaser = releaser
-        self.reconciler = reconciler
-        self._poll = poll
+        self._publisher = publisher
         self._heartbeat = heartbeat
+        self._poll = timings.poll
         self._has_indexes = False
 
     def run(self, stop: threading.Event) -> None:
@@ -57,11 +59,11 @@ class Worker:
                 log.warning("worker paused: %s", exc.detail)
                 is_busy = False
                 stop.wait(1)
-            self.relay.keep_alive()
+            self._publisher.keep_alive()
             self._heartbeat.mark_healthy()
             if not is_busy:
                 stop.wait(self._poll)
-        self.relay.close()
+        self._publisher.close()
 
     def work(self) -> bool:
         """Do one round; return whether more may be due at once. Raises Unavailable if the database is away."""
@@ -76,42 +78,16 @@ class Worker:
             self._has_indexes = True
 
 
-def make_worker(
-    database: Any,
-    clock: mongo.DatabaseClock,
-    products: ProductClient,
-    publisher: Publisher,
-    *,
-    heartbeat: Heartbeat,
-    timings: Timings,
-) -> Worker:
-    """Return a worker, wired."""
-    store, misconfigurations = OrderStore(database, clock), heartbeat.misconfigurations
-    return Worker(
-        store,
-        OutboxRelay(Outbox(database, clock), publisher, misconfigurations, timings),
-        StockReleaser(store, products, misconfigurations, timings),
-        Reconciler(store, ReconciliationCursor(database, clock), products, clock, misconfigurations, timings),
-        poll=timings.poll,
-        heartbeat=heartbeat,
-    )
-
-
 def main() -> None:
     """Run a worker until SIGTERM or SIGINT."""
     settings = config.load_worker()
     logs.configure("order-worker", settings.log_level)
     database = mongo.connect(settings.mongo_url, "order-worker")
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
-    timings = Timings(poll=settings.poll_seconds)
-    worker = make_worker(
-        database,
-        mongo.DatabaseClock(database),
-        ProductClient(settings.product_service_url, token, max_concurrent=1),
-        Publisher(settings.rabbitmq_url),
-        heartbeat=Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT),
-        timings=timings,
-    )
+    clock, timings = mongo.DatabaseClock(database), Timings(poll=settings.poll_seconds)
+    products = ProductClient(settings.product_service_url, token, max_concurrent=1)
+    heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
+    worker = Worker(database, clock, products, Publisher(settings.rabbitmq_url), heartbeat, timings)
     stop = threading.Event()
     stop_on_signals(stop, within=timings.exit_within)
     log.info("worker started")

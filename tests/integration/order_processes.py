@@ -17,12 +17,13 @@ from urllib3.connection import HTTPConnection
 from chassis import mongo
 from chassis.auth.client_credentials import ClientCredentials
 from chassis.heartbeat import Heartbeat
-from order_service import app, create_app, worker
+from order_service import app, create_app
 from order_service.config import Settings
 from order_service.product_client import ProductClient
 from order_service.publisher import Publisher
 from order_service.store import documents
 from order_service.timings import Timings
+from order_service.worker import Worker
 from tests.integration import dying
 from tests.integration.dying import NOWHERE, PatientClient
 from tests.integration.order_stack import NOBODY, RecordedEvents, Stack
@@ -51,15 +52,15 @@ def act(settings: Settings, headers: dict[str, str], order_id: str, action: str)
 
 
 def work(settings: Settings, broker_url: str | None = None, rounds: int = 3) -> None:
-    one = make_worker(settings, broker_url)
+    worker = make_worker(settings, broker_url)
     for _ in range(rounds):
-        one.work()
+        worker.work()
 
 
 def reconcile(settings: Settings) -> None:
-    one = make_worker(settings, None)
-    reconcile_now(one, min_age=0)
-    one.reconciler._cursor.step_back()
+    worker = make_worker(settings, None)
+    reconcile_now(worker, min_age=0)
+    worker.reconciler.cursor.step_back()
 
 
 def leave_reservations(stack: Stack, number: int) -> list[str]:
@@ -73,13 +74,13 @@ def leave_reservations(stack: Stack, number: int) -> list[str]:
     return ids
 
 
-def make_worker(settings: Settings, broker_url: str | None) -> worker.Worker:
+def make_worker(settings: Settings, broker_url: str | None) -> Worker:
     database = mongo.connect(settings.mongo_url, "order-worker")
     service_token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     client = PatientClient(settings.product_service_url, service_token, max_concurrent=1)
     publisher: Any = Publisher(broker_url) if broker_url else RecordedEvents()
     clock = mongo.DatabaseClock(database)
-    return worker.make_worker(database, clock, client, publisher, heartbeat=Heartbeat(), timings=Timings())
+    return Worker(database, clock, client, publisher, Heartbeat(), Timings())
 
 
 def _run(work: Callable[..., None], settings: Settings, arguments: tuple[Any, ...], point: str, ahead: float) -> None:

@@ -23,7 +23,7 @@ from chassis.heartbeat import Heartbeat
 from order_service.config import Settings
 from order_service.product_client import ProductClient
 from order_service.timings import Timings
-from order_service.worker import Worker, make_worker
+from order_service.worker import Worker
 from tests.local_server import Asked, serving
 from tests.reconciling import reconcile
 from tests.signing import KID, bearer, private_key, token
@@ -122,14 +122,12 @@ class Stack:
         client = ProductClient(self.settings.product_service_url, lambda: token("service"), max_concurrent=1)
         self._resources.callback(client._pool.clear)
         clock = mongo.DatabaseClock(database)
-        return make_worker(
-            database, clock, client, publisher or self.events, heartbeat=Heartbeat(), timings=self.timings
-        )
+        return Worker(database, clock, client, publisher or self.events, Heartbeat(), self.timings)
 
     def recover(self, worker: Worker | None = None) -> None:
         """Let a worker compare all reservations, young ones too, and do all that is due, however long that waits."""
         worker = worker or self.worker()
-        worker.reconciler._next_run = float("inf")
+        worker.reconciler.next_run = float("inf")
         reconcile(worker, min_age=0)
 
         def is_done() -> bool:

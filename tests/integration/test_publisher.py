@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 import pika
@@ -16,7 +16,8 @@ from deploy.broker import ORDER_SERVICE, Rights
 from deploy.settings import Account
 from order_service import publisher
 from order_service.events import TYPES
-from order_service.publisher import PAUSE, QUEUE, BrokerMisconfigured, BrokerUnavailable, Publisher
+from order_service.publisher import QUEUE, RECONNECT_DELAY, BrokerMisconfigured, BrokerUnavailable, Publisher
+from tests.fake_time import FakeTime
 from tests.waiting import until
 from tools import processes, programs, throwaway
 from tools.rabbitmq import RabbitServer
@@ -40,29 +41,27 @@ def breakable(own_rabbitmq: RabbitServer) -> RabbitServer:
     return own_rabbitmq
 
 
-MakePublisher = Callable[[str], Publisher]
+MakePublisher = Callable[..., Publisher]
 
 
 @pytest.fixture
 def make_hasty_publisher() -> Iterator[MakePublisher]:
     """Make publishers as order-service has them: a broker that is slow for a few seconds counts as away."""
-    made: list[Publisher] = []
+    publishers: list[Publisher] = []
 
-    def make(url: str) -> Publisher:
-        made.append(Publisher(url))
-        return made[-1]
+    def make(url: str, **options: Any) -> Publisher:
+        publishers.append(Publisher(url, **options))
+        return publishers[-1]
 
     yield make
-    for one in made:
+    for one in publishers:
         one.close()
 
 
 @pytest.fixture
-def make_publisher(make_hasty_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch) -> MakePublisher:
+def make_publisher(make_hasty_publisher: MakePublisher) -> MakePublisher:
     """Make publishers that wait for a broker on a busy machine."""
-    monkeypatch.setattr(publisher, "SOCKET_SECONDS", SECONDS_TO_START)
-    monkeypatch.setattr(publisher, "CONNECT_SECONDS", SECONDS_TO_START)
-    return make_hasty_publisher
+    return partial(make_hasty_publisher, socket_timeout=SECONDS_TO_START, connect_timeout=SECONDS_TO_START)
 
 
 def event(number: int = 1, kind: str = "order_created") -> dict[str, Any]:
@@ -220,7 +219,7 @@ def test_closing_takes_no_longer_than_the_broker(broker_url: str, make_publisher
         started = time.monotonic()
         one.close()
         took.append(time.monotonic() - started)
-    assert min(took) < publisher.CLOSE_SECONDS / 2
+    assert min(took) < publisher.CLOSE_TIMEOUT / 2
 
 
 def test_a_full_queue_refuses_and_the_event_is_not_counted_as_published(
@@ -250,30 +249,22 @@ def test_an_event_that_reaches_no_queue_is_returned_and_not_counted_as_published
         make_publisher(vhost_url).publish([event()])
 
 
-def test_after_a_failure_the_broker_is_left_alone_for_a_second(
-    make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(publisher, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    one = make_publisher("amqp://127.0.0.1:1/%2F")
+def test_after_a_failure_the_publisher_waits_a_second_before_it_connects_again(make_publisher: MakePublisher) -> None:
+    clock = FakeTime()
+    one = make_publisher("amqp://127.0.0.1:1/%2F", clock=clock)
     with pytest.raises(BrokerUnavailable, match="did not confirm"):
         one.publish([event()])
-    now[0] += PAUSE - 0.001
+    clock.sleep(RECONNECT_DELAY - 0.001)
     with pytest.raises(BrokerUnavailable, match="a moment ago"):
         one.publish([event()])
-    now[0] += 0.001
+    clock.sleep(0.001)
     with pytest.raises(BrokerUnavailable, match="did not confirm"):
         one.publish([event()])
 
 
-def test_heartbeats_keep_an_idle_connection(
-    broker_url: str, make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = []
-    for heartbeat in (3, 1):  # the broker gives up on one that is silent for two of them
-        monkeypatch.setattr(publisher, "HEARTBEAT", heartbeat)
-        made.append(make_publisher(broker_url))
-    one, silent = made
+def test_heartbeats_keep_an_idle_connection(broker_url: str, make_publisher: MakePublisher) -> None:
+    # The broker closes a connection that is silent for two heartbeats.
+    one, silent = make_publisher(broker_url, heartbeat=3), make_publisher(broker_url, heartbeat=1)
     one.publish([event(1)])
     silent.publish([event(2)])
     connection = one._connection

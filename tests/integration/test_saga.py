@@ -312,13 +312,13 @@ def test_a_reservation_that_becomes_visible_behind_the_cursor_is_found_a_day_lat
     worker = stack.worker()
     stack.order(1)
     assert reconcile(worker, min_age=0) == 0
-    worker.reconciler._cursor.step_back()
+    worker.reconciler.cursor.step_back()
     (stray,) = order_processes.leave_reservations(stack, 1)
     past = datetime.now(UTC) - timedelta(hours=1)  # its transaction took its time long before its commit
     stack.reservations.update_one({"_id": stray}, {"$set": {"created_at": past}})
     assert reconcile(worker, min_age=0) == 0
     stack.worker_state.update_one({}, {"$set": {"passed.0.at": datetime.now(UTC) - timedelta(days=1)}})
-    worker.reconciler._cursor.step_back()
+    worker.reconciler.cursor.step_back()
     assert reconcile(worker, min_age=0) == 1
     stack.recover()
     stack.check_promises()

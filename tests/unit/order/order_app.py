@@ -18,7 +18,7 @@ from order_service.product_client import ProductServiceUnavailable
 from order_service.publisher import BrokerMisconfigured, BrokerUnavailable
 from order_service.store import OrderStore, ReconciliationCursor
 from order_service.timings import Timings
-from order_service.worker import Worker, make_worker
+from order_service.worker import Worker
 from tests.clock import FakeClock
 from tests.signing import PublishedKeys, bearer
 
@@ -152,13 +152,13 @@ class Shop:
         self.client: FlaskClient = app.test_client()
 
     def make_worker(self, heartbeat: Heartbeat, **timings: float) -> Worker:
-        return make_worker(
+        return Worker(
             self.database,
             self.clock,  # type: ignore[arg-type]
             self.products,  # type: ignore[arg-type]
             self.publisher,  # type: ignore[arg-type]
-            heartbeat=heartbeat,
-            timings=Timings(poll=0.01, **timings),
+            heartbeat,
+            Timings(poll=0.01, **timings),
         )
 
     def post(self, body: Any, headers: dict[str, str] = ANA, key: str | None = None) -> TestResponse:

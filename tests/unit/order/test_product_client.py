@@ -18,8 +18,8 @@ from chassis.logs import bind_request_id
 from order_service.model import Item, Line, Outcome, ReservationResult
 from order_service.product_client import ProductClient, ProductServiceMisconfigured, ProductServiceUnavailable
 from tests.at_once import at_once, meanwhile
+from tests.fake_time import FakeTime
 from tests.local_server import Asked, serving
-from tests.unit.order.fake_time import FakeTime
 from tests.unit.order.order_app import SETTINGS, Shop, make_shop
 from tests.waiting import stalls, until
 

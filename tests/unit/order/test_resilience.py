@@ -7,7 +7,7 @@ import pytest
 
 from order_service.resilience import AttemptFailed, Bulkhead, BulkheadFull, CircuitBreaker, Deadline, Retries
 from tests.at_once import meanwhile
-from tests.unit.order.fake_time import FakeTime
+from tests.fake_time import FakeTime
 from tests.waiting import until
 
 

@@ -335,8 +335,8 @@ def test_the_heart_beats_while_the_broker_is_away_and_not_while_it_refuses(
         shop.publisher.refuses = True
         until(lambda: "refused" in caplog.text, "the refusal is logged, though nothing waits")
         heartbeat.unlink()
-        check_at = worker.relay._check_at
-        until(lambda: worker.relay._check_at > check_at + 0.1, "it goes on")
+        check_at = worker.relay.check_at
+        until(lambda: worker.relay.check_at > check_at + 0.1, "it goes on")
         assert not heartbeat.exists()
         shop.publisher.refuses = shop.publisher.away = False
         until(heartbeat.exists, "it beats again by itself")
