@@ -42,10 +42,9 @@ class StockReleaser:
                     self.products.release(order_id)
             except Unavailable as exc:
                 log.warning("stock waits to be released: %s", exc.detail)
-                self.store.delay_releases(order_ids[number + 1 :], self.timings.release_retry_delay)
-                self.store.delay_releases(
-                    [order_id], self.timings.release_retry_delay + 1
-                )  # behind the others: it may always fail
+                delay = self.timings.release_retry_delay
+                self.store.delay_releases(order_ids[number + 1 :], delay)
+                self.store.delay_releases([order_id], delay + 1)  # behind the others: it may always fail
                 break
             self.store.mark_released(order_id)
             if time.monotonic() > end:
