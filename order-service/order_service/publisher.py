@@ -9,7 +9,6 @@ binding exists, restores a lost one, and fails if the queue is missing.
 """
 
 import json
-import logging
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -24,20 +23,16 @@ from pika.spec import Basic
 
 from chassis.amqp import FAILURES, cause, check_publishing, refusal
 from order_service.events import TYPES
-from order_service.resilience import Clock
 
 EXCHANGE = "shop.events"
 QUEUE = "notifications"
-# All times are in seconds.
-HEARTBEAT = 6  # the worker answers the broker's heartbeats between its rounds, which take less
+HEARTBEAT = 6  # s, like all times here; the worker answers the broker's heartbeats between its rounds, which take less
 SOCKET_TIMEOUT = 3.0
 CONNECT_TIMEOUT = 5.0  # for the whole of TCP, TLS and AMQP
 BLOCKED_TIMEOUT = 5.0  # for a broker that is short of memory or disk
 CONFIRM_TIMEOUT = 25.0  # the heartbeats notice a frozen broker within 22 s
 CLOSE_TIMEOUT = 2.0
 RECONNECT_DELAY = 1.0
-
-log = logging.getLogger(__name__)
 
 
 class BrokerUnavailable(Exception):
@@ -61,14 +56,13 @@ class Publisher:
         heartbeat: int = HEARTBEAT,
         socket_timeout: float = SOCKET_TIMEOUT,
         connect_timeout: float = CONNECT_TIMEOUT,
-        clock: Clock = time,
+        clock: Any = time,
     ) -> None:
         self._parameters = pika.URLParameters(url)
         self._parameters.heartbeat = heartbeat
         self._parameters.blocked_connection_timeout = BLOCKED_TIMEOUT
         self._parameters.socket_timeout = socket_timeout
         self._parameters.stack_timeout = connect_timeout
-        self._connect_timeout = connect_timeout
         self._clock = clock
         self._connection: SelectConnection | None = None
         self._channel: Channel | None = None
@@ -145,7 +139,7 @@ class Publisher:
             on_open_error_callback=self._fail,
             on_close_callback=self._fail,
         )
-        self._run(self._connect_timeout + 1)  # pika gives up a second earlier
+        self._run(self._parameters.stack_timeout + 1)  # pika gives up a second earlier
         return cast(Channel, self._channel)
 
     def _on_channel(self, channel: Channel) -> None:
@@ -190,8 +184,7 @@ class Publisher:
             self._connection.ioloop.stop()
 
     def _note_failure(self, failure: Exception) -> None:
-        """Note a failure; the first one is the cause of all others."""
-        self._failure = self._failure or failure
+        self._failure = self._failure or failure  # the first one is the cause of all others
 
     def _fail(self, _source: object, failure: Exception) -> None:
         self._note_failure(cause(failure))

@@ -1,6 +1,6 @@
 """How a caller lives with a slow or failing neighbour: deadline, retries with backoff, bulkhead, circuit breaker.
 
-Each part knows nothing of HTTP. All may be used by several threads at once.
+Each part knows nothing of HTTP, and several threads may use it at once. `clock` is the module `time`, or a test's own.
 """
 
 import threading
@@ -8,31 +8,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
-
-
-class Clock(Protocol):
-    """The part of the module `time` that is used here; tests pass a clock that they move."""
-
-    def monotonic(self) -> float:
-        """Return a time in seconds that never goes back."""
-
-    def sleep(self, seconds: float, /) -> None:
-        """Pause the calling thread."""
 
 
 class Deadline:
     """The moment by which a call must end; everything that the call does shares it."""
 
-    def __init__(self, seconds: float, clock: Clock = time) -> None:
+    def __init__(self, seconds: float, clock: Any = time) -> None:
         self._clock = clock
         self._end = clock.monotonic() + seconds
 
     def remaining(self) -> float:
         """Return how many seconds are left."""
-        return self._end - self._clock.monotonic()
+        return float(self._end - self._clock.monotonic())
 
 
 class AttemptFailed(Exception):
@@ -50,7 +40,7 @@ class Retries:
     patience: float
     min_attempt: float
     backoff: tuple[float, float]  # the first delay, and the longest
-    clock: Clock = time
+    clock: Any = time
     _failing_since: float | None = None
 
     def run(self, attempt: Callable[[], T], deadline: Deadline) -> T:
@@ -103,7 +93,7 @@ class CircuitBreaker:
     """
 
     slow_call: float
-    clock: Clock = time
+    clock: Any = time
     is_open: bool = False
     _last_success: float = float("-inf")
 

@@ -1,4 +1,4 @@
-"""Reservations as product-service answers them and as order-service understands them.
+"""Reservations as product-service answers them and order-service reads them.
 
 The schemas and golden examples under `contracts/http/` stand between the two: both sides are tested against them.
 """

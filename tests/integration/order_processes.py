@@ -1,6 +1,6 @@
-"""What order-service does in a process of its own, which may die at any point of it: see `dying`.
+"""The work of order-service in a process of its own, which may die at a crash point: see `dying`.
 
-`SENT` is the point where a request to product-service has gone out and its answer is not read.
+`SENT` is the crash point after a request to product-service is sent and before its answer is read.
 """
 
 import os
@@ -38,7 +38,7 @@ def run(
 ) -> None:
     """Run a function of this module as `dying.run` does.
 
-    `ahead` is by how many seconds that process's own clocks are wrong.
+    The clocks of that process are `ahead` seconds ahead.
     """
     dying.start(_run, work, settings, arguments, point, ahead, dies=bool(point))
 
@@ -64,7 +64,7 @@ def reconcile(settings: Settings) -> None:
 
 
 def leave_reservations(stack: Stack, number: int) -> list[str]:
-    """Leave what processes leave that die between the reservation and the order: a unit each; return the ids."""
+    """Leave reservations of one unit without an order, like processes that die in between; return the ids."""
     ids = [uuid.uuid4().hex for _ in range(number)]
     service = {"Authorization": f"Bearer {token('service')}"}
     lines = {"lines": [{"product_id": "mug", "quantity": 1}]}
@@ -108,7 +108,7 @@ def _die_when_sent_to(url: str) -> None:
 
 
 def _set_clocks(ahead: float) -> None:
-    """Make this process's own clocks wrong, those of the day and the monotonic one."""
+    """Make the clocks of this process wrong, the wall clock and the monotonic one."""
 
     class WrongTime(datetime):
         @classmethod

@@ -1,4 +1,4 @@
-"""The publisher against a real RabbitMQ: confirms, a missing queue, a broker that stops, starts again or freezes."""
+"""The publisher against a real RabbitMQ: confirms, a missing queue, a broker that stops, restarts or freezes."""
 
 import json
 import signal
@@ -46,7 +46,7 @@ MakePublisher = Callable[..., Publisher]
 
 @pytest.fixture
 def make_hasty_publisher() -> Iterator[MakePublisher]:
-    """Make publishers as order-service has them: a broker that is slow for a few seconds counts as away."""
+    """Make publishers with the real time limits: a broker that is slow for a few seconds counts as away."""
     publishers: list[Publisher] = []
 
     def make(url: str, **options: Any) -> Publisher:
@@ -60,7 +60,7 @@ def make_hasty_publisher() -> Iterator[MakePublisher]:
 
 @pytest.fixture
 def make_publisher(make_hasty_publisher: MakePublisher) -> MakePublisher:
-    """Make publishers that wait for a broker on a busy machine."""
+    """Make publishers that wait for a slow broker on a busy machine."""
     return partial(make_hasty_publisher, socket_timeout=SECONDS_TO_START, connect_timeout=SECONDS_TO_START)
 
 
@@ -108,7 +108,7 @@ def pids(server: RabbitServer) -> list[int]:
 
 
 def stop(server: RabbitServer) -> None:
-    """Kill the broker, as a power failure does."""
+    """Kill the broker, like a power failure."""
     processes.send(pids(server), signal.SIGKILL)
     until(lambda: not pids(server), "the broker is gone")
 
@@ -158,7 +158,7 @@ def test_nothing_is_published_while_the_queue_that_must_get_it_is_missing(
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_a_binding_that_was_lost_is_made_again_and_costs_no_event(
+def test_a_lost_binding_is_restored_and_costs_no_event(
     broker_url: str, make_publisher: MakePublisher, kind: str
 ) -> None:
     one = make_publisher(broker_url)
@@ -186,7 +186,7 @@ def test_the_check_publishes_nothing_and_leaves_the_publisher_usable(
         (Rights(write=ORDER_SERVICE.write), r"exchange 'shop\.events'"),
     ],
 )
-def test_each_right_that_is_taken_away_is_found_before_anything_is_published(
+def test_each_missing_right_is_found_before_anything_is_published(
     broker_url: str, rabbitmq: RabbitServer, make_publisher: MakePublisher, rights: Rights, refused: str
 ) -> None:
     account = Account("limited", "secret")
@@ -199,7 +199,7 @@ def test_each_right_that_is_taken_away_is_found_before_anything_is_published(
 
 @pytest.mark.parametrize("call", [Publisher.check, lambda one: one.publish([event()])], ids=["check", "publish"])
 @pytest.mark.parametrize(("change", "to"), [("admin:", "nobody:"), ("/test-", "/no-")])
-def test_an_account_or_virtual_host_that_is_not_there_is_a_refusal(
+def test_a_missing_account_or_virtual_host_is_a_misconfiguration(
     broker_url: str, make_publisher: MakePublisher, change: str, to: str, call: Callable[[Publisher], None]
 ) -> None:
     with pytest.raises(BrokerMisconfigured, match="account or virtual host of RABBITMQ_URL"):
@@ -241,7 +241,7 @@ def test_a_full_queue_refuses_and_the_event_is_not_counted_as_published(
 def test_an_event_that_reaches_no_queue_is_returned_and_not_counted_as_published(
     vhost_url: str, make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The binding is lost between the publisher's own bind and the event: RabbitMQ confirms what it has returned."""
+    """The binding is lost between the publisher's bind and the event: RabbitMQ returns the event and confirms it."""
     channel_work(vhost_url, lambda channel: channel.exchange_declare(publisher.EXCHANGE, "topic", durable=True))
     queue_bind = "pika.channel.Channel.queue_bind"
     monkeypatch.setattr(queue_bind, lambda channel, *_, callback: channel.basic_qos(callback=callback))
@@ -279,7 +279,7 @@ def test_heartbeats_keep_an_idle_connection(broker_url: str, make_publisher: Mak
     until(lambda: publishes(silent, 5), "the silent one connects again")
 
 
-def test_a_frozen_broker_is_given_up_and_used_again_when_it_thaws(
+def test_the_publisher_gives_up_on_a_frozen_broker_and_uses_it_again_when_it_resumes(
     breakable: RabbitServer, make_hasty_publisher: MakePublisher
 ) -> None:
     one, late = make_hasty_publisher(breakable.url), make_hasty_publisher(breakable.url)
@@ -296,7 +296,7 @@ def test_a_frozen_broker_is_given_up_and_used_again_when_it_thaws(
     assert set(published) - {"o2.order_created"} == {"o1.order_created", "o3.order_created"}
 
 
-def test_a_broker_that_was_killed_has_kept_what_it_confirmed(
+def test_a_killed_broker_still_has_the_events_that_it_confirmed(
     breakable: RabbitServer, make_publisher: MakePublisher
 ) -> None:
     one, idle = make_publisher(breakable.url), make_publisher(breakable.url)

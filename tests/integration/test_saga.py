@@ -68,7 +68,7 @@ def test_a_cancelled_order_gives_its_stock_back_once(stack: Stack) -> None:
     stack.check_promises()
 
 
-def test_too_much_is_rejected_and_a_repeat_is_answered_alike(stack: Stack) -> None:
+def test_an_order_for_too_much_is_rejected_and_its_repeat_gets_the_same_answer(stack: Stack) -> None:
     answers = [stack.order(STOCK + 1, key="k") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [409, 409]
     assert answers[1].json["lines"] == [{"product_id": "mug", "requested": STOCK + 1, "available": STOCK}]
@@ -90,8 +90,8 @@ def test_eight_requests_with_one_key_at_once_make_one_order(stack: Stack) -> Non
 
 @pytest.mark.usefixtures("patient_client")
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_two_processes_with_one_key_at_once_make_one_order_though_one_is_killed(stack: Stack, when: str) -> None:
-    """While the reservation is on its way, another process places the same order, and dies at each of its steps."""
+def test_two_processes_with_one_key_make_one_order_even_if_one_is_killed(stack: Stack, when: str) -> None:
+    """During the reservation another process places the same order, and dies at each of its steps."""
     dying.start_server()
     body = {"product_id": "mug", "quantity": 1}
     for number, point in enumerate(["", *STEPS]):
@@ -131,7 +131,7 @@ def test_shipping_and_cancelling_at_once_ends_in_one_of_them(stack: Stack) -> No
     stack.check_promises()
 
 
-def test_workers_need_not_know_of_each_other(stack: Stack) -> None:
+def test_workers_need_no_coordination(stack: Stack) -> None:
     stack.timings = replace(stack.timings, reconcile_age=0.0, reconcile_every=0.0)
     orders = [stack.order(1).json["id"] for _ in range(6)]
     for order_id in orders[:3]:
@@ -146,7 +146,7 @@ def test_workers_need_not_know_of_each_other(stack: Stack) -> None:
     stack.check_promises()
 
 
-def test_orders_and_workers_at_once_keep_every_promise(stack: Stack) -> None:
+def test_concurrent_orders_and_workers_keep_every_invariant(stack: Stack) -> None:
     stack.timings = replace(stack.timings, reconcile_age=0.0)
     stop = threading.Event()
 
@@ -164,8 +164,8 @@ def test_orders_and_workers_at_once_keep_every_promise(stack: Stack) -> None:
     stack.check_promises()
 
 
-def test_an_answer_that_came_too_late_is_found_by_the_repeat(stack: Stack) -> None:
-    """Product-service takes the stock, but its answer comes when the caller has given up."""
+def test_a_repeat_finds_the_reservation_whose_answer_came_too_late(stack: Stack) -> None:
+    """Product-service takes the stock, but answers after the caller has given up."""
     answer_now = threading.Event()
     stack.gate.after = lambda method, _path: method == "PUT" and answer_now.wait(10) and None
     started = time.monotonic()
@@ -181,7 +181,7 @@ def test_an_answer_that_came_too_late_is_found_by_the_repeat(stack: Stack) -> No
     stack.check_promises()
 
 
-def test_what_nobody_repeats_is_noted_as_failed_and_released(stack: Stack) -> None:
+def test_a_request_that_nobody_repeats_is_noted_as_failed_and_released(stack: Stack) -> None:
     answer_now = threading.Event()
     stack.gate.after = lambda method, _path: method == "PUT" and answer_now.wait(10) and None
     assert stack.order(4, key="k").status_code == 503
@@ -194,7 +194,7 @@ def test_what_nobody_repeats_is_noted_as_failed_and_released(stack: Stack) -> No
 
 
 def test_a_reservation_that_arrives_after_its_release_is_refused(stack: Stack) -> None:
-    """The request hangs on its way to product-service, and arrives when its order has failed and is released."""
+    """The request is delayed on its way to product-service until its order has failed and is released."""
     arrive = threading.Event()
     arrived: list[str] = []
 
@@ -219,10 +219,10 @@ def test_a_reservation_that_arrives_after_its_release_is_refused(stack: Stack) -
 
 
 @pytest.mark.parametrize(("key", "status", "states"), [("k", 201, ["confirmed", "failed"]), (None, 503, ["failed"])])
-def test_an_order_that_comes_later_than_the_workers_failed_obeys_it(
+def test_a_request_that_is_slower_than_the_worker_obeys_its_failed_order(
     stack: Stack, key: str | None, status: int, states: list[str]
 ) -> None:
-    """The request stands still after its reservation, for so long that the worker takes it for dead."""
+    """The request pauses after its reservation for so long that the worker takes it for dead."""
     worker = stack.worker()
 
     def stand_still(method: str, _path: str) -> None:
@@ -263,7 +263,7 @@ def test_a_key_whose_first_attempts_have_failed_leads_to_one_order(stack: Stack)
     stack.check_promises()
 
 
-def test_an_answer_that_was_lost_is_asked_for_again_and_takes_the_stock_once(stack: Stack) -> None:
+def test_a_call_whose_answer_was_lost_is_repeated_and_takes_the_stock_once(stack: Stack) -> None:
     lost: list[str] = []
 
     def lose_the_first(method: str, path: str) -> None:
@@ -332,7 +332,7 @@ def test_a_database_of_the_earlier_saga_is_refused(stack: Stack) -> None:
         stack.worker().run(threading.Event())
 
 
-def test_without_its_database_order_service_answers_503_and_is_back_with_it(mongodb_program: str) -> None:
+def test_order_service_answers_503_without_its_database_and_recovers_with_it(mongodb_program: str) -> None:
     with throwaway.mongodb(mongodb_program) as server, order_stack(server) as stack:
         assert stack.order(1).status_code == 201
         with throwaway.frozen(server):

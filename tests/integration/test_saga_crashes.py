@@ -1,8 +1,8 @@
-"""A process of order-service dies before and after every action of the saga, and the promises hold afterwards.
+"""A process of order-service dies before and after every action of the saga, and the invariants hold afterwards.
 
-The actions are those of the executable specification, `tests/model/actions.py`, so that it and the code cannot drift
-apart unseen: each action has a scenario here that leads a process to it. Finer points of death follow, with the exact
-outcome of each: the orders' status, the stock, the events.
+The actions are those of the executable specification, `tests/model/actions.py`, so that the specification and the code
+cannot drift apart: each action has a scenario that leads a process to it. Finer crash points follow, with the exact
+outcome of each: the statuses of the orders, the stock, the events.
 """
 
 from collections import Counter
@@ -52,7 +52,7 @@ def body(quantity: int) -> dict[str, Any]:
 
 
 Doomed = Callable[[str], None]
-"""Runs a process to its point of death."""
+"""Runs a process to its crash point."""
 
 
 def placing(stack: Stack, _broker_url: str) -> Doomed:
@@ -65,7 +65,7 @@ def repeating(stack: Stack, broker_url: str) -> Doomed:
 
 
 def placing_after_a_failed_attempt(stack: Stack, broker_url: str) -> Doomed:
-    """The attempt that has failed holds its stock still."""
+    """The failed attempt still holds its stock."""
     placing(stack, broker_url)(f"before {STORE}.create")
     assert reconcile_now(stack.worker(), min_age=0) == 1
     return placing(stack, broker_url)
@@ -124,7 +124,7 @@ def test_every_action_of_the_specification_has_its_scenario() -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("action", SCENARIOS)
 def test_death_at_an_action(stack: Stack, broker_url: str, action: str, when: str, first: str) -> None:
-    """Whoever comes first afterwards, the repeat or the worker: there is one order, and nothing is left over."""
+    """Afterwards there is one order and nothing is left over, whether the repeat or the worker comes first."""
     SCENARIOS[action](stack, broker_url)(f"{when} {ACTIONS[action]}")
     recover = partial(stack.recover, stack.worker())
     if first == "the worker":
@@ -139,7 +139,7 @@ def test_death_at_an_action(stack: Stack, broker_url: str, action: str, when: st
 
 
 def assert_at_rest(stack: Stack) -> None:
-    """Check the promises, and that every event is told of that is true, and no other."""
+    """Check the invariants, and that exactly the events that happened are published."""
     stack.check_promises()
     assert not stack.orders.count_documents({"$or": [{field: {"$exists": True}} for field in ("due", "release")]})
     created = {f"{order['_id']}.order_created" for order in stack.orders.find({"status": {"$ne": "failed"}})}
@@ -166,7 +166,7 @@ PLACING = [
     (f"after {INSERT}", PLACED),
     ("after order_service.orders:Orders.place", PLACED),
     ("before order_service.api:created", PLACED),
-    ("after flask:Flask.process_response", PLACED),  # the answer is made, and never sent
+    ("after flask:Flask.process_response", PLACED),  # the response exists, and is never sent
 ]
 
 
@@ -174,7 +174,7 @@ PLACING = [
 def test_death_while_placing_an_order(stack: Stack, point: str, expected: Any) -> None:
     run(place, stack.settings, ANA_WITH_KEY, body(4), point=point)
     if expected is not NOTHING:
-        until(lambda: stack.gate.done, "product-service is through, which goes on without its caller")
+        until(lambda: stack.gate.done, "product-service is done, though its caller is dead")
     stack.recover()
     assert outcome(stack) == expected
     stack.check_promises()
@@ -190,7 +190,7 @@ def test_death_while_placing_an_order(stack: Stack, point: str, expected: Any) -
 @pytest.mark.parametrize(("point", "states"), [(f"before {INSERT}", []), (f"after {INSERT}", ["rejected"]), (SENT, [])])
 def test_death_while_rejecting_an_order(stack: Stack, point: str, states: list[str]) -> None:
     run(place, stack.settings, ANA_WITH_KEY, body(STOCK + 1), point=point)
-    until(lambda: stack.gate.done, "product-service is through, which goes on without its caller")
+    until(lambda: stack.gate.done, "product-service is done, though its caller is dead")
     stack.recover()
     assert outcome(stack) == (states, STOCK, [])
     again = stack.order(STOCK + 1, key="k")
@@ -293,8 +293,8 @@ def test_death_while_noting_a_reservation_without_an_order(stack: Stack, point: 
     stack.check_promises()
 
 
-def test_a_process_without_a_point_of_death_does_its_work(stack: Stack) -> None:
-    """Guards the tests above: their processes die of the point, not of something else."""
+def test_a_process_without_a_crash_point_does_its_work(stack: Stack) -> None:
+    """Guards the tests above: their processes die at the crash point, not for another reason."""
     run(place, stack.settings, ANA_WITH_KEY, body(4))
     run(work, stack.settings)
     run(reconcile, stack.settings)

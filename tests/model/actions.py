@@ -1,4 +1,4 @@
-"""Each action of the saga with the function of the code that does it."""
+"""Each action of the saga with the function of the code that performs it."""
 
 CLIENT, STORE = "order_service.product_client:ProductClient", "order_service.store:OrderStore"
 OUTBOX, CURSOR = "order_service.store:Outbox", "order_service.store:ReconciliationCursor"

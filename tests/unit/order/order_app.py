@@ -1,4 +1,4 @@
-"""order-service for unit tests: its real wiring on mongomock, with stand-ins for its neighbours and a clock to move."""
+"""order-service for unit tests: its real wiring on mongomock, with stand-ins for other services and a clock to move."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -37,7 +37,7 @@ ANA, BOB, ADMIN = bearer("customer", user="ana"), bearer("customer", user="bob")
 class FakeProducts:
     """A product-service with prices and a stock, whose answers a test can change.
 
-    `meanwhile` is called with the order's id when a reservation is made, before its answer is given.
+    `meanwhile` is called with the order's id after a reservation and before its answer.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class FakeProducts:
 
 
 class FakePublisher:
-    """Keeps what it is to publish, unless the broker is away or refuses."""
+    """Records the events, unless the broker is away or refuses."""
 
     def __init__(self) -> None:
         self.published: list[dict[str, Any]] = []

@@ -39,7 +39,7 @@ PROBLEM = {
 
 
 class Tokens:
-    """Stands for the service token: a new one after each that was refused."""
+    """Stands for ClientCredentials: gives a new token after each `invalidate`."""
 
     def __init__(self) -> None:
         self.number = 1
@@ -72,7 +72,7 @@ def closing(url: str, *, max_concurrent: int = 4, token: Any = None, **options: 
 
 @contextmanager
 def frozen() -> Iterator[str]:
-    """A server whose kernel accepts connections, and which never answers: what a stopped process looks like."""
+    """A server that accepts connections and never answers, like a stopped process."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -84,7 +84,7 @@ def seconds_of(work: Callable[[], Any]) -> float:
 
 
 def least_seconds_of(work: Callable[[], Any]) -> float:
-    """Return the shortest of several times: what waits does so each time, a busy machine does not."""
+    """Return the shortest of several runs: a real wait is in each of them, a delay of a busy machine is not."""
     return min(seconds_of(work) for _ in range(5))
 
 
@@ -121,7 +121,7 @@ def test_stock_that_was_taken_before_is_found() -> None:
 @pytest.mark.parametrize(
     ("code", "outcome"), [("reservation-differs", Outcome.MISMATCH), ("reservation-released", Outcome.RELEASED)]
 )
-def test_a_conflict_is_known_by_its_type(code: str, outcome: Outcome) -> None:
+def test_a_conflict_is_recognised_by_its_type(code: str, outcome: Outcome) -> None:
     with answering((409, PROBLEM | {"type": code})) as (client, asked):
         assert client.reserve("o1", ITEMS) == ReservationResult(outcome)
     assert len(asked) == 1
@@ -172,7 +172,7 @@ def test_a_refused_connection_is_reported_within_the_deadline(call: str, limit: 
     assert limit - 1 < clock.slept <= limit
 
 
-def test_a_server_that_never_answers_costs_the_budget_and_no_more() -> None:
+def test_a_server_that_never_answers_costs_no_more_than_the_deadline() -> None:
     with frozen() as url, closing(url) as client, stalls() as late:
         spent = seconds_of(lambda: pytest.raises(ProductServiceUnavailable, client.reserve, "o1", ITEMS))
         assert 3.0 < spent < 4.2 + max(late)
@@ -180,12 +180,12 @@ def test_a_server_that_never_answers_costs_the_budget_and_no_more() -> None:
         assert least_seconds_of(lambda: pytest.raises(ProductServiceUnavailable, client.check)) < 1.0
 
 
-def test_an_answer_just_before_product_services_own_limit_is_waited_for() -> None:
+def test_the_client_waits_longer_than_product_service_may_take() -> None:
     with answering((201, HELD)) as (client, _):
-        request, given = client._pool.request, []
-        client._pool.request = lambda *a, **k: given.append(k["timeout"]) or request(*a, **k)  # type: ignore[method-assign]
+        request, timeouts = client._pool.request, []
+        client._pool.request = lambda *a, **k: timeouts.append(k["timeout"]) or request(*a, **k)  # type: ignore[method-assign]
         client.reserve("o1", ITEMS)
-        assert [timeout.read_timeout > 1.5 for timeout in given] == [True]
+        assert [timeout.read_timeout > 1.5 for timeout in timeouts] == [True]
 
 
 def test_a_connection_that_the_server_had_closed_is_replaced() -> None:
@@ -225,7 +225,7 @@ def test_a_connection_that_the_server_had_closed_is_replaced() -> None:
         (422, "no"),
     ],
 )
-def test_an_answer_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None:
+def test_an_answer_that_breaks_the_contract_counts_as_an_outage(answer: tuple[int, Any]) -> None:
     with answering(answer) as (client, _), pytest.raises(ProductServiceUnavailable):
         client.reserve("o1", ITEMS)
 
@@ -233,12 +233,12 @@ def test_an_answer_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None
 @pytest.mark.parametrize(
     "answer", [(200, None), (200, []), (200, {"items": []}), (200, {"items": [1], "next_cursor": None}), (422, {})]
 )
-def test_a_list_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None:
+def test_a_list_that_breaks_the_contract_counts_as_an_outage(answer: tuple[int, Any]) -> None:
     with answering(answer) as (client, _), pytest.raises(ProductServiceUnavailable):
         client.reservations(older_than=60, cursor=None)
 
 
-def test_a_quiet_hour_does_not_make_a_client_impatient() -> None:
+def test_a_call_after_a_quiet_hour_is_repeated_like_any_other() -> None:
     clock = FakeTime()
     with answering((201, HELD), (503, PROBLEM), (201, HELD), clock=clock) as (client, asked):
         client.reserve("o1", ITEMS)
@@ -247,7 +247,7 @@ def test_a_quiet_hour_does_not_make_a_client_impatient() -> None:
     assert len(asked) == 3
 
 
-def test_while_product_service_answers_slowly_and_in_vain_threads_without_a_slot_refuse_at_once() -> None:
+def test_calls_outside_the_full_bulkhead_are_refused_at_once_while_product_service_fails() -> None:
     def answer(_asked: Asked) -> tuple[int, Any]:
         time.sleep(0.3)
         return 503, PROBLEM
@@ -257,7 +257,7 @@ def test_while_product_service_answers_slowly_and_in_vain_threads_without_a_slot
         closing(server.url, max_concurrent=1) as client,
         meanwhile(lambda: pytest.raises(ProductServiceUnavailable, client.reserve, "o1", ITEMS)),
     ):
-        until(lambda: client._circuit_breaker.is_open, "the first answer has come")
+        until(lambda: client._circuit_breaker.is_open, "the first answer opens the circuit")
         misconfigurations: list[Any] = []
         shortest = least_seconds_of(
             lambda: misconfigurations.append(pytest.raises(ProductServiceUnavailable, client.reserve, "o2", ITEMS))
@@ -266,7 +266,7 @@ def test_while_product_service_answers_slowly_and_in_vain_threads_without_a_slot
         assert "Too many" in str(misconfigurations[0].value)
 
 
-def test_an_order_that_fares_badly_while_others_are_answered_lets_nobody_else_be_refused() -> None:
+def test_one_failing_order_does_not_open_the_circuit_while_others_get_good_answers() -> None:
     others_are_answered, asked_again = Event(), Event()
 
     def answer(asked: Asked) -> tuple[int, Any]:
@@ -294,7 +294,7 @@ def test_a_token_that_is_refused_is_replaced_and_the_request_repeated() -> None:
     assert [request.headers["Authorization"] for request in asked] == ["Bearer token-1", "Bearer token-2"]
 
 
-def test_a_product_service_that_accepts_no_token_refuses() -> None:
+def test_a_product_service_that_accepts_no_token_is_a_misconfiguration() -> None:
     with answering((401, PROBLEM), (401, PROBLEM)) as (client, asked):
         with pytest.raises(ProductServiceMisconfigured, match="accepts no token"):
             client.reserve("o1", ITEMS)
@@ -311,7 +311,7 @@ def test_a_product_service_that_accepts_no_token_refuses() -> None:
         ([(200, {}), (401, PROBLEM), (401, PROBLEM)], "accepts no token"),
     ],
 )
-def test_the_check_finds_out_whether_product_service_lets_this_service_in(
+def test_the_check_reports_a_product_service_that_rejects_this_service(
     answers: list[tuple[int, Any]], refused: str | None
 ) -> None:
     with answering(*answers) as (client, asked):
@@ -320,7 +320,7 @@ def test_the_check_finds_out_whether_product_service_lets_this_service_in(
         assert [request.path.partition("?")[0] for request in asked][:2] == ["/health", "/reservations"][: len(asked)]
 
 
-def test_without_a_token_the_check_asks_only_whether_product_service_lives() -> None:
+def test_without_a_token_the_check_asks_only_for_the_health_of_product_service() -> None:
     def no_token() -> str:
         raise Unavailable("No service token from user-service.")
 
@@ -341,7 +341,7 @@ def test_without_a_token_nothing_is_sent() -> None:
         assert server.requests == []
 
 
-def test_a_token_that_comes_late_is_waited_for() -> None:
+def test_a_call_waits_for_a_token_that_comes_late() -> None:
     clock = FakeTime()
 
     class LateTokens(Tokens):
@@ -355,7 +355,7 @@ def test_a_token_that_comes_late_is_waited_for() -> None:
     assert len(asked) == 1
 
 
-def test_a_burst_of_orders_waits_for_a_place_while_product_service_answers() -> None:
+def test_a_burst_of_orders_waits_for_the_bulkhead_while_product_service_answers() -> None:
     def answer(_asked: Asked) -> tuple[int, Any]:
         time.sleep(0.05)
         return 201, HELD
@@ -368,7 +368,7 @@ def test_a_burst_of_orders_waits_for_a_place_while_product_service_answers() -> 
 def test_while_product_service_hangs_half_of_the_threads_wait_and_the_others_are_refused_at_once() -> None:
     with frozen() as url, closing(url, max_concurrent=4) as client:
         with pytest.raises(ProductServiceUnavailable):
-            client.release("o0")  # the hang is known from here on
+            client.release("o0")  # this opens the circuit
         with meanwhile(lambda: pytest.raises(ProductServiceUnavailable, client.reserve, "o1", ITEMS), threads=4):
             until(lambda: client._bulkhead._places._value == 0, "the four places are taken")
             assert least_seconds_of(lambda: pytest.raises(ProductServiceUnavailable, client.reserve, "o2", ITEMS)) < 0.2

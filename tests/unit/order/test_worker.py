@@ -1,4 +1,4 @@
-"""Rounds of the worker, with a publisher and a product-service that fail when told to."""
+"""Rounds of the worker, with a publisher and a product-service that fail on demand."""
 
 import threading
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_a_rejected_order_has_nothing_to_release(shop: Shop) -> None:
     assert shop.products.released == []
 
 
-def test_a_release_that_always_fails_holds_up_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_that_always_fails_does_not_delay_the_others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = [shop.ordered(1) for _ in range(4)]
     shop.products.away = True
     for order_id in orders:
@@ -115,7 +115,7 @@ def test_hundreds_of_releases_do_not_keep_an_event_from_being_published(shop: Sh
     assert shop.document(shipped)["outbox"] == []
 
 
-def test_a_round_tells_whether_there_may_be_more_to_do(shop: Shop) -> None:
+def test_a_round_returns_whether_more_may_be_due(shop: Shop) -> None:
     shop.products.stock["mug"] = 1000
     for _ in range(101):
         shop.ordered(1)
@@ -123,7 +123,7 @@ def test_a_round_tells_whether_there_may_be_more_to_do(shop: Shop) -> None:
     assert len(shop.publisher.published) == 101
 
 
-def test_an_event_that_joins_while_others_are_published_is_not_lost(
+def test_an_event_that_joins_the_outbox_during_a_publish_is_not_lost(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id = shop.ordered()
@@ -160,7 +160,7 @@ def test_a_reservation_without_an_order_gets_a_failed_one_and_is_released_once(s
 
 
 @pytest.mark.parametrize("winner", ["confirmed", "rejected"])
-def test_an_order_that_is_written_while_the_worker_finds_none_is_obeyed(
+def test_the_worker_obeys_an_order_that_is_written_during_its_comparison(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, winner: str
 ) -> None:
     shop.products.all_are_old = True
@@ -193,7 +193,7 @@ def test_an_order_that_is_written_while_the_worker_finds_none_is_obeyed(
         ("cancelled", True),
     ],
 )
-def test_reconciliation_releases_what_is_held_for_an_order_that_must_not(
+def test_reconciliation_releases_the_stock_of_orders_that_must_not_hold_it(
     shop: Shop, status: str, released: bool
 ) -> None:
     shop.products.all_are_old = True
@@ -276,7 +276,7 @@ def test_once_a_day_the_cursor_goes_back_two_days(shop: Shop) -> None:
     assert len(shop.database.worker_state.find_one()["passed"]) == 3
 
 
-def test_the_worker_lets_the_cursor_go_back_when_it_has_compared_all(shop: Shop) -> None:
+def test_the_worker_moves_the_cursor_back_when_it_has_compared_everything(shop: Shop) -> None:
     shop.worker = shop.make_worker(shop.heartbeat, reconcile_every=0.0)
     shop.products.all_are_old = True
     shop.ordered(1)
@@ -287,7 +287,7 @@ def test_the_worker_lets_the_cursor_go_back_when_it_has_compared_all(shop: Shop)
     assert shop.cursor.read() is None
 
 
-def test_a_reservation_that_shows_up_behind_the_cursor_is_found_within_a_day(shop: Shop) -> None:
+def test_a_reservation_that_appears_behind_the_cursor_is_found_within_a_day(shop: Shop) -> None:
     shop.products.all_are_old = True
     shop.ordered(1)
     reconcile(shop.worker)
@@ -322,7 +322,7 @@ def test_no_outage_ends_the_worker(shop: Shop, monkeypatch: pytest.MonkeyPatch, 
     assert heartbeat.exists()
 
 
-def test_the_heart_beats_while_the_broker_is_away_and_not_while_it_refuses(
+def test_the_worker_is_healthy_while_the_broker_is_away_and_unhealthy_while_it_refuses(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("chassis.heartbeat.INTERVAL", 0.01)
@@ -331,20 +331,20 @@ def test_the_heart_beats_while_the_broker_is_away_and_not_while_it_refuses(
     shop.publisher.away = True
     stop = threading.Event()
     with meanwhile(lambda: worker.run(stop), stop=stop, seconds=5):
-        until(heartbeat.exists, "it beats while the broker is away")
+        until(heartbeat.exists, "it is healthy while the broker is away")
         shop.publisher.refuses = True
         until(lambda: "refused" in caplog.text, "the refusal is logged, though nothing waits")
         heartbeat.unlink()
         check_at = worker.relay.check_at
-        until(lambda: worker.relay.check_at > check_at + 0.1, "it goes on")
+        until(lambda: worker.relay.check_at > check_at + 0.1, "it continues")
         assert not heartbeat.exists()
         shop.publisher.refuses = shop.publisher.away = False
-        until(heartbeat.exists, "it beats again by itself")
+        until(heartbeat.exists, "it is healthy again")
     refused = "refused: publishing events: events wait in the outbox. RabbitMQ says no."
     assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [refused]
 
 
-def test_a_right_that_is_missing_when_events_wait_is_a_refusal(shop: Shop) -> None:
+def test_a_missing_right_to_publish_is_a_misconfiguration(shop: Shop) -> None:
     shop.ordered()
     shop.publisher.refuses = True
     shop.work()
