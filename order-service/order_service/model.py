@@ -59,7 +59,7 @@ class Outcome(Enum):
     ALREADY_RESERVED = auto()  # 200: it was taken before, with the same lines
     REFUSED = auto()  # 409, 422: too little stock, or an unknown product; recorded, and so final for this id
     MISMATCH = auto()  # 409: the id has a reservation with other lines
-    RELEASED = auto()  # 409: the reservation was released, and cannot be made again
+    RELEASED = auto()  # 409: the reservation was released; its tombstone refuses a new one
     UNKNOWN = auto()  # no answer in time: the request may still arrive
 
 

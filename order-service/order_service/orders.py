@@ -1,4 +1,4 @@
-"""The use cases around orders. An order's document is the log of what happens to it: state first, effects second."""
+"""The use cases of orders. An order's document is its log: first the state is written, then the effects follow."""
 
 import uuid
 from collections.abc import Callable, Iterable
@@ -72,7 +72,7 @@ class Orders:
 
     def _transition(self, order_id: str, owner: str | None, start: str, end: str, event_type: str) -> Order:
         order = self.get(order_id, owner)
-        if order.status == start:  # what the event says of an order does not change from here on
+        if order.status == start:  # its lines and its total, which the event has, never change
             now, write_id = self.clock(), uuid.uuid4().hex
             event = events.order_event(event_type, order, now)
             changed = self.store.transition(order.id, start, end, event, now, write_id, release=end == CANCELLED)

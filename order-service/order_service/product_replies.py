@@ -1,4 +1,4 @@
-"""What product-service replies, turned into values of this service; `contracts/http` has the schemas."""
+"""The replies of product-service as values of this service; `contracts/http` has their schemas."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,6 @@
 """Repairs between order-service and product-service: releases of stock, and the comparison of both sides.
 
-All of it is safe to do twice, so that workers need not know of each other.
+Everything is safe to do twice, so that several workers need no coordination.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""How a caller lives with a slow or failing neighbour: deadline, retries with backoff, bulkhead, circuit breaker.
+"""Parts for calling a slow or failing neighbour: deadline, retries with backoff, bulkhead, circuit breaker.
 
 Each part knows nothing of HTTP, and several threads may use it at once. `clock` is the module `time`, or a test's own.
 """
@@ -85,7 +85,7 @@ class Bulkhead:
 
 @dataclass
 class CircuitBreaker:
-    """Is open while a neighbour hangs: while it is open, no thread should wait for a place in the bulkhead.
+    """Is open while a neighbour hangs. While it is open, no thread should wait for a place in the bulkhead.
 
     The calls in the bulkhead go on. They are the probes of a half-open circuit: one good answer closes it.
     A bad call opens it only if no other call got a good answer in the meantime. Otherwise the neighbour is fine and

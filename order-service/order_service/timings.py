@@ -1,4 +1,4 @@
-"""How long the worker waits for what."""
+"""The waiting times of the worker, with their reasons."""
 
 from dataclasses import dataclass
 

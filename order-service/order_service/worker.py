@@ -1,6 +1,7 @@
 """The worker of order-service: `python -m order_service.worker`, as many as you like.
 
-It does what the documents of orders say is due, and compares both sides. See `outbox_relay` and `reconciler`.
+It publishes the events that are due (`outbox_relay`), releases the stock that is due and compares the reservations of
+product-service with orders (`reconciler`).
 """
 
 import logging
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Does what is due, round by round, until it is asked to stop."""
+    """Does the due work, round by round, until it is asked to stop."""
 
     def __init__(
         self,

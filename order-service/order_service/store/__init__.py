@@ -1,4 +1,4 @@
-"""MongoDB of order-service: one document per order, which also holds its outbox and what is still due.
+"""MongoDB of order-service: one document per order, which also holds its outbox and its due work.
 
 An order is created once, when its outcome is known; every later change is a compare-and-set in one write. Every method
 is safe to run twice. `due` and `release` are times, present only while the worker has something to do: `due` to publish

@@ -1,4 +1,4 @@
-"""How far the reservations of product-service were compared with orders."""
+"""The cursor of the reconciliation: the reservations before it were compared with orders."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -16,7 +16,7 @@ _ID = "reconciliation"
 
 @retry_and_translate
 class ReconciliationCursor:
-    """The cursor that all workers share. Every change is a compare-and-set, so that none undoes another one's."""
+    """The cursor that all workers share. Every change is a compare-and-set, so that no worker undoes another's."""
 
     def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
         self._worker_state = database.worker_state

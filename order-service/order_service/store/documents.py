@@ -1,4 +1,4 @@
-"""Orders as documents, documents as orders, and as records of an audit."""
+"""Orders as documents, and documents as orders or audit records."""
 
 import hashlib
 from datetime import datetime
@@ -10,7 +10,7 @@ _PLAIN_FIELDS = ("status", "created_at", "updated_at", "total", "currency", "key
 
 
 def to_document(order: Order) -> Document:
-    """Return the document of a new order, without the fields that it does not have. What it needs is due at once."""
+    """Return the document of a new order, without empty fields. Its events and its release are due at once."""
     fields: Document = {
         "_id": order.id,
         "user": vars(order.user) if order.user else None,
@@ -41,7 +41,7 @@ def to_order(document: Document) -> Order:
 
 
 def to_audit_record(document: Document, now: datetime) -> Document:
-    """Return what an audit compares: no personal data, ages in seconds."""
+    """Return the record for an audit: no personal data, ages in seconds."""
     order = to_order(document)
     user, key = order.user or Buyer("", None, None), order.key
     return {

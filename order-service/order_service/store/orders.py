@@ -38,7 +38,7 @@ class OrderStore:
             self.ping()
 
     def create(self, order: Order) -> bool:
-        """Insert an order, with what is due for it; False if its id is taken, perhaps by a first run of this call.
+        """Insert an order, with its due work; return False if its id is taken, perhaps by a first run of this call.
 
         The unique `_id` is the compare-and-set between all that work on an order. If it is taken, the order is decided.
         """
@@ -105,6 +105,6 @@ class OrderStore:
         self._orders.update_many({"_id": {"$in": order_ids}, "release": {"$exists": True}}, {"$set": due})
 
     def audit_records(self) -> list[Document]:
-        """Return what an audit compares: every order with its status, its lines and what is still due."""
+        """Return a record of every order for an audit: its status, its lines, and the work that is still due."""
         now = self._clock()
         return [to_audit_record(document, now) for document in self._orders.find({})]
