@@ -21,7 +21,7 @@ def ensure_indexes(orders: Collection[Document]) -> None:
     """Create the indexes that are missing. Raises ConfigurationError for a database of the earlier saga."""
     if "idempotency_key_1" in orders.index_information():
         raise ConfigurationError(
-            "MONGO_URL: an earlier version made this database, and this version cannot continue its orders. "
+            "MONGO_URL: this database was made by an earlier version, and this version cannot continue its orders. "
             "Start from empty data: ./dev up --fresh, or docker compose down --volumes"
         )
     orders.create_indexes(_INDEXES)
