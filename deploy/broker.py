@@ -9,14 +9,13 @@ from urllib.parse import quote, unquote, urlsplit
 import pika
 import requests
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.adapters.utils.connection_workflow import AMQPConnectorException
-from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
+from pika.exceptions import ChannelClosedByBroker
 
-from deploy.settings import Account
+from chassis.amqp import FAILURES
+from deploy.config import Account
 from deploy.waiting import retry
 
 TOPOLOGY = Path(__file__).resolve().parent.parent / "contracts" / "topology.json"
-NOT_CONNECTED = (AMQPConnectionError, AMQPConnectorException, OSError)  # the second: a broker that hangs at first
 NOT_YET = (requests.ConnectionError, requests.Timeout, requests.HTTPError)
 
 
@@ -51,7 +50,7 @@ def declare_topology(url: str, deadline: float, milliseconds: int | None = None)
 
     what = f"RabbitMQ is not reachable at {urlsplit(url).hostname}:{urlsplit(url).port or 5672}"
     try:
-        retry(declare, NOT_CONNECTED, deadline=deadline, what=what)
+        retry(declare, FAILURES, deadline=deadline, what=what)
     except ChannelClosedByBroker as exc:
         raise SystemExit(f"RabbitMQ refuses contracts/topology.json: {exc.reply_text}") from exc
 
@@ -102,12 +101,6 @@ class Management:
 
     def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> None:
         self._session.request(method, self._url + path, json=body, timeout=5).raise_for_status()
-
-
-def provision(management: Management, order_service: Account, notification_service: Account) -> None:
-    """Make the users of the two services."""
-    management.set_user(order_service, ORDER_SERVICE)
-    management.set_user(notification_service, NOTIFICATION_SERVICE)
 
 
 def provision_dashboard(management: Management, dashboard: Account | None) -> None:

@@ -1,5 +1,6 @@
 """Prepare MongoDB: a replica set of one member, and one user per service, who has their own database and no other."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -7,13 +8,13 @@ from urllib.parse import urlsplit
 from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure, OperationFailure
 
-from deploy.settings import Account
+from deploy.config import Account
 from deploy.waiting import retry
 
 ALREADY_INITIALIZED, NOT_YET_INITIALIZED, USER_EXISTS = 23, 94, 51003
 
 
-def provision(url: str, accounts: tuple[Account, ...], deadline: float) -> None:
+def provision(url: str, accounts: Iterable[Account], deadline: float) -> None:
     """Prepare the server, waiting up to `deadline` seconds for it, and make or update the services' users."""
     require_primary(url, deadline)
     with connect(url) as client:
@@ -65,8 +66,8 @@ def _check_primary(client: MongoClient[dict[str, Any]]) -> None:
 
 
 def _set_user(client: MongoClient[dict[str, Any]], account: Account) -> None:
-    database = client[account.scope]
-    rights: dict[str, Any] = {"pwd": account.password, "roles": [{"role": "readWrite", "db": account.scope}]}
+    database = client[account.database]
+    rights: dict[str, Any] = {"pwd": account.password, "roles": [{"role": "readWrite", "db": account.database}]}
     try:
         database.command("createUser", account.name, **rights)
     except OperationFailure as exc:

@@ -3,7 +3,6 @@
 import gc
 import importlib
 import json
-import os
 import socket
 import sys
 import threading
@@ -20,23 +19,29 @@ from gunicorn.errors import HaltServer
 from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
-from chassis.config import Environment
+from chassis.config import EnvironmentSettings, PositiveInt
 from chassis.errors import code_of, title_of
 from chassis.web.app import SECURITY_HEADERS
-from chassis.web.health import DEPENDENCIES, check_dependencies, log_unreachable_dependencies
+from chassis.web.health import check_dependencies, log_unreachable_dependencies
 
 DEPENDENCY_START_TIMEOUT = 10.0
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
-    """When told to stop, answers what the kernel has accepted.
+class ServerSettings(EnvironmentSettings):
+    """The number of processes, and of threads in each."""
 
-    Gunicorn's own leaves some in the backlog while it finishes, where new ones join them, and resets them all in the
-    end.
+    web_concurrency: PositiveInt = 2
+    web_threads: PositiveInt = 8
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """A gthread worker with a graceful shutdown: it answers the connections that the kernel has accepted.
+
+    Gunicorn's own worker leaves connections in the backlog while it finishes, and resets them at the end.
     """
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Start or stop to accept connections; when stopping for good, take the waiting ones first."""
+        """Start or stop accepting connections. Before the final stop, accept those that wait in the backlog."""
         super().set_accept_enabled(enabled)
         if not (enabled or self.alive):
             for listener in self.sockets:
@@ -44,16 +49,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 listener.close()
 
     def _accept_waiting(self, listener: BaseSocket) -> None:
-        known = -1
-        while known != self.nr_conns:
-            known = self.nr_conns
+        accepted = -1
+        while accepted != self.nr_conns:
+            accepted = self.nr_conns
             self.accept(listener)
 
 
 def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) -> None:
-    """Answer what is not valid HTTP with a problem document (RFC 9457), as the services do all else.
+    """Answer bytes that are not valid HTTP with a problem document (RFC 9457).
 
-    An unknown transfer coding is the client's mistake as well: its 501 would count as a failure of the server.
+    An unknown transfer coding is the client's mistake too: gunicorn's 501 would count as a failure of the server.
     """
     status = 400 if status == HTTPStatus.NOT_IMPLEMENTED else status
     request_id, title = uuid.uuid4().hex, title_of(status)
@@ -80,10 +85,8 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) 
 util.write_error = write_problem  # gunicorn itself would answer with HTML
 
 worker_class = Worker
-environment = Environment(os.environ)
-workers = environment.number("WEB_CONCURRENCY", 2, at_least=1)
-threads = environment.number("WEB_THREADS", 8, at_least=1)
-environment.check()
+settings = ServerSettings.load()
+workers, threads = settings.web_concurrency, settings.web_threads
 
 timeout = 15  # a worker that shows no sign of life for so long is frozen, and replaced
 graceful_timeout = 20
@@ -121,32 +124,31 @@ def on_starting(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let each worker look at its neighbours at once, and the first one name those that are missing after a while.
+    """Check the dependencies in each worker at once. The first worker logs later which of them are unreachable.
 
-    Each process has keys and a token of its own. One that got none would be of no use once user-service is away.
+    Each process caches keys and a token of its own, and needs them when user-service goes away.
     """
-    app = worker.wsgi
-    if DEPENDENCIES in getattr(app, "extensions", ()):
-        _after(0.0, check_dependencies, app)
+    if "health" in getattr(worker.wsgi, "extensions", ()):
+        _start_timer(0.0, check_dependencies, worker.wsgi)
         if worker.age == 1:
-            _after(DEPENDENCY_START_TIMEOUT, log_unreachable_dependencies, app)
+            _start_timer(DEPENDENCY_START_TIMEOUT, log_unreachable_dependencies, worker.wsgi)
 
 
-def _after(seconds: float, look: Callable[[Any], None], app: Any) -> None:
-    looking = threading.Timer(seconds, look, [app])
-    looking.daemon = True
-    looking.start()
+def _start_timer(seconds: float, function: Callable[[Any], None], app: Any) -> None:
+    timer = threading.Timer(seconds, function, [app])
+    timer.daemon = True
+    timer.start()
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """Let a service that refuses to start, for lack of a setting say, end gunicorn too, which would try for ever."""
+    """End gunicorn with a service that stops at start, for example without a setting. Gunicorn would retry forever."""
     load = worker.load_wsgi
 
-    def load_or_give_up() -> None:
+    def load_or_exit() -> None:
         try:
             load()
         except SystemExit as refusal:
             sys.stderr.write(f"{refusal}\n")
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
-    worker.load_wsgi = load_or_give_up
+    worker.load_wsgi = load_or_exit

@@ -340,7 +340,7 @@ def test_the_worker_is_healthy_while_the_broker_is_away_and_unhealthy_while_it_r
         assert not heartbeat.exists()
         shop.publisher.refuses = shop.publisher.away = False
         until(heartbeat.exists, "it is healthy again")
-    refused = "refused: publishing events: events wait in the outbox. RabbitMQ says no."
+    refused = "misconfigured: publishing events: events wait in the outbox. RabbitMQ says no."
     assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [refused]
 
 
