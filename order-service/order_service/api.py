@@ -7,17 +7,21 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from chassis.auth.access import ADMIN, CUSTOMER, Identity, caller, requires
 from chassis.errors import Forbidden
+from chassis.web.docs import raises
 from chassis.web.headers import idempotency_key
 from chassis.web.responses import created, json_response
 from order_service.model import Buyer, Item
-from order_service.orders import Orders
+from order_service.orders import Orders, WrongState
+from order_service.placing import InsufficientStock, KeyReused, OrderFailed, UnknownProduct
+from order_service.product_replies import ProductServiceUnavailable
 from order_service.schemas import OrderBody, OrderList, OrderPath, OrderQuery, OrderReply
 
 ORDERS = Tag(name="Orders", description="Place orders, read them, and move them from status to status.")
 api = APIBlueprint("orders", __name__, abp_tags=[ORDERS])
 
 
-@api.post("/orders", responses={201: OrderReply, 409: None})
+@api.post("/orders", responses={201: OrderReply})
+@raises(InsufficientStock, UnknownProduct, KeyReused, OrderFailed, ProductServiceUnavailable)
 @requires(CUSTOMER, ADMIN)
 def place_order(body: OrderBody) -> Response:
     """Place an order.
@@ -25,9 +29,9 @@ def place_order(body: OrderBody) -> Response:
     The prices come from product-service. Send an `Idempotency-Key` header (1 to 255 visible ASCII characters) to repeat
     a request safely: the repeat gets the same order, as it is now, with `Idempotent-Replayed: true`.
 
-    Problems by `type`: 409 `insufficient-stock` names the `lines` that lack stock. 422 `unknown-product` names the
-    products that are not for sale, `idempotency-key-reused` means that the key has another order, `invalid-input` names
-    each invalid field. 503 `product-service-unavailable`, `order-not-placed` and `unavailable`: please repeat.
+    Problems by `type`: 409 `insufficient-stock` says in `lines` how much there is. 422 `unknown-product` names products
+    that are not for sale, `idempotency-key-reused` means that the key has another order, `invalid-input` names each
+    invalid field. 503 `product-service-unavailable`, `order-not-placed` or `unavailable`: please repeat.
     """
     user = caller()
     buyer = Buyer(user.id, user.email, user.phone)
@@ -61,7 +65,8 @@ def get_order(path: OrderPath) -> Response:
     return json_response(OrderReply, _orders().get(path.order_id, _visible_owner(caller())))
 
 
-@api.post("/orders/<order_id>/cancel", responses={200: OrderReply, 409: None})
+@api.post("/orders/<order_id>/cancel", responses={200: OrderReply})
+@raises(WrongState)
 @requires(CUSTOMER, ADMIN)
 def cancel_order(path: OrderPath) -> Response:
     """Cancel a confirmed order.
@@ -72,7 +77,8 @@ def cancel_order(path: OrderPath) -> Response:
     return json_response(OrderReply, _orders().cancel(path.order_id, _visible_owner(caller())))
 
 
-@api.post("/orders/<order_id>/ship", responses={200: OrderReply, 409: None})
+@api.post("/orders/<order_id>/ship", responses={200: OrderReply})
+@raises(WrongState)
 @requires(ADMIN)
 def ship_order(path: OrderPath) -> Response:
     """Mark a confirmed order as shipped.
@@ -82,7 +88,8 @@ def ship_order(path: OrderPath) -> Response:
     return json_response(OrderReply, _orders().ship(path.order_id))
 
 
-@api.post("/orders/<order_id>/deliver", responses={200: OrderReply, 409: None})
+@api.post("/orders/<order_id>/deliver", responses={200: OrderReply})
+@raises(WrongState)
 @requires(ADMIN)
 def deliver_order(path: OrderPath) -> Response:
     """Mark a shipped order as delivered.

@@ -35,7 +35,7 @@ class Orders:
     def place(self, buyer: Buyer, items: Iterable[Item], key: str | None) -> tuple[Order, bool]:
         """Place an order; return it, and whether it answers an earlier request with the same key.
 
-        Raises OrderRejected, OrderFailed, KeyReused, Unavailable.
+        Raises InsufficientStock, UnknownProduct, OrderFailed, KeyReused, Unavailable.
         """
         self.store.check_after_failure()
         return Placement(self.store, self.products, self.clock, buyer, merge_items(items), key).run()

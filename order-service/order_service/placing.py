@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from chassis.errors import Invalid, Problem, Unavailable
+from chassis.errors import Conflict, Invalid, Problem, Unavailable
 from order_service import events
 from order_service.model import (
     CONFIRMED,
@@ -29,7 +29,6 @@ from order_service.model import (
     Item,
     Order,
     Outcome,
-    Refusal,
     ReservationResult,
 )
 
@@ -44,13 +43,19 @@ KEY_REUSED = "This Idempotency-Key was used for another order. Use a new key for
 NOT_PLACED = "The order could not be placed in time. Nothing was ordered; please try again."
 
 
-class OrderRejected(Problem):
-    """Product-service refused the stock. Final: the same key gets the same answer."""
+class InsufficientStock(Conflict):
+    """A product has too little stock; `lines` says how much. Final: a repeat with the same key gets it again."""
 
-    def __init__(self, refusal: Refusal, *, replayed: bool) -> None:
-        headers = {"Idempotent-Replayed": "true"} if replayed else {}
-        super().__init__(refusal.detail, headers=headers, **refusal.members)
-        self.status, self.code, self.title = refusal.status, refusal.code, refusal.title  # type: ignore[misc]
+    code, title = "insufficient-stock", "Insufficient Stock"
+
+
+class UnknownProduct(Invalid):
+    """A product is not for sale; `errors` names it. Final: a repeat with the same key gets it again."""
+
+    code, title = "unknown-product", "Unknown Product"
+
+
+REJECTIONS: dict[str, type[Problem]] = {problem.code: problem for problem in (InsufficientStock, UnknownProduct)}
 
 
 class OrderFailed(Unavailable):
@@ -84,7 +89,7 @@ class Placement:
     def run(self) -> tuple[Order, bool]:
         """Return the order, and whether it answers an earlier request with the same key.
 
-        Raises OrderRejected, OrderFailed, KeyReused, Unavailable.
+        Raises InsufficientStock, UnknownProduct, OrderFailed, KeyReused, Unavailable.
         """
         attempt, deadline = 0, time.monotonic() + LAST_ATTEMPT_AFTER
         while True:
@@ -178,8 +183,9 @@ class Placement:
     def _reply(self, order: Order, *, replayed: bool) -> tuple[Order, bool]:
         if order.fingerprint != self._fingerprint:
             raise KeyReused(KEY_REUSED)
-        if order.status == REJECTED and order.refusal:
-            raise OrderRejected(order.refusal, replayed=replayed)
+        if order.refusal:
+            headers = {"Idempotent-Replayed": "true"} if replayed else {}
+            raise REJECTIONS[order.refusal.code](order.refusal.detail, headers=headers, **order.refusal.members)
         return order, replayed
 
 

@@ -333,15 +333,15 @@ def test_the_worker_is_healthy_while_the_broker_is_away_and_unhealthy_while_it_r
     with meanwhile(lambda: worker.run(stop), stop=stop, seconds=5):
         until(heartbeat.exists, "it is healthy while the broker is away")
         shop.publisher.refuses = True
-        until(lambda: "refused" in caplog.text, "the refusal is logged, though nothing waits")
+        until(lambda: "misconfigured" in caplog.text, "the refusal is logged, though nothing waits")
         heartbeat.unlink()
         check_at = worker.relay.check_at
         until(lambda: worker.relay.check_at > check_at + 0.1, "it continues")
         assert not heartbeat.exists()
         shop.publisher.refuses = shop.publisher.away = False
         until(heartbeat.exists, "it is healthy again")
-    refused = "misconfigured: publishing events: events wait in the outbox. RabbitMQ says no."
-    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [refused]
+    logged = "misconfigured: publishing events: events wait in the outbox. RabbitMQ says no."
+    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [logged]
 
 
 def test_a_missing_right_to_publish_is_a_misconfiguration(shop: Shop) -> None:
