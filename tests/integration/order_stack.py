@@ -31,7 +31,7 @@ from tools import throwaway
 from tools.mongodb import MongoServer
 
 ANA, ADMIN = bearer("customer", user="ana"), bearer("admin", user="root")
-LIVING = {"confirmed", "shipped", "delivered"}
+HOLDING_STOCK = {"confirmed", "shipped", "delivered"}
 STOCK, PRICE = 10, 1999
 NOBODY = "http://127.0.0.1:1"
 
@@ -141,11 +141,11 @@ class Stack:
     def states(self) -> list[str]:
         return sorted(document["status"] for document in self.orders.find())
 
-    def check_promises(self) -> None:
+    def check_invariants(self) -> None:
         """Check the invariants that hold whenever nothing is in progress."""
         held = {r["_id"]: r["lines"] for r in self.reservations.find({"state": "held"})}
-        living = {o["_id"]: o["lines"] for o in self.orders.find({"status": {"$in": list(LIVING)}})}
-        assert held == living, "stock is held for exactly the orders that hold stock"
+        holders = {o["_id"]: o["lines"] for o in self.orders.find({"status": {"$in": list(HOLDING_STOCK)}})}
+        assert held == holders, "stock is held for exactly the orders that hold stock"
         for product in self.products.find():
             taken = sum(
                 line["quantity"] for lines in held.values() for line in lines if line["product_id"] == product["_id"]

@@ -55,7 +55,7 @@ def test_an_order_is_placed_shipped_and_delivered(stack: Stack) -> None:
     assert stack.events.ids == [f"{order_id}.order_{what}" for what in ("created", "shipped", "delivered")]
     assert "due" not in stack.orders.find_one({"_id": order_id})
     assert stack.stock() == STOCK - 3
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_cancelled_order_gives_its_stock_back_once(stack: Stack) -> None:
@@ -65,7 +65,7 @@ def test_a_cancelled_order_gives_its_stock_back_once(stack: Stack) -> None:
     stack.recover()
     assert stack.stock() == STOCK
     assert stack.events.ids == [f"{order_id}.order_created", f"{order_id}.order_cancelled"]
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_an_order_for_too_much_is_rejected_and_its_repeat_gets_the_same_answer(stack: Stack) -> None:
@@ -76,7 +76,7 @@ def test_an_order_for_too_much_is_rejected_and_its_repeat_gets_the_same_answer(s
     assert [(answer.status_code, answer.json["type"]) for answer in unknown] == [(422, "unknown-product")] * 2
     stack.recover()
     assert (stack.states(), stack.events.ids) == (["rejected", "rejected"], [])
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_eight_requests_with_one_key_at_once_make_one_order(stack: Stack) -> None:
@@ -85,7 +85,7 @@ def test_eight_requests_with_one_key_at_once_make_one_order(stack: Stack) -> Non
         assert {answer.status_code for answer in answers} <= {201, 503}
         assert len({answer.json["id"] for answer in answers if answer.status_code == 201}) == 1
     assert (stack.states(), stack.stock()) == (["confirmed"] * 5, STOCK - 5)
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.usefixtures("patient_client")
@@ -107,7 +107,7 @@ def test_two_processes_with_one_key_make_one_order_even_if_one_is_killed(stack: 
         answer, repeat = stack.order(1, key=key), stack.order(1, key=key)
         assert (answer.status_code, repeat.status_code) == (201, 201), point
         assert (repeat.json["id"], stack.stock()) == (answer.json["id"], STOCK - 1 - number), point
-        stack.check_promises()
+        stack.check_invariants()
 
 
 def test_the_last_units_are_sold_once(stack: Stack) -> None:
@@ -118,7 +118,7 @@ def test_the_last_units_are_sold_once(stack: Stack) -> None:
     assert codes.count(201) == stack.states().count("confirmed") == STOCK - stack.stock()
     if 503 not in codes:
         assert stack.stock() == 0
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_shipping_and_cancelling_at_once_ends_in_one_of_them(stack: Stack) -> None:
@@ -128,7 +128,7 @@ def test_shipping_and_cancelling_at_once_ends_in_one_of_them(stack: Stack) -> No
         assert sorted(answer.status_code for answer in answers) == [200, 409]
     stack.recover()
     assert stack.stock() == STOCK - stack.states().count("shipped")
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_workers_need_no_coordination(stack: Stack) -> None:
@@ -143,7 +143,7 @@ def test_workers_need_no_coordination(stack: Stack) -> None:
     assert set(stack.events.ids) == expected
     assert not stack.orders.count_documents({"due": {"$exists": True}})
     assert stack.stock() == STOCK - 3
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_concurrent_orders_and_workers_keep_every_invariant(stack: Stack) -> None:
@@ -161,7 +161,7 @@ def test_concurrent_orders_and_workers_keep_every_invariant(stack: Stack) -> Non
     stack.recover()
     created = {document["_id"] for document in stack.orders.find({"status": {"$in": ["confirmed", "cancelled"]}})}
     assert {event.partition(".")[0] for event in stack.events.ids} == created
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_repeat_finds_the_reservation_whose_answer_came_too_late(stack: Stack) -> None:
@@ -178,7 +178,7 @@ def test_a_repeat_finds_the_reservation_whose_answer_came_too_late(stack: Stack)
     again = stack.order(4, key="k")
     assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (201, None)
     assert (stack.states(), stack.stock()) == (["confirmed"], STOCK - 4)
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_request_that_nobody_repeats_is_noted_as_failed_and_released(stack: Stack) -> None:
@@ -190,7 +190,7 @@ def test_a_request_that_nobody_repeats_is_noted_as_failed_and_released(stack: St
     assert (stack.states(), stack.stock()) == (["failed"], STOCK)
     again = stack.order(4, key="k")
     assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (201, None)
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_reservation_that_arrives_after_its_release_is_refused(stack: Stack) -> None:
@@ -215,7 +215,7 @@ def test_a_reservation_that_arrives_after_its_release_is_refused(stack: Stack) -
     stack.stop_products()  # returns when its threads are through
     assert (stack.states(), stack.stock()) == (["failed"], STOCK)
     assert stack.reservations.find_one({"_id": order["_id"]})["state"] == "released"
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.parametrize(("key", "status", "states"), [("k", 201, ["confirmed", "failed"]), (None, 503, ["failed"])])
@@ -236,7 +236,7 @@ def test_a_request_that_is_slower_than_the_worker_obeys_its_failed_order(
     assert stack.states() == states
     assert stack.stock() == STOCK - STOCK * states.count("confirmed")
     assert len(stack.events.ids) == states.count("confirmed")
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_an_order_is_answered_while_product_service_is_away(stack: Stack) -> None:
@@ -260,7 +260,7 @@ def test_a_key_whose_first_attempts_have_failed_leads_to_one_order(stack: Stack)
     assert len({answer.json["id"] for answer in answers if answer.status_code == 201}) == 1
     assert (stack.states(), stack.stock()) == (["confirmed", *["failed"] * 3], 0)
     stack.recover()
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_call_whose_answer_was_lost_is_repeated_and_takes_the_stock_once(stack: Stack) -> None:
@@ -274,7 +274,7 @@ def test_a_call_whose_answer_was_lost_is_repeated_and_takes_the_stock_once(stack
     stack.gate.after = lose_the_first
     answer = stack.order(4)
     assert (answer.status_code, stack.gate.seen.count("PUT"), stack.stock()) == (201, 2, STOCK - 4)
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_without_product_service_orders_fail_promptly_and_nothing_leaks(stack: Stack) -> None:
@@ -291,7 +291,7 @@ def test_without_product_service_orders_fail_promptly_and_nothing_leaks(stack: S
     stack.recover()
     assert (stack.states(), stack.stock()) == (["failed"], STOCK)
     assert stack.order(4, key="k").status_code == 201
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_stray_reservation_is_released_once_and_the_cursor_is_kept(stack: Stack) -> None:
@@ -305,7 +305,7 @@ def test_a_stray_reservation_is_released_once_and_the_cursor_is_kept(stack: Stac
     stack.gate.seen.clear()
     assert reconcile(stack.worker(), min_age=0) == 0
     assert stack.gate.seen == ["GET"]
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_reservation_that_becomes_visible_behind_the_cursor_is_found_a_day_later(stack: Stack) -> None:
@@ -321,7 +321,7 @@ def test_a_reservation_that_becomes_visible_behind_the_cursor_is_found_a_day_lat
     worker.reconciler.cursor.step_back()
     assert reconcile(worker, min_age=0) == 1
     stack.recover()
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_database_of_the_earlier_saga_is_refused(stack: Stack) -> None:
@@ -342,7 +342,7 @@ def test_order_service_answers_503_without_its_database_and_recovers_with_it(mon
             assert stack.app.test_client().get("/ready").status_code == 503
         until(lambda: stack.order(1, key="k").status_code == 201, "orders succeed again", seconds=20)
         stack.recover()
-        stack.check_promises()
+        stack.check_invariants()
 
 
 @pytest.mark.usefixtures("patient_client")

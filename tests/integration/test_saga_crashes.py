@@ -51,32 +51,32 @@ def body(quantity: int) -> dict[str, Any]:
     return {"product_id": "mug", "quantity": quantity}
 
 
-Doomed = Callable[[str], None]
+RunTo = Callable[[str], None]
 """Runs a process to its crash point."""
 
 
-def placing(stack: Stack, _broker_url: str) -> Doomed:
+def placing(stack: Stack, _broker_url: str) -> RunTo:
     return lambda point: run(place, stack.settings, ANA_WITH_KEY, body(4), point=point)
 
 
-def repeating(stack: Stack, broker_url: str) -> Doomed:
+def repeating(stack: Stack, broker_url: str) -> RunTo:
     assert stack.order(4, key="k").status_code == 201
     return placing(stack, broker_url)
 
 
-def placing_after_a_failed_attempt(stack: Stack, broker_url: str) -> Doomed:
+def placing_after_a_failed_attempt(stack: Stack, broker_url: str) -> RunTo:
     """The failed attempt still holds its stock."""
     placing(stack, broker_url)(f"before {STORE}.create")
     assert reconcile_now(stack.worker(), min_age=0) == 1
     return placing(stack, broker_url)
 
 
-def cancelling(stack: Stack, _broker_url: str) -> Doomed:
+def cancelling(stack: Stack, _broker_url: str) -> RunTo:
     order_id = stack.order(4, key="k").json["id"]
     return lambda point: run(act, stack.settings, ADMIN, order_id, "cancel", point=point)
 
 
-def releasing(stack: Stack, _broker_url: str) -> Doomed:
+def releasing(stack: Stack, _broker_url: str) -> RunTo:
     order_id = stack.order(4, key="k").json["id"]
     stack.stop_products()
     assert stack.act(order_id, "cancel").status_code == 200
@@ -84,18 +84,18 @@ def releasing(stack: Stack, _broker_url: str) -> Doomed:
     return lambda point: run(work, stack.settings, point=point)
 
 
-def comparing(stack: Stack, _broker_url: str) -> Doomed:
+def comparing(stack: Stack, _broker_url: str) -> RunTo:
     stack.order(4, key="k")
     leave_reservations(stack, 2)
     return lambda point: run(reconcile, stack.settings, point=point)
 
 
-def publishing(stack: Stack, broker_url: str) -> Doomed:
+def publishing(stack: Stack, broker_url: str) -> RunTo:
     stack.order(4, key="k")
     return lambda point: run(work, stack.settings, broker_url, point=point)
 
 
-SCENARIOS: dict[str, Callable[[Stack, str], Doomed]] = {
+SCENARIOS: dict[str, Callable[[Stack, str], RunTo]] = {
     "request.reserve": placing,
     "request.insert": placing,
     "request.read": repeating,
@@ -140,7 +140,7 @@ def test_death_at_an_action(stack: Stack, broker_url: str, action: str, when: st
 
 def assert_at_rest(stack: Stack) -> None:
     """Check the invariants, and that exactly the events that happened are published."""
-    stack.check_promises()
+    stack.check_invariants()
     assert not stack.orders.count_documents({"$or": [{field: {"$exists": True}} for field in ("due", "release")]})
     created = {f"{order['_id']}.order_created" for order in stack.orders.find({"status": {"$ne": "failed"}})}
     cancelled = {f"{order['_id']}.order_cancelled" for order in stack.orders.find({"status": "cancelled"})}
@@ -177,14 +177,14 @@ def test_death_while_placing_an_order(stack: Stack, point: str, expected: Any) -
         until(lambda: stack.gate.done, "product-service is done, though its caller is dead")
     stack.recover()
     assert outcome(stack) == expected
-    stack.check_promises()
+    stack.check_invariants()
     again = stack.order(4, key="k")
     assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (
         201,
         "true" if expected is PLACED else None,
     )
     assert (stack.stock(), stack.states().count("confirmed")) == (STOCK - 4, 1)
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.parametrize(("point", "states"), [(f"before {INSERT}", []), (f"after {INSERT}", ["rejected"]), (SENT, [])])
@@ -196,7 +196,7 @@ def test_death_while_rejecting_an_order(stack: Stack, point: str, states: list[s
     again = stack.order(STOCK + 1, key="k")
     assert (again.status_code, "Idempotent-Replayed" in again.headers) == (409, bool(states))
     stack.recover()
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.parametrize(("point", "states"), [(f"before {INSERT}", []), (f"after {INSERT}", ["failed"])])
@@ -205,7 +205,7 @@ def test_death_while_noting_that_an_order_has_failed(stack: Stack, point: str, s
     stack.recover()
     assert outcome(stack) == (states, STOCK, [])
     assert stack.order(4).status_code == 201
-    stack.check_promises()
+    stack.check_invariants()
 
 
 CANCELLED = (["cancelled"], STOCK, ["created", "cancelled"])
@@ -230,7 +230,7 @@ def test_death_while_cancelling_an_order(stack: Stack, point: str, expected: Any
     run(act, stack.settings, ADMIN, order_id, "cancel", point=point)
     stack.recover()
     assert outcome(stack) == expected
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.parametrize("action", ["ship", "deliver"])
@@ -244,7 +244,7 @@ def test_death_while_shipping_and_delivering(stack: Stack, when: str, action: st
     states = ["confirmed", "shipped", "delivered"]
     reached = ["ship", "deliver"].index(action) + (when == "after")
     assert outcome(stack) == ([states[reached]], STOCK - 4, ["created", "shipped", "delivered"][: reached + 1])
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_death_while_publishing_an_event(stack: Stack, broker_url: str, point: s
     assert list(delivered) == [f"{order_id}.order_created"]
     assert delivered[f"{order_id}.order_created"] in copies
     assert stack.orders.find_one()["outbox"] == []
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def message_ids(broker_url: str) -> Counter[str]:
@@ -290,7 +290,7 @@ def test_death_while_noting_a_reservation_without_an_order(stack: Stack, point: 
     stack.recover()
     assert outcome(stack) == (["confirmed", "failed"], STOCK - 4, ["created"])
     assert stack.reservations.find_one({"_id": stray})["state"] == "released"
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_process_without_a_crash_point_does_its_work(stack: Stack) -> None:
