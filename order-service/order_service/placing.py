@@ -144,12 +144,13 @@ class Placement:
         now = self.clock()
         if result.outcome in (Outcome.RELEASED, Outcome.UNKNOWN):
             return failed_order(order_id, now)
-        order = Order(order_id, REJECTED, now, now, self.buyer, self.items, refusal=result.refusal)
-        order = replace(order, key=self.key, fingerprint=self._fingerprint)
+        order = Order(
+            order_id, CONFIRMED, now, now, self.buyer, self.items, key=self.key, fingerprint=self._fingerprint
+        )
         if result.outcome is Outcome.REFUSED:
-            return order
+            return replace(order, status=REJECTED, refusal=result.refusal)
         total = sum(line.unit_price * line.quantity for line in result.lines)
-        order = replace(order, status=CONFIRMED, lines=result.lines, total=total, currency=result.currency)
+        order = replace(order, lines=result.lines, total=total, currency=result.currency)
         return replace(order, outbox=(events.order_event(events.ORDER_CREATED, order, now),))
 
     def _release_unneeded(self, order: Order, outcome: Outcome) -> None:
