@@ -94,7 +94,7 @@ def test_while_the_broker_is_away_for_a_minute_orders_succeed_and_their_notifica
     ("missing", "program", "told"),
     [
         ("user-service", "product-service", "dependency user-service is unreachable: "),
-        ("rabbitmq", "order-worker", "events will wait in the outbox: "),
+        ("rabbitmq", "order-worker", "events wait in the outbox until RabbitMQ is back: "),
         ("rabbitmq", "notification-consumer", "connection to RabbitMQ lost, reconnecting: "),
     ],
 )

@@ -1,6 +1,6 @@
-"""What an order costs, exactly: database commands, HTTP calls and messages. A number that grows must be worth it.
+"""The exact cost of an order: database commands, HTTP calls and messages. A number that grows must be worth it.
 
-The clock is left out, so that this is true on every machine; `./dev bench` measures the time.
+Time is left out, so that the numbers are the same on every machine; `./dev bench` measures the time.
 """
 
 import json
@@ -21,6 +21,7 @@ from notification_service.store import NotificationStore
 from tests.integration.commands import Commands, recorded
 from tests.integration.mailroom import event
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
+from tests.reconciling import reconcile
 from tools.mongodb import MongoServer
 
 RESERVE = ["find", "bulkWrite", "commitTransaction"]
@@ -34,7 +35,7 @@ def commands() -> Iterator[Commands]:
 
 @pytest.fixture
 def stack(commands: Commands, mongo_server: MongoServer) -> Iterator[Stack]:
-    """The services, warm: keys, tokens and the clock's offset are known after a first order."""
+    """The services after a first order, which has fetched the keys, the token and the clock's offset."""
     with order_stack(mongo_server) as stack:
         assert stack.order().status_code == 201
         stack.gate.seen.clear()
@@ -108,12 +109,12 @@ def test_the_consumer_inserts_once_and_marks_once_for_all_messages_and_channels_
 
 
 def test_orders_are_read_as_the_majority_has_them(stack: Stack, commands: Commands) -> None:
-    """A stock must not be released, nor an event published, for what a new primary could roll back."""
+    """No stock may be released and no event published because of a write that a new primary could roll back."""
     order_id = stack.order(key="k").json["id"]
     stack.order(key="k")
     stack.act(order_id, "cancel")
     stack.app.test_client().get("/orders", headers=ANA)
-    stack.worker().reconcile(older_than=0)
+    reconcile(stack.worker(), min_age=0)
     stack.recover()
     reads = [command for _, name, command in commands.sent if name == "find" and command["find"] == "orders"]
     assert len(reads) >= 5

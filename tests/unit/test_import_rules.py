@@ -25,7 +25,7 @@ HOMES = {
     "jwt": {"*.api", "chassis.auth.*"},
     "pymongo": {"*.store", "*.store.*", "*.indexes", "chassis.mongo.*", "deploy.*"},
     "requests": {"chassis.auth.user_service", "deploy.*"},
-    "urllib3": {"order_service.products"},
+    "urllib3": {"order_service.product_client", "order_service.product_replies"},
     "pika": {
         "chassis.amqp",
         "order_service.publisher",

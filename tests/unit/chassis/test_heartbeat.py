@@ -39,16 +39,14 @@ heartbeat = Heartbeat(end_after=3)
 """
 HANGING = {
     "the worker, in its first round": """
+import mongomock
+from order_service.timings import Timings
 from order_service.worker import Worker
-class Store:
-    def prepare(self):
-        pass
-    def due(self, limit):
-        time.sleep(60)
 class Publisher:
     def check(self):
         pass
-Worker(Store(), None, Publisher(), None, poll=1, heartbeat=heartbeat).run(threading.Event())
+worker = Worker(mongomock.MongoClient().shop, lambda: time.sleep(60), None, Publisher(), heartbeat, Timings())
+worker.run(threading.Event())
 """,
     "the consumer, before it is connected": """
 from notification_service.consumer import Consumer
