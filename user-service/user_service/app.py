@@ -19,8 +19,8 @@ def create_app(settings: Settings | None = None) -> App:
     database = mongo.connect(settings.mongo_url, "user-service")
     clock = mongo.DatabaseClock(database)
     users = UserStore(database)
-    limits = (settings.registrations_per_minute, settings.refreshes_per_minute)
-    throttle = Throttle(AttemptStore(database), clock, *limits)
+    attempts = AttemptStore(database)
+    throttle = Throttle(attempts, clock, settings.registrations_per_minute, settings.refreshes_per_minute)
     tokens = _tokens(settings, RefreshTokenStore(database), users, KeyStore(database), throttle, clock)
     accounts = Accounts(users, tokens, throttle, clock)
 
