@@ -6,11 +6,13 @@ from flask import Response, current_app, request
 from flask_openapi3 import APIBlueprint
 
 from chassis.auth.access import ADMIN, SERVICE, caller, public, requires
+from chassis.errors import PreconditionFailed
 from chassis.web.conditions import check_conditions, conditional
 from chassis.web.headers import idempotency_key
 from chassis.web.responses import created, json_response, no_content
-from product_service.catalogue import Catalogue, Product, ProductFilter
-from product_service.reservations import Line, Reservations
+from product_service.catalogue import Catalogue
+from product_service.model import Line, Product, ProductFilter
+from product_service.reservations import Reservations
 from product_service.schemas import (
     ProductBody,
     ProductList,
@@ -33,8 +35,8 @@ api = APIBlueprint("products", __name__)
 @public
 def list_products(query: ProductQuery) -> Response:
     """List products: the words of the name by prefix, category, price, stock."""
-    wanted = ProductFilter(query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort)
-    return json_response(ProductList, _catalogue().search(wanted, limit=query.limit, cursor=query.cursor))
+    criteria = ProductFilter(query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort)
+    return json_response(ProductList, _catalogue().search(criteria, limit=query.limit, cursor=query.cursor))
 
 
 @api.get("/products/<product_id>", responses={200: ProductReply, 304: None})
@@ -60,8 +62,8 @@ def add_product(body: ProductBody) -> Response:
 @requires(ADMIN)
 def replace_product(path: ProductPath, body: ProductBody) -> Response:
     """Replace a product; `stock` is a stock-take."""
-    expected = _expected(path.product_id)
-    return _with_etag(_catalogue().change(path.product_id, body.model_dump(), expected))
+    version = _expected_version(path.product_id)
+    return _with_etag(_catalogue().change(path.product_id, body.model_dump(), version))
 
 
 @api.patch("/products/<product_id>", responses={200: ProductReply, 409: None, 412: None})
@@ -69,16 +71,16 @@ def replace_product(path: ProductPath, body: ProductBody) -> Response:
 @requires(ADMIN)
 def change_product(path: ProductPath, body: ProductPatch) -> Response:
     """Change some attributes of a product; `stock` is a stock-take."""
-    expected = _expected(path.product_id)
-    return _with_etag(_catalogue().change(path.product_id, body.model_dump(exclude_unset=True), expected))
+    version = _expected_version(path.product_id)
+    return _with_etag(_catalogue().change(path.product_id, body.model_dump(exclude_unset=True), version))
 
 
 @api.delete("/products/<product_id>", responses={204: None, 412: None})
 @conditional
 @requires(ADMIN)
-def remove_product(path: ProductPath) -> Response:
+def archive_product(path: ProductPath) -> Response:
     """Hide a product. Past orders keep what they know of it."""
-    _catalogue().remove(path.product_id, _expected(path.product_id))
+    _catalogue().archive(path.product_id, _expected_version(path.product_id))
     return no_content()
 
 
@@ -89,9 +91,10 @@ def adjust_stock(path: ProductPath, body: StockChangeBody) -> Response:
     """Put units in, or take some out; `Idempotency-Key` is honoured."""
     key = idempotency_key()
     key = f"{caller().id}:{key}" if key else None
-    product, repeated = _catalogue().adjust_stock(path.product_id, body.change, key, lambda: _expected(path.product_id))
+    version = _expected_version(path.product_id, key)
+    product, is_repeat = _catalogue().adjust_stock(path.product_id, body.change, key, version)
     response = _with_etag(product)
-    if repeated:
+    if is_repeat:
         response.headers["Idempotent-Replayed"] = "true"
     return response
 
@@ -101,9 +104,9 @@ def adjust_stock(path: ProductPath, body: StockChangeBody) -> Response:
 def reserve(path: ReservationPath, body: ReservationBody) -> Response:
     """Take the stock of all lines for an order, or of none: 201 if just now, 200 if it was taken before."""
     lines = [Line(line.product_id, line.quantity) for line in body.lines]
-    reservation, made_now = _reservations().reserve(path.order_id, lines)
+    reservation, is_new = _reservations().reserve(path.order_id, lines)
     response = json_response(ReservationReply, reservation)
-    response.status_code = 201 if made_now else 200
+    response.status_code = 201 if is_new else 200
     return response
 
 
@@ -142,7 +145,15 @@ def _tagged(response: Response, product: Product) -> Response:
     return response
 
 
-def _expected(product_id: str) -> Product | None:
-    """Return the state that the request demands, None if any will do. Raises NotFound, PreconditionFailed."""
+def _expected_version(product_id: str, key: str | None = None) -> int | None:
+    """Return the version that the request demands, None for any. Raises NotFound, PreconditionFailed.
+
+    A repeat by its idempotency key demands none: its first run has changed the version.
+    """
     product = _catalogue().get(product_id)
-    return product if check_conditions(product.etag) else None
+    try:
+        return product.version if check_conditions(product.etag) else None
+    except PreconditionFailed:
+        if key and _catalogue().has_stock_change(key):
+            return None
+        raise

@@ -11,7 +11,7 @@ from product_service import api, config
 from product_service.catalogue import Catalogue
 from product_service.demo import DEMO_PRODUCTS
 from product_service.reservations import Reservations
-from product_service.store import Preparation, ProductStore, ReservationStore, Transactions
+from product_service.store import Indexes, ProductStore, ReservationStore, Transactions
 
 
 def create_app(settings: config.Settings | None = None) -> OpenAPI:
@@ -39,9 +39,9 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     app.register_api(api.api)
 
     def prepare_database() -> None:
-        Preparation(database).prepare()
+        Indexes(database).ensure_indexes()
         if settings.demo_products:
-            catalogue.stock_up(DEMO_PRODUCTS)
+            catalogue.seed_demo(DEMO_PRODUCTS)
 
     health.init_app(app, prepare_database, products.ping, {"user-service": keys.check})
     docs.init_app(app)

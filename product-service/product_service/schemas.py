@@ -18,7 +18,7 @@ from chassis.schemas import (
     Timestamp,
     VisibleText,
 )
-from product_service.catalogue import MAX_STOCK
+from product_service.model import MAX_STOCK
 
 
 class ProductPath(Query):

@@ -18,7 +18,7 @@ import pytest
 from chassis.auth.client_credentials import ClientCredentials
 from chassis.auth.jwks import JwksClient
 from order_service import products
-from product_service.store import reservations, transactions
+from product_service.store import Transactions
 
 NOWHERE = ""
 
@@ -72,9 +72,8 @@ def die_at(point: str) -> None:
 
 def be_patient() -> None:
     """Let this process wait long for others, so that a busy machine leads it to its point and not to an outage."""
-    for client in (JwksClient, ClientCredentials):
-        client.__init__.__kwdefaults__["timeout"] = 30  # type: ignore[misc]
-    transactions.TRANSACTION_SECONDS = reservations.TRANSACTION_SECONDS = 30
+    for patient in (JwksClient, ClientCredentials, Transactions):
+        patient.__init__.__kwdefaults__["timeout"] = 30  # type: ignore[misc]
     products.BUDGET = products.ATTEMPT = 60
 
 

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 import product_service
 from chassis import mongo
 from product_service.config import Settings
+from product_service.store import Transactions
 from tests.signing import PublishedKeys, bearer
 
 ADMIN = bearer("admin", user="admin-1")
@@ -25,6 +26,12 @@ class Shop:
     def __init__(self, app: OpenAPI, database: Any) -> None:
         self.app = app
         self.database = database
+
+    @property
+    def transactions(self) -> Transactions:
+        """Return the transactions of the service, whose times a test may change."""
+        transactions: Transactions = self.app.extensions["reservations"]._store._transactions
+        return transactions
 
     def call(self, method: str, path: str, headers: Any = None, **arguments: Any) -> TestResponse:
         return self.app.test_client().open(path, method=method, headers=headers or {}, **arguments)
@@ -82,7 +89,8 @@ class Shop:
                 return
 
     def held(self, product_id: str) -> int:
-        lines = [line for found in self.database.reservations.find({"state": "held"}) for line in found["lines"]]
+        held = self.database.reservations.find({"state": "held"})
+        lines = [line for reservation in held for line in reservation["lines"]]
         return sum(line["quantity"] for line in lines if line["product_id"] == product_id)
 
     def contents(self) -> dict[str, list[Any]]:

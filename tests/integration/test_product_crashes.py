@@ -9,12 +9,13 @@ from product_service.config import Settings
 from tests.integration import dying
 from tests.integration.product_app import ORDERS, Shop, running
 from tests.local_server import serving
-from tests.model.actions import ACTIONS, RESERVATIONS
+from tests.model.actions import ACTIONS
 from tests.signing import jwks
 from tests.waiting import until
 
 COMMIT = "pymongo.client_session:ClientSession"
-TAKE, GIVE_BACK = ACTIONS["product.take"], ACTIONS["product.give_back"]
+INSERT = "pymongo.collection:Collection.insert_one"
+RESERVE, RELEASE = ACTIONS["product.take"], ACTIONS["product.give_back"]
 ANSWERED = "after flask:Flask.process_response"  # the answer is made, and never sent
 STOCK, LINES = 10, 2
 IN_A_TRANSACTION = ("after product_service.store.reservations:bulk_write", f"before {COMMIT}.commit_transaction")
@@ -66,7 +67,7 @@ def assert_taken(shop: Shop, units: int, *product_ids: str) -> None:
 
 @pytest.mark.parametrize(
     "point",
-    [f"before {TAKE}", f"after {COMMIT}.commit_transaction", f"after {TAKE}", ANSWERED],
+    [f"before {RESERVE}", f"after {COMMIT}.commit_transaction", f"after {RESERVE}", ANSWERED],
 )
 def test_death_while_reserving(shop: Shop, settings: Settings, point: str) -> None:
     cup, pan = (shop.add(STOCK)["id"] for _ in range(2))
@@ -78,7 +79,7 @@ def test_death_while_reserving(shop: Shop, settings: Settings, point: str) -> No
     assert_taken(shop, 0, cup, pan)
 
 
-@pytest.mark.parametrize("point", [f"before {RESERVATIONS}._refuse", f"after {RESERVATIONS}._refuse", ANSWERED])
+@pytest.mark.parametrize("point", [f"before {INSERT}", f"after {INSERT}", ANSWERED])
 def test_death_while_refusing(shop: Shop, settings: Settings, point: str) -> None:
     cup = shop.add(STOCK)["id"]
     dying.run(reserve, settings, ORDERS, "o1", (cup, STOCK + 1), point=point)
@@ -89,7 +90,7 @@ def test_death_while_refusing(shop: Shop, settings: Settings, point: str) -> Non
 
 @pytest.mark.parametrize(
     "point",
-    [f"before {GIVE_BACK}", f"after {COMMIT}.commit_transaction", f"after {GIVE_BACK}", ANSWERED],
+    [f"before {RELEASE}", f"after {COMMIT}.commit_transaction", f"after {RELEASE}", ANSWERED],
 )
 @pytest.mark.parametrize("reserved", [True, False], ids=["a reservation", "what is still to come"])
 def test_death_while_releasing(shop: Shop, settings: Settings, point: str, reserved: bool) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pymongo
 import pytest
+from pymongo.operations import InsertOne
 
 from chassis.config import ConfigurationError
-from product_service.store import reservations, transactions
+from product_service.store import reservations
 from product_service.store.reservations import ReservationStore
 from tests.at_once import at_once
 from tests.integration.product_app import ADMIN, ORDERS, Shop, running
@@ -134,15 +135,15 @@ def after_the_look(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
     """Do something once, after a reservation has looked at its products, and before it takes them."""
 
     def do(something: Callable[[], object]) -> None:
-        look = ReservationStore._for_sale
+        look = ReservationStore._read_offers
 
-        def look_and_act(*asked: Any) -> Any:
-            monkeypatch.setattr(ReservationStore, "_for_sale", look)
-            found = look(*asked)
+        def look_and_act(*requested: Any) -> Any:
+            monkeypatch.setattr(ReservationStore, "_read_offers", look)
+            offers = look(*requested)
             something()
-            return found
+            return offers
 
-        monkeypatch.setattr(ReservationStore, "_for_sale", look_and_act)
+        monkeypatch.setattr(ReservationStore, "_read_offers", look_and_act)
 
     return do
 
@@ -174,7 +175,7 @@ def test_stock_that_is_there_and_away_again_all_the_time_is_503_in_time(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cup = shop.add(1)["id"]
-    monkeypatch.setattr(reservations, "_shortage", lambda *_asked: None)
+    monkeypatch.setattr(reservations, "_shortages", lambda *_: [])
     with stalls() as late:
         started = time.monotonic()
         assert shop.reserve("o1", (cup, 2)).status_code == 503
@@ -370,45 +371,56 @@ def release_patiently(shop: Shop, order_id: str) -> None:
     until(lambda: shop.release(order_id).status_code == 204, "it is released")
 
 
-class Group:
-    """The orders that wait for a product while the first one, which waits for them, is being written."""
+MakeGroup = Callable[[tuple[str, ...], int], "Group"]
 
-    def __init__(self, shop: Shop, product_id: str, joining: int) -> None:
-        self._joined = shop.app.extensions["reservations"]._store._takes._groups
-        self._product_id, self._joining, self._write = product_id, joining, reservations.bulk_write
-        self.sizes: list[int] = []
+
+class Group:
+    """The orders that wait for products while the first order, which waits for them, is being written."""
+
+    def __init__(self, shop: Shop, product_ids: tuple[str, ...], joining: int) -> None:
+        self._open_groups = shop.app.extensions["reservations"]._store._group_commit._open_groups
+        self._product_ids, self._joining, self._write = product_ids, joining, reservations.bulk_write
+        self.writes: list[Any] = []
 
     def await_first(self) -> None:
-        until(lambda: self.sizes, "the first order is being written")
+        until(lambda: self.writes, "the first order is being written")
 
     def await_joined(self, number: int) -> None:
-        until(lambda: len(self._joined.get((self._product_id,), ())) == number, f"{number} orders wait")
+        until(lambda: self._waiting() == number, f"{number} orders wait")
+
+    def _waiting(self) -> int:
+        group = self._open_groups.get(self._product_ids)
+        return len(group.items) if group else 0
 
     def write(self, database: Any, writes: Any, session: Any) -> int:
-        self.sizes.append(len(writes) - 1)
-        if len(self.sizes) == 1:
+        self.writes.append(writes)
+        if len(self.writes) == 1:
             self.await_joined(self._joining)
         return self._write(database, writes, session)
 
+    @property
+    def sizes(self) -> list[int]:
+        """Return how many reservations each transaction inserts."""
+        return [sum(isinstance(write, InsertOne) for write in writes) for writes in self.writes]
+
 
 @pytest.fixture
-def group_of(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], Group]:
-    def begin(product_id: str, joining: int) -> Group:
-        group = Group(shop, product_id, joining)
+def group_of(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> MakeGroup:
+    def begin(product_ids: tuple[str, ...], joining: int) -> Group:
+        group = Group(shop, product_ids, joining)
         monkeypatch.setattr(reservations, "bulk_write", group.write)
-        for module in (reservations, transactions):
-            monkeypatch.setattr(module, "TRANSACTION_SECONDS", 30)
+        shop.transactions.timeout = 30
         return group
 
     return begin
 
 
 def test_orders_that_wait_for_a_product_share_a_transaction_and_each_has_its_own_answer(
-    shop: Shop, group_of: Callable[[str, int], Group]
+    shop: Shop, group_of: MakeGroup
 ) -> None:
     """Four units are sold while three more orders wait, one of them sent twice, for the six that are left."""
     cup = shop.add(10)["id"]
-    group = group_of(cup, 4)
+    group = group_of((cup,), 4)
 
     def buy(number: int) -> tuple[str, int]:
         if number:
@@ -425,11 +437,9 @@ def test_orders_that_wait_for_a_product_share_a_transaction_and_each_has_its_own
     shop.assert_books_balance(cup)
 
 
-def test_each_order_of_a_group_has_the_price_that_it_has_seen(
-    shop: Shop, group_of: Callable[[str, int], Group]
-) -> None:
+def test_each_order_of_a_group_has_the_price_that_it_has_seen(shop: Shop, group_of: MakeGroup) -> None:
     cup = shop.add(10)["id"]
-    group = group_of(cup, 2)
+    group = group_of((cup,), 2)
 
     def buy(number: int) -> str:
         if number == 1:
@@ -521,10 +531,9 @@ def test_the_books_balance_after_everything_at_once(shop: Shop) -> None:
         shop.assert_books_balance(product)
 
 
-@pytest.mark.parametrize("turn", [True, False], ids=["in one process", "without turns, as between processes"])
-def test_a_contended_reservation_is_answered_in_time(shop: Shop, monkeypatch: pytest.MonkeyPatch, turn: bool) -> None:
-    if not turn:
-        monkeypatch.setattr("product_service.store.transactions.TURN_SECONDS", 0)
+@pytest.mark.parametrize("lock_wait", [0.7, 0], ids=["in one process", "without locks, as between processes"])
+def test_a_contended_reservation_is_answered_in_time(shop: Shop, lock_wait: float) -> None:
+    shop.transactions.lock_wait = lock_wait
     cup = shop.add(1000)["id"]
     slowest: list[float] = []
 

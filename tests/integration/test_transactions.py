@@ -45,13 +45,13 @@ def sell_one(transactions: Transactions, products: Any) -> None:
 
 def _sold(transactions: Transactions, products: Any) -> int:
     try:
-        return transactions.run(lambda session: take_one(products, session), touching=["cup"])
+        return transactions.run(lambda session: take_one(products, session), product_ids=["cup"])
     except PyMongoError as exc:
         return 0 if mongo.is_outage(exc) else pytest.fail(repr(exc))
 
 
-class Misconfigured(Exception):
-    """Ends a transaction, as too little stock does."""
+class OutOfStock(Exception):
+    """Ends a transaction."""
 
 
 @pytest.mark.parametrize("freeze", ["before the first write", "after the first write", "before its end"])
@@ -69,11 +69,11 @@ def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
         take_one(products, session)
         processes.freeze(pids)
         if freeze == "before its end":
-            raise Misconfigured
+            raise OutOfStock
         take_one(products, session)
 
-    with pytest.raises((PyMongoError, Misconfigured)):
-        transactions.run(interrupted, touching=["cup"])
+    with pytest.raises((PyMongoError, OutOfStock)):
+        transactions.run(interrupted, product_ids=["cup"])
     time.sleep(1)  # the freeze lasts on
     processes.send(pids, signal.SIGCONT)
     thawed = time.monotonic()
@@ -107,6 +107,6 @@ def test_who_collides_again_and_again_gets_its_turn_in_time(products: Any) -> No
                 other.commit_transaction()
             return take_one(products, session)
 
-        assert Transactions(products.database).run(work, touching=["cup"]) == 1
+        assert Transactions(products.database).run(work, product_ids=["cup"]) == 1
     assert attempts >= 21  # with the driver's pauses, the time is over by then
     assert products.find_one({"_id": "cup"}) == {"_id": "cup", "stock": 8}

@@ -40,7 +40,7 @@ HOMES = {
 }
 CORES = {
     "user_service": {"accounts", "tokens", "throttle"},
-    "product_service": {"catalogue", "reservations"},
+    "product_service": {"catalogue", "model", "reservations"},
     "order_service": {"orders", "placing", "events", "model"},
     "notification_service": {"events", "handling", "model", "notifications", "texts", "topology"},
 }
