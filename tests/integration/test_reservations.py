@@ -12,7 +12,7 @@ from typing import Any
 
 import pymongo
 import pytest
-from pymongo.operations import InsertOne
+from pymongo.operations import InsertOne, UpdateOne
 
 from chassis.config import ConfigurationError
 from product_service.store import reservations
@@ -202,6 +202,19 @@ def test_a_release_gives_stock_back_once(shop: Shop) -> None:
         answer = shop.release("o1")
         assert (answer.status_code, answer.data) == (204, b"")
     assert (shop.stock(a), shop.stock(b)) == (5, 5)
+
+
+def test_a_release_that_would_lose_units_changes_nothing_until_their_product_is_restored(shop: Shop) -> None:
+    """Nothing in the service erases a product; somebody must have done it in the database."""
+    cup, pan = shop.add(5)["id"], shop.add(5)["id"]
+    shop.reserve("o1", (cup, 2), (pan, 3))
+    erased = shop.database.products.find_one_and_delete({"_id": pan})
+    before = shop.contents()
+    assert shop.release("o1").status_code == 500
+    assert shop.contents() == before
+    shop.database.products.insert_one(erased)
+    assert shop.release("o1").status_code == 204
+    assert (shop.stock(cup), shop.stock(pan)) == (5, 5)
 
 
 def test_what_was_released_cannot_be_reserved_again(shop: Shop) -> None:
@@ -451,6 +464,35 @@ def test_each_order_of_a_group_has_the_price_that_it_has_seen(shop: Shop, group_
 
     assert at_once(3, buy) == ["9.90", "9.90", "7.00"]
     assert group.sizes == [1, 2]
+
+
+def test_the_products_of_a_group_are_written_in_the_order_of_their_ids_and_before_its_reservations(
+    shop: Shop, group_of: MakeGroup
+) -> None:
+    """So no two transactions can each hold the product that the other waits for."""
+    low, high = sorted(shop.add(10)["id"] for _ in range(2))
+    group = group_of((low, high), 2)
+
+    def buy(number: int) -> int:
+        if number:
+            group.await_first()
+        lines = [(high, 1), (low, number + 1)]
+        return shop.reserve(f"o{number}", *(lines if number % 2 else reversed(lines))).status_code
+
+    assert at_once(3, buy) == [201] * 3
+    assert group.sizes == [1, 2]
+    for writes, units in zip(group.writes, ({low: 1, high: 1}, {low: 5, high: 2}), strict=True):
+        updates, inserts = writes[:2], writes[2:]
+        namespace = f"{shop.database.name}.products"
+        assert updates == [
+            UpdateOne(
+                {"_id": product_id, "hidden": False, "stock": {"$gte": units[product_id]}},
+                {"$inc": {"stock": -units[product_id], "version": 1}},
+                namespace=namespace,
+            )
+            for product_id in (low, high)
+        ]
+        assert {type(insert) for insert in inserts} == {InsertOne}
 
 
 def test_one_order_sent_by_many_threads_is_taken_once(shop: Shop) -> None:

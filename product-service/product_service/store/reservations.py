@@ -134,7 +134,9 @@ class ReservationStore:
         elif document["state"] == HELD:
             change = {"$set": {"state": RELEASED, "expires_at": now + TOMBSTONE_LIFE}}
             record = UpdateOne({"_id": order_id, "state": HELD}, change, namespace=self._namespace("reservations"))
-            bulk_write(self._database, [record, *self._stock_updates(quantities(document))], session)
+            writes = [record, *self._stock_updates(quantities(document))]
+            if bulk_write(self._database, writes, session) < len(writes):  # ends the transaction: units must not vanish
+                raise RuntimeError(f"order {order_id} holds units of a product that is not stored; restore the product")
 
     def older_than(self, seconds: float, *, limit: int, cursor: str | None) -> Page[Reservation]:
         """Return a page of the reservations of at least this age, oldest first. It is a feed, see `find_page`."""
