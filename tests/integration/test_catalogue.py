@@ -641,3 +641,14 @@ def test_demo_products_are_there_once_however_often_the_service_starts(mongo_url
     with running(mongo_url, demo_products=True) as shop:
         assert len(shop.products()) == 11
         assert shop.stock("demo-1") == 1
+
+
+def test_the_examples_in_the_description_lead_to_demo_products(mongo_url: str) -> None:
+    with running(mongo_url, demo_products=True) as shop:
+        operations = shop.call("GET", "/openapi.json").json["paths"]
+        examples = {
+            path: {each["name"]: each["example"] for each in operations[path]["get"]["parameters"] if "example" in each}
+            for path in ("/products", "/products/{product_id}")
+        }
+        assert [product["name"] for product in shop.products(**examples["/products"])] == ["Coffee Grinder"]
+        assert shop.product(examples["/products/{product_id}"]["product_id"])["name"] == "Espresso Machine"
