@@ -40,6 +40,7 @@ Name = Annotated[VisibleText, Field(min_length=1, max_length=200)]
 Stock = Annotated[int, Field(ge=0, le=MAX_STOCK)]
 Description = Annotated[VisibleText, Field(max_length=5000)]
 Label = Annotated[VisibleText, Field(min_length=1, max_length=100)]
+TextFilter = Annotated[Text | None, BlankIsNone]
 
 
 class ProductPath(Query):
@@ -100,10 +101,8 @@ class StockChangeBody(Body):
 class ProductQuery(PageQuery):
     """Which products to list. An empty `q` or `category` is no filter."""
 
-    q: Annotated[Text | None, BlankIsNone] = Field(None, max_length=200, json_schema_extra={"example": "coffee"})
-    category: Annotated[Text | None, BlankIsNone] = Field(
-        None, max_length=100, json_schema_extra={"example": "kitchen"}
-    )
+    q: TextFilter = Field(None, max_length=200, json_schema_extra={"example": "coffee"})
+    category: TextFilter = Field(None, max_length=100, json_schema_extra={"example": "kitchen"})
     min_price: MoneyQuery | None = Field(None, json_schema_extra={"example": "10.00"})
     max_price: MoneyQuery | None = Field(None, json_schema_extra={"example": "100.00"})
     in_stock: bool | None = Field(None, json_schema_extra={"example": True})
