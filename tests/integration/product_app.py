@@ -21,7 +21,7 @@ ORDERS = bearer("service", user="order-service")
 
 
 class Shop:
-    """product-service, and its database to look behind it."""
+    """product-service, with its database."""
 
     def __init__(self, app: OpenAPI, database: Any) -> None:
         self.app = app
@@ -94,13 +94,13 @@ class Shop:
         return sum(line["quantity"] for line in lines if line["product_id"] == product_id)
 
     def contents(self) -> dict[str, list[Any]]:
-        """Return everything that is stored, to compare it."""
+        """Return everything that is stored."""
         return {
             name: list(self.database[name].find().sort("_id", 1))
             for name in ("products", "reservations", "stock_changes")
         }
 
-    def assert_books_balance(self, product_id: str) -> None:
+    def assert_invariant(self, product_id: str) -> None:
         document = self.database.products.find_one({"_id": product_id})
         assert document["stock"] >= 0
         assert document["stock"] + self.held(product_id) == document["received"]

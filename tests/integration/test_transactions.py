@@ -1,4 +1,4 @@
-"""What a transaction leaves behind at a server that froze, or that never heard of its end."""
+"""Abandoned transactions: of a server that froze, and of a process that died. And retries after write conflicts."""
 
 import signal
 import time
@@ -55,7 +55,7 @@ class OutOfStock(Exception):
 
 
 @pytest.mark.parametrize("freeze", ["before the first write", "after the first write", "before its end"])
-def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
+def test_a_transaction_that_a_frozen_server_keeps_open_is_ended_when_the_server_continues(
     own_server: MongoServer, products: Any, freeze: str
 ) -> None:
     products.insert_one({"_id": "cup", "stock": 10})
@@ -84,7 +84,7 @@ def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
 
 
 @pytest.mark.usefixtures("ends_transactions_soon")
-def test_what_a_killed_process_left_open_ends_soon(products: Any) -> None:
+def test_a_transaction_that_a_killed_process_left_open_ends_soon(products: Any) -> None:
     products.insert_one({"_id": "cup", "stock": 10})
     killed = products.database.client.start_session()  # nobody ends it
     killed.start_transaction()
@@ -93,7 +93,7 @@ def test_what_a_killed_process_left_open_ends_soon(products: Any) -> None:
     assert products.find_one({"_id": "cup"}) == {"_id": "cup", "stock": 9}
 
 
-def test_who_collides_again_and_again_gets_its_turn_in_time(products: Any) -> None:
+def test_a_transaction_is_retried_after_write_conflicts_until_it_succeeds(products: Any) -> None:
     products.insert_one({"_id": "cup", "stock": 10})
     attempts = 0
     with products.database.client.start_session() as other:

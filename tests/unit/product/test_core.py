@@ -1,4 +1,4 @@
-"""The rules of reservations and of searching, without a database."""
+"""The rules of reservations, without a database."""
 
 from datetime import UTC, datetime
 
@@ -39,7 +39,7 @@ def test_the_order_of_lines_makes_no_difference(requested: list[Line], chance: s
 
 
 class FakeStore:
-    """A store that has one reservation on record, whatever is asked."""
+    """A store that answers every request with the same reservation."""
 
     def __init__(self, state: str, *shortages: Shortage) -> None:
         self.recorded = Reservation(
@@ -60,9 +60,9 @@ def reservations(state: str, *shortages: Shortage) -> Reservations:
     return Reservations(FakeStore(state, *shortages))  # type: ignore[arg-type]
 
 
-def test_what_is_held_is_answered_for_the_same_sum_of_lines() -> None:
-    reservation, made_now = reservations(HELD).reserve("o1", [Line("a", 1), Line("a", 1)])
-    assert (reservation.order_id, made_now) == ("o1", False)
+def test_a_held_reservation_is_returned_for_the_same_sum_of_lines() -> None:
+    reservation, is_new = reservations(HELD).reserve("o1", [Line("a", 1), Line("a", 1)])
+    assert (reservation.order_id, is_new) == ("o1", False)
 
 
 @pytest.mark.parametrize("state", [HELD, REFUSED])
@@ -72,18 +72,18 @@ def test_other_lines_than_recorded_are_refused(state: str) -> None:
 
 
 @pytest.mark.parametrize("quantity", [2, 3])
-def test_what_was_released_stays_released_whatever_the_lines(quantity: int) -> None:
+def test_a_released_reservation_stays_released_whatever_the_lines(quantity: int) -> None:
     with pytest.raises(ReservationReleased):
         reservations(RELEASED).reserve("o1", [Line("a", quantity)])
 
 
-def test_a_recorded_refusal_is_told_again() -> None:
+def test_a_recorded_refusal_is_repeated() -> None:
     with pytest.raises(InsufficientStock) as refused:
         reservations(REFUSED, Shortage("a", 2, 1)).reserve("o1", [Line("a", 2)])
     assert refused.value.members == {"lines": [{"product_id": "a", "requested": 2, "available": 1}]}
 
 
-def test_an_unknown_product_comes_before_too_little_stock() -> None:
+def test_an_unknown_product_is_reported_rather_than_too_little_stock() -> None:
     problem = refusal((Shortage("a", 2, 1), Shortage("b", 1, None), Shortage("c", 1, None)))
     assert isinstance(problem, UnknownProduct)
     assert [error["message"] for error in problem.members["errors"]] == [
@@ -92,5 +92,5 @@ def test_an_unknown_product_comes_before_too_little_stock() -> None:
     ]
 
 
-def test_a_product_of_which_nothing_is_left_is_not_unknown() -> None:
+def test_a_product_without_stock_is_not_unknown() -> None:
     assert isinstance(refusal((Shortage("a", 1, 0),)), InsufficientStock)
