@@ -46,7 +46,7 @@ def recorded() -> Iterator[Commands]:
         return clients[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mongo, "MongoClient", connect)
+        patch.setattr(mongo.client, "MongoClient", connect)
         try:
             yield commands
         finally:
