@@ -27,6 +27,11 @@ def tombstone(order_id: str, now: datetime) -> Document:
     return _document(order_id, RELEASED, (), (), now) | {"expires_at": now + TOMBSTONE_LIFE}
 
 
+def release(now: datetime) -> Document:
+    """Return the update that releases a held reservation."""
+    return {"$set": {"state": RELEASED, "expires_at": now + TOMBSTONE_LIFE}}
+
+
 def _document(
     order_id: str, state: str, requested: Iterable[Line], lines: Iterable[PricedLine], now: datetime
 ) -> Document:

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import pymongo
 from pymongo.client_session import ClientSession
@@ -14,19 +15,12 @@ from pymongo.operations import InsertOne, UpdateOne
 from chassis.errors import Unavailable
 from chassis.mongo import ASCENDING, DatabaseClock, Document, Write, bulk_write, find_page, retry_and_translate
 from chassis.paging import Page
-from product_service.model import HELD, RELEASED, Line, Reservation, Shortage
+from product_service.model import HELD, Line, Reservation, Shortage
+from product_service.store import reservation_documents as documents
 from product_service.store.group_commit import GroupCommit
-from product_service.store.reservation_documents import (
-    TOMBSTONE_LIFE,
-    held,
-    quantities,
-    refused,
-    to_reservation,
-    tombstone,
-)
 from product_service.store.transactions import Transactions
 
-RETRY_TIME = 0.7  # s; so long a reservation starts anew when the stock changes between its read and its write
+RETRY_TIME = 0.7  # s to start again while the stock changes between the read and the write; half of the timeout
 
 _OFFER = dict.fromkeys(("name", "price", "currency", "stock", "hidden"), True)
 
@@ -65,15 +59,15 @@ class ReservationStore:
         products = self._read_offers(requested)
         try:
             if shortages := _shortages(requested, products):
-                document = refused(order_id, requested, shortages, self._clock())
+                document = documents.refused(order_id, requested, shortages, self._clock())
                 self._reservations.insert_one(document)
             else:
-                document = held(order_id, requested, products, self._clock())
+                document = documents.held(order_id, requested, products, self._clock())
                 product_ids = tuple(line.product_id for line in requested)
                 self._group_commit.commit(document, product_ids=product_ids, deadline=deadline)
         except DuplicateKeyError:  # a repeat
             return self._find(order_id), False
-        return to_reservation(document), True
+        return documents.to_reservation(document), True
 
     def _read_offers(self, requested: tuple[Line, ...]) -> dict[str, Document]:
         """Return those products that are for sale."""
@@ -87,8 +81,8 @@ class ReservationStore:
         """
         units: Counter[str] = Counter()
         for reservation in reservations:
-            units.subtract(quantities(reservation))
-        inserts = [InsertOne(document, self._namespace("reservations")) for document in reservations]
+            units.subtract(documents.quantities(reservation))
+        inserts = [InsertOne(document, self._reservations.full_name) for document in reservations]
         if bulk_write(self._database, [*self._stock_updates(units), *inserts], session) < len(units):
             raise _StockConditionFailed
 
@@ -101,7 +95,7 @@ class ReservationStore:
             UpdateOne(
                 {"_id": product_id} | ({"hidden": False, "stock": {"$gte": -change}} if change < 0 else {}),
                 {"$inc": {"stock": change, "version": 1}},
-                namespace=self._namespace("products"),
+                namespace=self._products.full_name,
             )
             for product_id, change in sorted(units.items())
         ]
@@ -110,17 +104,14 @@ class ReservationStore:
         document = self._reservations.find_one({"_id": order_id})
         if document is None:
             raise Unavailable("The record of this order has just expired. Repeat the request.")
-        return to_reservation(document)
+        return documents.to_reservation(document)
 
     def release(self, order_id: str) -> None:
         """Return the stock of a reservation. Without one, insert a tombstone that refuses a late reservation."""
-
-        def work(session: ClientSession) -> None:
-            self._release(order_id, session)
-
+        work = partial(self._release, order_id)
         with pymongo.timeout(self._transactions.timeout):
             document = self._reservations.find_one({"_id": order_id}, {"lines": True})
-            product_ids = list(quantities(document)) if document else []
+            product_ids = list(documents.quantities(document)) if document else []
             try:
                 self._transactions.run(work, product_ids=product_ids)
             except DuplicateKeyError:  # a reservation was inserted between the read and the tombstone
@@ -130,11 +121,11 @@ class ReservationStore:
         document = self._reservations.find_one({"_id": order_id}, session=session)
         now = self._clock()
         if document is None:
-            self._reservations.insert_one(tombstone(order_id, now), session=session)
+            self._reservations.insert_one(documents.tombstone(order_id, now), session=session)
         elif document["state"] == HELD:
-            change = {"$set": {"state": RELEASED, "expires_at": now + TOMBSTONE_LIFE}}
-            record = UpdateOne({"_id": order_id, "state": HELD}, change, namespace=self._namespace("reservations"))
-            writes = [record, *self._stock_updates(quantities(document))]
+            held = {"_id": order_id, "state": HELD}
+            record = UpdateOne(held, documents.release(now), namespace=self._reservations.full_name)
+            writes = [record, *self._stock_updates(documents.quantities(document))]
             if bulk_write(self._database, writes, session) < len(writes):  # ends the transaction: units must not vanish
                 raise RuntimeError(f"order {order_id} holds units of a product that is not stored; restore the product")
 
@@ -143,14 +134,11 @@ class ReservationStore:
         conditions = {"created_at": {"$lte": self._clock() - timedelta(seconds=seconds)}}
         sort = [("created_at", ASCENDING, datetime), ("_id", ASCENDING, str)]
         page = find_page(self._reservations, conditions, sort, limit=limit, cursor=cursor, feed=True)
-        return Page([to_reservation(document) for document in page.items], page.next_cursor)
-
-    def _namespace(self, collection: str) -> str:
-        return f"{self._database.name}.{collection}"
+        return Page([documents.to_reservation(document) for document in page.items], page.next_cursor)
 
 
 def _shortages(requested: tuple[Line, ...], products: Mapping[str, Document]) -> list[Shortage]:
-    """Return the lines that cannot be served, as the products are now."""
+    """Return the lines that cannot be served by these products."""
     stock = {product_id: document["stock"] for product_id, document in products.items()}
     return [
         Shortage(line.product_id, line.quantity, stock.get(line.product_id))
