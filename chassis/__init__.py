@@ -1,4 +1,4 @@
-"""Technical code that all four services share: errors, HTTP, authentication, logs, settings, MongoDB.
+"""The microservice chassis (a pattern of microservices.io): technical code that all services share.
 
-It knows no business word and imports no service. What only one service needs belongs into that service.
+It has no domain code and imports no service. Code that only one service needs belongs to that service.
 """

@@ -1,4 +1,4 @@
-"""Tell an outage of RabbitMQ from a refusal, and check the right to publish before it is needed."""
+"""RabbitMQ: which errors are an outage and which a misconfiguration, and a check of the right to publish."""
 
 from ssl import SSLCertVerificationError
 
@@ -19,7 +19,7 @@ from pika.exceptions import (
 )
 
 FAILURES = (AMQPError, AMQPConnectorException, OSError)
-"""The errors of pika for a broker that is away or refuses; AMQPConnectorException is for one that hangs at first."""
+"""All errors of pika for a broker that is away, hangs while connecting (AMQPConnectorException), or refuses."""
 
 PRECONDITION_FAILED = 406
 _REFUSED = {
@@ -31,18 +31,19 @@ _REFUSED = {
 }
 
 
-def check_url(url: str) -> None:
-    """Raise ValueError for a URL that pika cannot read: an option that is unknown, or has an impossible value."""
+def is_url(url: str) -> bool:
+    """Return whether pika can read a URL with all its options."""
     try:
         URLParameters(url)
-    except Exception as exc:  # pika evaluates some options as Python literals and passes them on unchecked
-        raise ValueError("not a URL of RabbitMQ") from exc
+    except Exception:  # pika evaluates some options as Python literals and does not check them
+        return False
+    return True
 
 
 def check_publishing(connection: BlockingConnection, exchange: str, routing_key: str) -> None:
-    """Return if the account may publish there; publishes nothing. Raises one of `FAILURES`.
+    """Check that the account may publish to an exchange, without publishing. Raises one of `FAILURES`.
 
-    RabbitMQ looks at rights first, then at the properties of a message, of which one is wrong here on purpose.
+    RabbitMQ checks rights before the properties of a message, one of which is invalid here on purpose.
     """
     channel = connection.channel()
     channel.confirm_delivery()
@@ -54,17 +55,17 @@ def check_publishing(connection: BlockingConnection, exchange: str, routing_key:
 
 
 def cause(exc: Exception) -> Exception:
-    """Return why a connection could not be opened, without what pika's attempts wrap it in."""
+    """Return the error that prevented a connection, unwrapped from those of pika's attempts."""
     if isinstance(exc, AMQPConnectionWorkflowFailed):
         exc = exc.exceptions[-1]
     return exc.exception if isinstance(exc, AMQPConnectorPhaseErrorBase) else exc
 
 
 def refusal(exc: Exception) -> str | None:
-    """Return what RabbitMQ refuses and what to do; None if it is merely away, starting or overloaded."""
+    """Return what RabbitMQ refuses and what to do, None in an outage (away, starting or overloaded)."""
     if isinstance(exc, (ProbableAuthenticationError, ProbableAccessDeniedError)):
         if not any(name in str(exc) for name in _REFUSED.values()):
-            return None  # the connection broke while signing in
+            return None  # the connection broke during the login
         return (
             f"RabbitMQ refuses the account or virtual host of RABBITMQ_URL: {exc}. Correct it, or run the provisioning."
         )

@@ -1,6 +1,6 @@
-"""Facts about a service's own database, for an audit: one JSON object per line on standard output.
+"""Export the records of a service's database for an audit: one JSON object per line on standard output.
 
-A service's `audit` module prints them; whoever audits compares the facts of all services, and reads no database itself.
+Each service has an `audit` module that prints its records. `./dev audit` compares them and reads no database itself.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def write(facts: Iterable[Mapping[str, Any]]) -> None:
-    """Print facts, each on a line of its own."""
-    for fact in facts:
-        sys.stdout.write(json.dumps(fact) + "\n")
+def write(records: Iterable[Mapping[str, Any]]) -> None:
+    """Print each record on a line of its own."""
+    for record in records:
+        sys.stdout.write(json.dumps(record) + "\n")

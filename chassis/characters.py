@@ -1,7 +1,7 @@
 """Visible and invisible characters, by their Unicode properties.
 
-Python's `unicodedata` lacks the property Default_Ignorable_Code_Point, so its list stands here. Unicode adds to it only
-within blocks that are listed as a whole.
+Python's `unicodedata` lacks the property Default_Ignorable_Code_Point, so this module lists its characters. Unicode
+adds new ones only within blocks that are listed as a whole.
 """
 
 import re
@@ -13,31 +13,31 @@ _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# Letters and symbols by their category, but without a picture: the braille blank, the Egyptian blanks, the empty note
-# head, the place of an object that is not there.
+# Letters and symbols by category, but without a glyph: braille blank, Egyptian blanks, null note head, object
+# replacement character.
 _BLANK = re.compile("[\u2800\ufffc\U00013441\U00013442\U0001d159]")
 # Noncharacters: the last two of each plane, and 32 more.
 _NO_CHARACTER = re.compile(
     "[\ufdd0-\ufdef" + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)) + "]"
 )
-_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")  # embeddings, overrides and isolates (UAX 9)
+_OVERRIDES = re.compile("[\u202a-\u202e\u2066-\u2069]")  # embeddings, overrides and isolates (UAX 9)
 
 
 def without_ignorables(text: str) -> str:
-    """Return a text without the characters that nobody sees."""
+    """Return a text without its invisible characters."""
     return _IGNORABLE.sub("", text)
 
 
-def shows_something(text: str) -> bool:
-    """Return whether a reader sees anything: a letter, digit, punctuation mark or symbol.
+def has_visible_character(text: str) -> bool:
+    """Return whether a text has a visible character: a letter, digit, punctuation mark or symbol.
 
-    A combining mark needs one of these to stand on, and a private character shows what each font likes. A character
-    that this Python's Unicode does not know yet counts: it may be a new emoji.
+    Combining marks alone do not count, nor do private characters, which differ by font. A character that this Python's
+    Unicode does not know yet counts, because it may be a new emoji.
     """
-    seen = _NO_CHARACTER.sub("", _BLANK.sub("", without_ignorables(text)))
-    return any(unicodedata.category(c)[0] in "LNPS" or unicodedata.category(c) == "Cn" for c in seen)
+    visible = _NO_CHARACTER.sub("", _BLANK.sub("", without_ignorables(text)))
+    return any(unicodedata.category(c)[0] in "LNPS" or unicodedata.category(c) == "Cn" for c in visible)
 
 
-def turns_direction(text: str) -> bool:
-    """Return whether a text turns the direction of writing by force, and so may show what follows it backwards."""
-    return _TURNING.search(text) is not None
+def overrides_text_direction(text: str) -> bool:
+    """Return whether a text overrides the text direction, so that the rest of a line may appear backwards."""
+    return _OVERRIDES.search(text) is not None

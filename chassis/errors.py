@@ -1,12 +1,12 @@
-"""Errors that a caller is told about, as RFC 9457 problems.
+"""The errors that a client sees, as problems (RFC 9457).
 
-To add one, derive from `Problem` (in the service that raises it) and set `status`, `code` and `title`.
-The core raises them; `chassis.web.problems` turns them into `application/problem+json`.
+To add one, derive from `Problem` in the service that raises it, and set `status`, `code` and `title`. The first line of
+its docstring explains it in the API documentation. `chassis.web.problems` turns it into `application/problem+json`.
 """
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 _RENAMED = {  # by RFC 9110; Python has the older names before 3.13
     413: "Content Too Large",
@@ -17,21 +17,19 @@ _RENAMED = {  # by RFC 9110; Python has the older names before 3.13
 
 
 def title_of(status: int) -> str:
-    """Return the name of an HTTP status by RFC 9110. Raises ValueError if there is no such status."""
+    """Return the name of an HTTP status (RFC 9110). Raises ValueError for an unknown one."""
     return _RENAMED.get(status) or HTTPStatus(status).phrase
 
 
-def code_of(title: str) -> str:
-    """Return a problem's type, made of its title."""
-    return title.lower().replace(" ", "-")
-
-
 class Problem(Exception):
-    """A refusal or failure with its HTTP status; `code` is the problem's `type`, `members` are its extensions."""
+    """An unexpected error.
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal-error"
-    title: ClassVar[str] = "Internal Server Error"
+    Subclasses set the HTTP `status`, the `code` (the problem's `type`) and the `title`; `members` are its extensions.
+    """
+
+    status: int = 500
+    code: str = "internal-error"
+    title: str = "Internal Server Error"
 
     def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(detail or self.title)
@@ -39,15 +37,23 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.members = members
 
+    @classmethod
+    def of_status(cls, status: int, detail: str = "") -> "Problem":
+        """Return the problem of an HTTP status that has no class of its own. Raises ValueError for an unknown one."""
+        problem = cls(detail or title_of(status))
+        problem.status, problem.title = status, title_of(status)
+        problem.code = problem.title.lower().replace(" ", "-")
+        return problem
+
 
 class BadRequest(Problem):
-    """The request cannot be understood: repeating it unchanged is pointless."""
+    """The request is malformed. Do not repeat it unchanged."""
 
     status, code, title = 400, "bad-request", "Bad Request"
 
 
 class Unauthorized(Problem):
-    """No valid credentials: sign in again, then repeat."""
+    """The access token is missing or invalid. Sign in, then repeat."""
 
     status, code, title = 401, "unauthorized", "Unauthorized"
 
@@ -62,37 +68,37 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    """There is no such thing, or it belongs to somebody else."""
+    """The resource does not exist, or belongs to somebody else."""
 
     status, code, title = 404, "not-found", "Not Found"
 
 
 class Conflict(Problem):
-    """The state of things does not allow this now: read again before repeating."""
+    """The present state does not allow this. Read again before you repeat."""
 
     status, code, title = 409, "conflict", "Conflict"
 
 
 class PreconditionFailed(Problem):
-    """The `If-Match` of the request is not the current `ETag`: read again before repeating (RFC 9110, 13.1.1)."""
+    """`If-Match` does not match the present ETag (RFC 9110, 13.1.1). Read again before you repeat."""
 
     status, code, title = 412, "precondition-failed", "Precondition Failed"
 
 
 class ContentTooLarge(Problem):
-    """The body is larger than the limit."""
+    """The body is larger than 1 MiB."""
 
     status, code, title = 413, "content-too-large", "Content Too Large"
 
 
 class UnsupportedMediaType(Problem):
-    """The body is not of the type that the route reads."""
+    """The body is not of the media type that the route reads."""
 
     status, code, title = 415, "unsupported-media-type", "Unsupported Media Type"
 
 
 class Invalid(Problem):
-    """The input breaks a rule; `errors` names each field."""
+    """The input is invalid. `errors` names each field."""
 
     status, code, title = 422, "invalid-input", "Unprocessable Content"
 
@@ -101,12 +107,12 @@ class Invalid(Problem):
 
     @classmethod
     def field(cls, name: str, message: str) -> "Invalid":
-        """Make the problem of a single field."""
+        """Return the problem of a single invalid field."""
         return cls(errors=[{"field": name, "message": message}])
 
 
 class TooManyRequests(Problem):
-    """A limit is reached: repeat after `retry_after` seconds."""
+    """A rate limit is reached. Repeat after the seconds in `Retry-After`."""
 
     status, code, title = 429, "too-many-requests", "Too Many Requests"
 
@@ -115,7 +121,7 @@ class TooManyRequests(Problem):
 
 
 class Unavailable(Problem):
-    """Something that this request needs does not answer: repeat after `retry_after` seconds."""
+    """A server that this request needs does not answer. Repeat after the seconds in `Retry-After`."""
 
     status, code, title = 503, "unavailable", "Service Unavailable"
 
@@ -124,7 +130,7 @@ class Unavailable(Problem):
 
 
 class Misconfigured(Unavailable):
-    """Something that this request needs answers and refuses: a right or a setting of this service is wrong.
+    """A server that this request needs refuses: a right or a setting of this service is wrong.
 
-    Safe to repeat, but pointless until somebody corrects it.
+    Safe to repeat, but it fails until somebody corrects the configuration.
     """

@@ -1,4 +1,4 @@
-"""The heartbeat of a program that is no web service: shows that it works, and ends it when it hangs."""
+"""Heartbeat and watchdog of a background program: the one shows that it works, the other ends it when it hangs."""
 
 import faulthandler
 import time
@@ -7,33 +7,31 @@ from pathlib import Path
 from chassis.misconfigurations import Misconfigurations
 
 INTERVAL = 1.0
-WATCHDOG_TIMEOUT = 300.0  # far longer than a round takes; who is ended in one that is this slow goes on where it was
+WATCHDOG_TIMEOUT = 300.0  # s; far longer than a round takes. A program that is ended in one resumes after its restart.
 
 
 class Heartbeat:
-    """Beats about every second, however often it is called.
+    """A heartbeat about once a second, however often it is called, and a watchdog.
 
-    A program that is silent for `end_after` seconds waits for something that no time limit covers, as for a confirm
-    that a broker owes while it answers otherwise. It then writes to stderr where each of its threads is and exits with
-    status 1, for whatever started it to start it again.
-
-    While there are `misconfigurations`, the heart stops; the program goes on.
+    Without a kick for `end_after` seconds, the watchdog writes the stack of each thread to stderr and exits with status
+    1, so that the supervisor restarts the program. That covers waits without a timeout of their own, for example for a
+    publisher confirm that the broker never sends. While there are `misconfigurations`, there is no heartbeat.
     """
 
     def __init__(self, path: str = "", *, end_after: float | None = None) -> None:
         self.misconfigurations = Misconfigurations()
         self._path = path
         self._end_after = end_after
-        self._next_sign = self._next_beat = 0.0
+        self._next_kick = self._next_beat = 0.0
 
     def kick_watchdog(self) -> None:
-        """Tell that the program does not hang, though what it needs may be away."""
-        if self._end_after and time.monotonic() >= self._next_sign:
+        """Show that the program does not hang, though a server that it needs may be away."""
+        if self._end_after and time.monotonic() >= self._next_kick:
             faulthandler.dump_traceback_later(self._end_after, exit=True)
-            self._next_sign = time.monotonic() + INTERVAL
+            self._next_kick = time.monotonic() + INTERVAL
 
     def mark_healthy(self) -> None:
-        """Tell that the program works: touch the file at `path`, if there is one, for a health check to look at."""
+        """Show that the program works: touch the file at `path`, which a health check looks at."""
         self.kick_watchdog()
         if self._path and not self.misconfigurations and time.monotonic() >= self._next_beat:
             Path(self._path).touch()

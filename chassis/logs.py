@@ -1,6 +1,6 @@
-"""One line of JSON per log record, on standard output, with the id of the request or event it belongs to.
+"""JSON logs: one line per record on standard output, with the id of the request or event that it belongs to.
 
-Nothing that identifies a person or grants access may be logged: no e-mail address, token, password or body, and so no
+No log shows what identifies a person or grants access: no e-mail address, token, password or body, and therefore no
 text of an unexpected exception.
 """
 
@@ -25,18 +25,15 @@ _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "ta
 
 
 def access(method: str, path: str, status: int, seconds: float) -> None:
-    """Log a request that took so long.
-
-    Every request has this line: written like this, without a record, it takes a quarter of a formatter's time.
-    """
+    """Log a request and its duration. Every request writes this line: without a log record it costs a quarter."""
     if _ACCESS.isEnabledFor(logging.INFO):
-        told = f'"method": {_quoted(method)}, "path": {_quoted(path)}, "status": {status}'
-        told = f'"message": "request", "request_id": {_quoted(request_id.get())}, {told}'
         line = (
-            f'{{"time": "{_timestamp(time.time())}", "level": "info", "service": {_service}, "logger": "access", {told}'
+            f'{{"time": "{_timestamp(time.time())}", "level": "info", "service": {_service}, "logger": "access", '
+            f'"message": "request", "request_id": {_quoted(request_id.get())}, "method": {_quoted(method)}, '
+            f'"path": {_quoted(path)}, "status": {status}, "milliseconds": {seconds * 1000:.1f}}}\n'
         )
-        with suppress(OSError, ValueError):  # a full disk or a closed pipe: the request has been answered all the same
-            sys.stdout.write(f'{line}, "milliseconds": {seconds * 1000:.1f}}}\n')
+        with suppress(OSError, ValueError):  # a full disk or a closed pipe must not fail the request
+            sys.stdout.write(line)
             sys.stdout.flush()
 
 
@@ -46,7 +43,7 @@ def _timestamp(seconds: float) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Format a record as JSON: time, level, service, logger, request_id, message and whatever `extra` brings."""
+    """Formats a record as JSON: time, level, service, logger, request_id, message, and the fields of `extra`."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -69,22 +66,20 @@ class JsonFormatter(logging.Formatter):
         return _ENCODER.encode(line)
 
     def formatException(self, ei: Any) -> str:
-        """Return the types of an exception and its causes and where they came from; not their texts, which may tell
-        whatever a program works with.
-        """
-        told, seen, exc = [], set(), ei[1]
+        """Return the types and tracebacks of an exception and its causes. Their texts may contain user data."""
+        parts, seen, exc = [], set(), ei[1]
         while exc is not None and id(exc) not in seen:  # causes may form a circle
             seen.add(id(exc))
-            told.append("".join([*traceback.format_tb(exc.__traceback__), type(exc).__qualname__]))
+            parts.append("".join([*traceback.format_tb(exc.__traceback__), type(exc).__qualname__]))
             exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
-        return "\ncaused by\n".join(told)
+        return "\ncaused by\n".join(parts)
 
 
 def configure(service: str, level: str = "INFO") -> None:
     """Send the whole process's log to standard output as JSON."""
     global _service
     _service = _quoted(service)
-    # What no line shows need not be found out (Logging HOWTO, "Optimization").
+    # Skip collecting fields that no line shows (Logging HOWTO, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     handler = logging.StreamHandler(sys.stdout)
@@ -100,7 +95,7 @@ def configure(service: str, level: str = "INFO") -> None:
 
 @contextmanager
 def bind_request_id(identifier: str) -> Iterator[None]:
-    """Mark every record of this block with a request's or event's id."""
+    """Add the id of a request or event to every record of this block."""
     token = request_id.set(identifier)
     try:
         yield

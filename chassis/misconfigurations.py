@@ -1,7 +1,7 @@
-"""Misconfigurations: a neighbour answers, but a right is missing or a setting is wrong. An outage is no refusal.
+"""Misconfigurations: a server answers and refuses, because a right is missing or a setting is wrong.
 
-Repeating does not help until somebody corrects it. The program logs a refusal once, at error level, and is unhealthy
-until it is granted (see `chassis.heartbeat` and `chassis.web.health`).
+Unlike in an outage, a retry does not help until somebody corrects the configuration. The program logs it once, as an
+error, and reports itself as unhealthy until it is corrected (`chassis.heartbeat`, `chassis.web.health`).
 """
 
 import logging
@@ -15,37 +15,37 @@ log = logging.getLogger(__name__)
 
 
 class Misconfigurations:
-    """The misconfigurations of now: names, each with the reason and what to do. Safe to use from several threads."""
+    """The present misconfigurations by name, each with its reason. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._reasons: dict[str, str] = {}
 
-    def add(self, what: str, reason: str) -> None:
-        """Note a refusal; it is logged unless it was known already."""
+    def add(self, name: str, reason: str) -> None:
+        """Add a misconfiguration, and log it if it is new."""
         with self._lock:
-            is_new = self._reasons.get(what) != reason
-            self._reasons[what] = reason
+            is_new = self._reasons.get(name) != reason
+            self._reasons[name] = reason
         if is_new:
-            log.error("refused: %s: %s", what, reason)
+            log.error("misconfigured: %s: %s", name, reason)
 
-    def remove(self, what: str) -> None:
-        """Note that something is no longer refused."""
-        if self._reasons and self._reasons.pop(what, None) is not None:
-            log.info("no longer refused: %s", what)
+    def remove(self, name: str) -> None:
+        """Remove a misconfiguration, if there is one of this name."""
+        if self._reasons and self._reasons.pop(name, None) is not None:
+            log.info("no longer misconfigured: %s", name)
 
     @contextmanager
-    def watch(self, what: str) -> Iterator[None]:
-        """Note whether the block is refused what it needs; its exceptions pass through.
+    def watch(self, name: str) -> Iterator[None]:
+        """Add a misconfiguration if the block raises Misconfigured, remove it if the block succeeds.
 
-        An outage afterwards grants nothing: a client that was refused may well see the server as away for a while.
+        An outage removes nothing: after a refusal, a client may see the server as away for a while.
         """
         try:
             yield
         except Misconfigured as exc:
-            self.add(what, exc.detail)
+            self.add(name, exc.detail)
             raise
-        self.remove(what)
+        self.remove(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._reasons))

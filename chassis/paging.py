@@ -1,5 +1,6 @@
-"""Keyset paging: a cursor holds the sort values of the last item seen, so that no item is skipped or repeated
-while others are added. Clients treat it as opaque; one that was tampered with, or of another order, is refused.
+"""Keyset paging: a cursor holds the sort values of the last item, so that new items make no page skip or repeat one.
+
+Clients treat a cursor as opaque. A cursor that was changed, or belongs to another sort order, is rejected.
 """
 
 import base64
@@ -45,7 +46,7 @@ def _checked(value: object, kind: type) -> SortValue:
     if type(value) is not stored or (isinstance(value, int) and abs(value) >= 2**53):
         raise ValueError
     if isinstance(value, str):
-        value.encode()  # refuses lone surrogates, which MongoDB cannot store
+        value.encode()  # fails for lone surrogates, which MongoDB cannot store
     return datetime.fromtimestamp(value / 1000, UTC) if kind is datetime else value  # type: ignore[operator, return-value]
 
 

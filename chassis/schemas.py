@@ -1,8 +1,8 @@
-"""Base models and field types for what comes in and goes out over HTTP (pydantic 2).
+"""Base models and field types of HTTP bodies and query strings (pydantic 2).
 
-Input is strict: `true`, `"2"` and `1.0` are no integers, unknown fields are refused, and text holds no control
-characters. What people recognise something by, as a name, is a `VisibleText`. Money is a whole number of minor units
-(cents) inside, and a text with two decimals outside.
+Input is strict: `true`, `"2"` and `1.0` are no integers, unknown fields are rejected, and text has no control
+characters. Names and other labels that people read are `VisibleText`. Money is a whole number of minor units (cents)
+inside, and a string with two decimals outside.
 """
 
 import re
@@ -23,7 +23,7 @@ from pydantic import (
     field_validator,
 )
 
-from chassis.characters import shows_something, turns_direction
+from chassis.characters import has_visible_character, overrides_text_direction
 
 MAX_MONEY = 99_999_999_999  # minor units: 999999999.99
 _MONEY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,2})?", re.ASCII)
@@ -36,7 +36,7 @@ class Body(BaseModel):
 
 
 class Query(BaseModel):
-    """Query parameters: texts that are parsed, no unknown ones."""
+    """Query parameters, parsed from text; unknown ones are rejected."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class Query(BaseModel):
     def model_json_schema(  # type: ignore[override]
         cls, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
-        """Return the JSON schema, made once: flask-openapi3 asks for it at every request."""
+        """Return the JSON schema. It is cached because flask-openapi3 asks for it at every request."""
         return super().model_json_schema(*args, **kwargs)
 
 
@@ -62,7 +62,7 @@ def _only_digits(value: object) -> object:
 
 
 def _none_if_blank(value: object) -> object:
-    """Return None for a text of blanks: a form sends its empty fields as well."""
+    """Return None for a blank text: HTML forms send their empty fields too."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
@@ -70,7 +70,7 @@ BlankIsNone = BeforeValidator(_none_if_blank)
 
 
 class PageQuery(Query):
-    """The two parameters that every list takes; an empty cursor leads to the first page."""
+    """The parameters of every list. An empty cursor means the first page."""
 
     limit: Annotated[int, BeforeValidator(_only_digits)] = Field(20, ge=1, le=100)
     cursor: Annotated[str | None, BlankIsNone] = Field(None, max_length=2000)
@@ -102,12 +102,12 @@ def _plain_number(value: float | Decimal) -> str:
 
 
 def format_money(minor_units: int) -> str:
-    """Write minor units with two decimals: 1999 becomes `19.99`."""
+    """Return an amount of minor units with two decimals: `19.99` for 1999."""
     return f"{minor_units // 100}.{minor_units % 100:02d}"
 
 
 def format_time(moment: datetime) -> str:
-    """Write a moment as UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
+    """Return a time in UTC with milliseconds: `2026-01-31T12:00:00.000Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
@@ -120,10 +120,10 @@ def _printable(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    if not shows_something(text):
-        raise ValueError("must show something: it has only blanks or invisible characters")
-    if turns_direction(text):
-        raise ValueError("must not contain characters that turn the direction of writing (U+202A-202E, U+2066-2069)")
+    if not has_visible_character(text):
+        raise ValueError("must have a visible character")
+    if overrides_text_direction(text):
+        raise ValueError("must not contain characters that override the text direction (U+202A-202E, U+2066-2069)")
     return text.strip()
 
 

@@ -1,4 +1,4 @@
-"""Stopping a program that is no web service: politely at SIGTERM or SIGINT, for certain soon after."""
+"""Graceful shutdown of a background program at SIGTERM or SIGINT, with a deadline."""
 
 import logging
 import os
@@ -10,12 +10,12 @@ log = logging.getLogger(__name__)
 
 
 def stop_on_signals(stop: threading.Event, *, within: float) -> None:
-    """Set `stop` at SIGTERM or SIGINT; if the process is then not gone in time (s), because something hangs, end it."""
+    """Set `stop` at SIGTERM or SIGINT. End the process if it still runs `within` seconds later because it hangs."""
 
     def end() -> None:
         stop.set()
         time.sleep(within)
-        log.error("giving up on a clean stop")
+        log.error("graceful shutdown exceeded its deadline of %g s: ending the process", within)
         os._exit(1)
 
     def on_signal(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Prepare RabbitMQ: the topology of contracts/topology.json, and users who may do what their service does, no more."""
+"""Prepare RabbitMQ: the topology of contracts/topology.json, and users with the least privileges of their service."""
 
 import json
 from dataclasses import dataclass
@@ -9,22 +9,21 @@ from urllib.parse import quote, unquote, urlsplit
 import pika
 import requests
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.adapters.utils.connection_workflow import AMQPConnectorException
-from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
+from pika.exceptions import ChannelClosedByBroker
 
-from deploy.settings import Account
+from chassis.amqp import FAILURES
+from deploy.config import Account
 from deploy.waiting import retry
 
 TOPOLOGY = Path(__file__).resolve().parent.parent / "contracts" / "topology.json"
-NOT_CONNECTED = (AMQPConnectionError, AMQPConnectorException, OSError)  # the second: a broker that hangs at first
 NOT_YET = (requests.ConnectionError, requests.Timeout, requests.HTTPError)
 
 
 @dataclass(frozen=True)
 class Rights:
-    """Regular expressions of the names that a user may write to and read from. Nobody may declare anything.
+    """Regular expressions of the names that a user may write to and read from. No user may declare anything.
 
-    The default exchange, called amq.default here, is how a queue is written to directly.
+    A program writes to a queue directly through the default exchange, which is called amq.default here.
     """
 
     write: str = "^$"
@@ -32,16 +31,17 @@ class Rights:
     tags: str = ""
 
 
-ORDER_SERVICE = Rights(write=r"^(shop\.events|notifications)$", read=r"^shop\.events$")  # it binds the queue
-# RabbitMQ 4.3 asks for some right to a queue before it shows it. The right to write to a queue allows nothing else.
+# To bind a queue, a user needs write access to it and read access to the exchange.
+ORDER_SERVICE = Rights(write=r"^(shop\.events|notifications)$", read=r"^shop\.events$")
+# RabbitMQ 4.3 shows a queue only to users with some right to it. Write access to a queue allows nothing else.
 NOTIFICATION_SERVICE = Rights(write=r"^(amq\.default|notifications\.retry\..+)$", read=r"^notifications(\.dead)?$")
 DASHBOARD = Rights(read=r"^events\.recent$", tags="monitoring,management")
 
 
 def declare_topology(url: str, deadline: float, milliseconds: int | None = None) -> None:
-    """Declare exchanges, queues and bindings; a queue that exists with other arguments is an error.
+    """Declare exchanges, queues and bindings. A queue that exists with other arguments is an error.
 
-    `milliseconds` replaces every retry delay, which is for tests.
+    Tests replace every retry delay by `milliseconds`.
     """
     topology = json.loads(TOPOLOGY.read_text())
 
@@ -51,7 +51,7 @@ def declare_topology(url: str, deadline: float, milliseconds: int | None = None)
 
     what = f"RabbitMQ is not reachable at {urlsplit(url).hostname}:{urlsplit(url).port or 5672}"
     try:
-        retry(declare, NOT_CONNECTED, deadline=deadline, what=what)
+        retry(declare, FAILURES, deadline=deadline, what=what)
     except ChannelClosedByBroker as exc:
         raise SystemExit(f"RabbitMQ refuses contracts/topology.json: {exc.reply_text}") from exc
 
@@ -69,14 +69,14 @@ def _declare(channel: BlockingChannel, topology: dict[str, Any], milliseconds: i
 
 
 class Management:
-    """RabbitMQ's management API, used as administrator on the virtual host of the administrator's URL."""
+    """A client of RabbitMQ's management API, as administrator, for the virtual host of the administrator's URL."""
 
     def __init__(self, management_url: str, amqp_url: str) -> None:
         parts = urlsplit(amqp_url)
         self._url = management_url.rstrip("/") + "/api/"
         self._vhost = quote(unquote(parts.path[1:]) or "/", safe="")
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy of the environment does not know the stack's names
+        self._session.trust_env = False  # a proxy from the environment does not know the servers' host names
         self._session.auth = (unquote(parts.username or "guest"), unquote(parts.password or "guest"))
         self.administrator = self._session.auth[0]
 
@@ -86,14 +86,14 @@ class Management:
         retry(lambda: self._call("GET", "whoami"), NOT_YET, deadline=deadline, what=what)
 
     def set_user(self, account: Account, rights: Rights) -> None:
-        """Make or update a user with exactly these rights."""
+        """Create or update a user with exactly these rights."""
         user = quote(account.name, safe="")
         self._call("PUT", f"users/{user}", {"password": account.password, "tags": rights.tags})
         permissions = {"configure": "^$", "write": rights.write, "read": rights.read}
         self._call("PUT", f"permissions/{self._vhost}/{user}", permissions)
 
     def demote(self, name: str) -> None:
-        """Take all tags, an administrator's too, from a user who may not exist; the password stays."""
+        """Remove all tags from a user, also that of an administrator. The password stays; the user need not exist."""
         user = self._session.get(f"{self._url}users/{quote(name, safe='')}", timeout=5)
         if user.status_code != requests.codes.not_found:
             user.raise_for_status()
@@ -104,14 +104,8 @@ class Management:
         self._session.request(method, self._url + path, json=body, timeout=5).raise_for_status()
 
 
-def provision(management: Management, order_service: Account, notification_service: Account) -> None:
-    """Make the users of the two services."""
-    management.set_user(order_service, ORDER_SERVICE)
-    management.set_user(notification_service, NOTIFICATION_SERVICE)
-
-
 def provision_dashboard(management: Management, dashboard: Account | None) -> None:
-    """Make the dashboard's user, and see to it that the well-known guest is no administrator."""
+    """Create the dashboard's user, and make sure that the well-known guest is no administrator."""
     if management.administrator == "guest":
         return
     management.demote("guest")

@@ -1,5 +1,6 @@
-"""Prepare MongoDB: a replica set of one member, and one user per service, who has their own database and no other."""
+"""Prepare MongoDB: a replica set of one member, and a user per service with access to its own database only."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -7,30 +8,35 @@ from urllib.parse import urlsplit
 from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure, OperationFailure
 
-from deploy.settings import Account
+from deploy.config import Account
 from deploy.waiting import retry
 
 ALREADY_INITIALIZED, NOT_YET_INITIALIZED, USER_EXISTS = 23, 94, 51003
 
 
-def provision(url: str, accounts: tuple[Account, ...], deadline: float) -> None:
-    """Prepare the server, waiting up to `deadline` seconds for it, and make or update the services' users."""
+def provision(url: str, accounts: Iterable[Account], deadline: float) -> None:
+    """Wait up to `deadline` seconds for the server, and create or update the services' users."""
     require_primary(url, deadline)
     with connect(url) as client:
         for account in accounts:
-            make = partial(_set_user, client, account)
-            retry(make, (ConnectionFailure,), deadline=deadline, what=f"MongoDB did not make the user {account.name}")
+            set_user = partial(_set_user, client, account)
+            retry(
+                set_user,
+                (ConnectionFailure,),
+                deadline=deadline,
+                what=f"MongoDB did not create the user {account.name}",
+            )
 
 
 def require_primary(url: str, deadline: float) -> None:
-    """Wait until the server can be written to, initiating its replica set where that is still to be done."""
+    """Wait until the server accepts writes. Initiate its replica set if that has not happened yet."""
     with connect(url) as client:
         retry(lambda: _initiate(client, url), (ConnectionFailure,), deadline=deadline, what=_unreachable(url))
         retry(lambda: _check_primary(client), (ConnectionFailure,), deadline=deadline, what="MongoDB has no primary")
 
 
 def connect(url: str) -> MongoClient[dict[str, Any]]:
-    """Return a client of just this server, which waits 2 s for the server and 10 s for an answer."""
+    """Return a client for this server alone: 2 s to connect, 10 s for a reply."""
     return MongoClient(
         url, directConnection=True, serverSelectionTimeoutMS=2000, connectTimeoutMS=2000, socketTimeoutMS=10_000
     )
@@ -65,8 +71,8 @@ def _check_primary(client: MongoClient[dict[str, Any]]) -> None:
 
 
 def _set_user(client: MongoClient[dict[str, Any]], account: Account) -> None:
-    database = client[account.scope]
-    rights: dict[str, Any] = {"pwd": account.password, "roles": [{"role": "readWrite", "db": account.scope}]}
+    database = client[account.database]
+    rights: dict[str, Any] = {"pwd": account.password, "roles": [{"role": "readWrite", "db": account.database}]}
     try:
         database.command("createUser", account.name, **rights)
     except OperationFailure as exc:

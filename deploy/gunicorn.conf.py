@@ -3,7 +3,6 @@
 import gc
 import importlib
 import json
-import os
 import socket
 import sys
 import threading
@@ -20,23 +19,30 @@ from gunicorn.errors import HaltServer
 from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
-from chassis.config import Environment
-from chassis.errors import code_of, title_of
+from chassis.config import EnvironmentSettings, PositiveInt
+from chassis.errors import Problem
 from chassis.web.app import SECURITY_HEADERS
-from chassis.web.health import DEPENDENCIES, check_dependencies, log_unreachable_dependencies
+from chassis.web.health import check_dependencies, log_unreachable_dependencies
+from chassis.web.problems import document
 
 DEPENDENCY_START_TIMEOUT = 10.0
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
-    """When told to stop, answers what the kernel has accepted.
+class ServerSettings(EnvironmentSettings):
+    """The number of processes, and of threads in each."""
 
-    Gunicorn's own leaves some in the backlog while it finishes, where new ones join them, and resets them all in the
-    end.
+    web_concurrency: PositiveInt = 2
+    web_threads: PositiveInt = 8
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """A gthread worker with a graceful shutdown: it answers the connections that the kernel has accepted.
+
+    Gunicorn's own worker leaves connections in the backlog while it finishes, and resets them at the end.
     """
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Start or stop to accept connections; when stopping for good, take the waiting ones first."""
+        """Start or stop accepting connections. Before the final stop, accept those that wait in the backlog."""
         super().set_accept_enabled(enabled)
         if not (enabled or self.alive):
             for listener in self.sockets:
@@ -44,28 +50,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 listener.close()
 
     def _accept_waiting(self, listener: BaseSocket) -> None:
-        known = -1
-        while known != self.nr_conns:
-            known = self.nr_conns
+        accepted = -1
+        while accepted != self.nr_conns:
+            accepted = self.nr_conns
             self.accept(listener)
 
 
 def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) -> None:
-    """Answer what is not valid HTTP with a problem document (RFC 9457), as the services do all else.
+    """Answer bytes that are not valid HTTP with a problem document (RFC 9457).
 
-    An unknown transfer coding is the client's mistake as well: its 501 would count as a failure of the server.
+    An unknown transfer coding is the client's mistake too: gunicorn's 501 would count as a failure of the server.
     """
     status = 400 if status == HTTPStatus.NOT_IMPLEMENTED else status
-    request_id, title = uuid.uuid4().hex, title_of(status)
-    problem = {
-        "type": code_of(title),
-        "title": title,
-        "status": status,
-        "detail": "This is not an HTTP request that can be answered.",
-        "instance": "/",
-        "request_id": request_id,
-    }
-    body = json.dumps(problem)
+    problem = Problem.of_status(status, "This is not a valid HTTP request.")
+    request_id = uuid.uuid4().hex
+    body = json.dumps(document(problem, "/", request_id))
     headers = {
         "Connection": "close",
         "Content-Type": "application/problem+json",
@@ -74,37 +73,35 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) 
         **dict(SECURITY_HEADERS),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    util.write_nonblock(sock, f"HTTP/1.1 {status} {title}\r\n{head}\r\n{body}".encode("latin-1"))
+    util.write_nonblock(sock, f"HTTP/1.1 {status} {problem.title}\r\n{head}\r\n{body}".encode("latin-1"))
 
 
 util.write_error = write_problem  # gunicorn itself would answer with HTML
 
 worker_class = Worker
-environment = Environment(os.environ)
-workers = environment.number("WEB_CONCURRENCY", 2, at_least=1)
-threads = environment.number("WEB_THREADS", 8, at_least=1)
-environment.check()
+settings = ServerSettings.load()
+workers, threads = settings.web_concurrency, settings.web_threads
 
-timeout = 15  # a worker that shows no sign of life for so long is frozen, and replaced
+timeout = 15  # s; gunicorn replaces a worker that does not report for so long, because it hangs
 graceful_timeout = 20
-keepalive = 75  # for order-service, which keeps connections; the gateway makes a new one for each request
+keepalive = 75  # s; for order-service, which keeps its connections. The gateway opens one for each request
 
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (stays off the disk)  # nosec B108
-accesslog = None  # the services log their requests themselves
+accesslog = None  # the services write their own access log
 errorlog = "-"
-loglevel = "error"  # warnings quote requests that are no HTTP, whatever they contain
+loglevel = "error"  # warnings quote invalid requests, which may contain anything
 
 
 def on_starting(server: Any) -> None:
-    """Import the service's web app before forking, so that the workers share its memory.
+    """Import the service's web app before the fork, so that the workers share its memory.
 
-    Only the import: `create_app()` runs in each worker, because a MongoClient does not survive a fork.
+    `create_app()` runs in each worker, because a MongoClient does not survive a fork.
     """
     stop = server.stop
 
     def stop_without_traceback(*args: Any, **kwargs: Any) -> None:
-        """Stop. When a second worker refuses to start, gunicorn raises once more meanwhile, and buries the reason."""
+        """Stop. A second worker that fails to start makes gunicorn raise again, and hides the reason."""
         with suppress(HaltServer):
             stop(*args, **kwargs)
 
@@ -114,39 +111,38 @@ def on_starting(server: Any) -> None:
     try:
         importlib.import_module(f"{package}.app")
     except ModuleNotFoundError as exc:
-        if exc.name != f"{package}.app":  # an app that is no package has none
+        if exc.name != f"{package}.app":  # an app that is a single module has none
             raise
     gc.collect()
     gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let each worker look at its neighbours at once, and the first one name those that are missing after a while.
+    """Check the dependencies in each worker at once. The first worker logs later which of them are unreachable.
 
-    Each process has keys and a token of its own. One that got none would be of no use once user-service is away.
+    Each process caches keys and a token of its own, and needs them when user-service goes away.
     """
-    app = worker.wsgi
-    if DEPENDENCIES in getattr(app, "extensions", ()):
-        _after(0.0, check_dependencies, app)
+    if "health" in getattr(worker.wsgi, "extensions", ()):
+        _start_timer(0.0, check_dependencies, worker.wsgi)
         if worker.age == 1:
-            _after(DEPENDENCY_START_TIMEOUT, log_unreachable_dependencies, app)
+            _start_timer(DEPENDENCY_START_TIMEOUT, log_unreachable_dependencies, worker.wsgi)
 
 
-def _after(seconds: float, look: Callable[[Any], None], app: Any) -> None:
-    looking = threading.Timer(seconds, look, [app])
-    looking.daemon = True
-    looking.start()
+def _start_timer(seconds: float, function: Callable[[Any], None], app: Any) -> None:
+    timer = threading.Timer(seconds, function, [app])
+    timer.daemon = True
+    timer.start()
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """Let a service that refuses to start, for lack of a setting say, end gunicorn too, which would try for ever."""
+    """End gunicorn with a service that stops at start, for example without a setting. Gunicorn would retry forever."""
     load = worker.load_wsgi
 
-    def load_or_give_up() -> None:
+    def load_or_exit() -> None:
         try:
             load()
         except SystemExit as refusal:
             sys.stderr.write(f"{refusal}\n")
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
-    worker.load_wsgi = load_or_give_up
+    worker.load_wsgi = load_or_exit

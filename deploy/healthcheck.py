@@ -1,7 +1,7 @@
-"""Tell Docker whether the program in this container is well, by exit code.
+"""The health check of a container: exit code 0 means healthy.
 
-`python deploy/healthcheck.py 5003` asks the web service at that port whether it is ready, and refused nothing; without
-a port the age of the file $HEARTBEAT_FILE counts, which background programs touch about every second.
+`python deploy/healthcheck.py 5003` asks the web service on that port whether it is ready and not misconfigured. Without
+a port, the file $HEARTBEAT_FILE must be fresh; background programs touch it about once a second.
 """
 
 import http.client
@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-OLDEST_HEARTBEAT = 15.0
+MAX_HEARTBEAT_AGE = 15.0  # s
 
 
 def is_ready(url: str, *, timeout: float = 8) -> bool:
-    """Return whether the service's own database answers; a neighbour counts only if it refuses to be used."""
+    """Return whether the service's database answers, and nothing that it needs is misconfigured."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout)
     try:
         connection.request("GET", "/ready")
@@ -28,8 +28,8 @@ def is_ready(url: str, *, timeout: float = 8) -> bool:
         connection.close()
 
 
-def beats(heartbeat: Path, *, within: float = OLDEST_HEARTBEAT) -> bool:
-    """Return whether the program has renewed its heartbeat file within so many seconds."""
+def beats(heartbeat: Path, *, within: float = MAX_HEARTBEAT_AGE) -> bool:
+    """Return whether the heartbeat file was touched within so many seconds."""
     try:
         return time.time() - heartbeat.stat().st_mtime < within
     except OSError:
@@ -37,5 +37,5 @@ def beats(heartbeat: Path, *, within: float = OLDEST_HEARTBEAT) -> bool:
 
 
 if __name__ == "__main__":
-    well = is_ready(f"http://127.0.0.1:{sys.argv[1]}") if sys.argv[1:] else beats(Path(os.environ["HEARTBEAT_FILE"]))
-    sys.exit(0 if well else 1)
+    healthy = is_ready(f"http://127.0.0.1:{sys.argv[1]}") if sys.argv[1:] else beats(Path(os.environ["HEARTBEAT_FILE"]))
+    sys.exit(0 if healthy else 1)

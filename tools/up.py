@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from chassis.config import Environment
+from chassis.config import EnvironmentSettings, PositiveInt
 from tools import mongodb, programs, supervision
 from tools.blueprint import Options
 from tools.paths import STATE
@@ -20,6 +20,12 @@ from tools.stack import Stack
 Run = Callable[[argparse.Namespace], int]
 PASSED_ON = ("CORS_ORIGINS", "LOG_LEVEL", "MAIL_FROM", "SMTP_HELO", "SMTP_URL", "WEB_THREADS")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class UpSettings(EnvironmentSettings):
+    """The settings of ./dev up: processes per web service."""
+
+    web_concurrency: PositiveInt = 2
 
 
 def define_up(parser: argparse.ArgumentParser) -> Run:
@@ -94,11 +100,8 @@ def _complain(text: str) -> int:
 
 
 def _options(mongodb: str) -> Options:
-    environment = Environment(os.environ)
-    workers = environment.number("WEB_CONCURRENCY", 2, at_least=1)
-    environment.check()
     return Options(
-        workers=workers,
+        workers=UpSettings.load().web_concurrency,
         settings={name: os.environ[name] for name in PASSED_ON if name in os.environ},
         mongodb=mongodb,
         mongo_url=os.environ.get("MONGO_URL", ""),

@@ -1,10 +1,11 @@
-"""Who is calling: access tokens are verified, and every route states who may use it.
+"""Authentication by access tokens (JWT, RFC 7519), and authorization: every route says which roles may use it.
 
-A route is marked with `public` or `requires(...)`; one that is not marked cannot be served. The check runs before
-anything else of a request, so that nobody learns from a validation error what is behind a closed door.
+A route is marked with `public` or `requires(...)`; a route without a mark is closed. This check is the first of a
+request, so that a validation error shows nothing of a closed route.
 """
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -20,8 +21,8 @@ from chassis.errors import Forbidden, Unauthorized
 from chassis.web.app import App
 
 CUSTOMER, ADMIN, SERVICE = "customer", "admin", "service"
-LEEWAY_SECONDS = 90
-TOKENS_KEPT = 10_000
+LEEWAY_SECONDS = 90  # clocks of machines differ
+CACHE_SIZE = 10_000  # tokens; an entry takes about half a kilobyte
 
 _CREDENTIALS = re.compile(r"bearer +([0-9A-Za-z._~+/-]+=*)", re.IGNORECASE)  # RFC 6750, 2.1; the scheme: RFC 9110, 11.1
 
@@ -30,7 +31,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Identity:
-    """The caller, as the access token tells."""
+    """The caller, from the claims of the access token."""
 
     id: str
     roles: frozenset[str]
@@ -39,20 +40,20 @@ class Identity:
 
     @property
     def is_admin(self) -> bool:
-        """Tell whether the caller is an administrator."""
+        """Return whether the caller is an administrator."""
         return ADMIN in self.roles
 
 
 class KeySource(Protocol):
-    """Where the public keys come from: a `chassis.auth.jwks.JwksClient`, or user-service's own store."""
+    """The public keys of issued tokens: a `JwksClient`, or user-service's own keyring."""
 
     def public_key(self, kid: str) -> Any:
-        """Return the RSA public key of that id, None if there is none. May raise Unavailable."""
+        """Return the RSA public key with this id, None if there is none. May raise Unavailable."""
 
 
 @dataclass(frozen=True)
-class CachedIdentity:
-    """Who a valid token belongs to, the key it is signed with, and when it expires (seconds since 1970)."""
+class VerifiedToken:
+    """The caller that a valid token belongs to, the key that signed it, and its expiry (seconds since 1970)."""
 
     identity: Identity
     kid: str
@@ -60,43 +61,61 @@ class CachedIdentity:
     expires_at: float
 
 
-class TokenCache:
-    """Remembers tokens that were found to be valid: checking one costs more than most of what it guards.
+class TokenVerifier:
+    """Verifies access tokens, and caches the result: a verification costs more than most of the routes behind it.
 
-    A token is known no longer than it is valid, and only while its key is published. What is kept is its digest. When
-    there are too many, all are forgotten.
+    The cache holds digests, not tokens. An entry counts until the token expires and only while its key is published.
     """
 
-    def __init__(self, keys: KeySource) -> None:
+    def __init__(self, keys: KeySource, *, cache_size: int = CACHE_SIZE) -> None:
         self._keys = keys
-        self._known: dict[bytes, CachedIdentity] = {}
+        self._cache_size = cache_size
+        self._cache: dict[bytes, VerifiedToken] = {}
 
-    def find(self, token: str) -> Identity | None:
-        """Return whose token it is, None if it must be verified. Raises Unavailable."""
-        known = self._known.get(_digest(token))
-        if known is None or time.time() >= known.expires_at + LEEWAY_SECONDS:
-            return None
-        return known.identity if self._keys.public_key(known.kid) == known.key else None
+    def identity(self, token: str) -> Identity:
+        """Return the caller that a token belongs to. Raises Unauthorized, Unavailable."""
+        digest = hashlib.sha256(token.encode()).digest()
+        verified = self._cache.get(digest)
+        if verified is None or not self._is_valid(verified):
+            verified = self._verify(token)
+            if len(self._cache) >= self._cache_size:
+                self._cache = {}
+            self._cache[digest] = verified
+        return verified.identity
 
-    def add(self, token: str, verified: CachedIdentity) -> None:
-        """Remember a token."""
-        if len(self._known) >= TOKENS_KEPT:
-            self._known = {}
-        self._known[_digest(token)] = verified
+    def _is_valid(self, verified: VerifiedToken) -> bool:
+        is_expired = time.time() >= verified.expires_at + LEEWAY_SECONDS
+        return not is_expired and self._keys.public_key(verified.kid) == verified.key
 
+    def _verify(self, token: str) -> VerifiedToken:
+        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # as flask-jwt-extended spells it
+        try:
+            header, claims = verify_jwt_in_request() or ({}, {})
+        except (JWTExtendedException, jwt.PyJWTError, ValueError) as exc:
+            raise Unauthorized(f"A valid access token is needed: {exc}") from exc
+        roles = claims.get("roles")
+        if not isinstance(roles, list) or not isinstance(claims.get("sub"), str) or "exp" not in claims:
+            raise Unauthorized("The access token lacks one of the claims sub, roles and exp.")
+        identity = Identity(claims["sub"], frozenset(map(str, roles)), claims.get("email"), claims.get("phone"))
+        kid = str(header.get("kid"))
+        return VerifiedToken(identity, kid, self.signing_key(header, claims), float(claims["exp"]))
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    def signing_key(self, header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
+        """Return the public key that a token's header names. Raises Unauthorized, Unavailable."""
+        key = self._keys.public_key(str(header.get("kid")))
+        if key is None:
+            raise Unauthorized("The access token was signed with an unknown key.")
+        return key
 
 
 def public(view: View) -> View:
-    """Let everybody use this route."""
+    """Open a route to everybody."""
     view.__dict__["allowed_roles"] = frozenset()
     return view
 
 
 def requires(*roles: str) -> Callable[[View], View]:
-    """Let only callers with one of these roles use this route."""
+    """Open a route to callers with one of these roles."""
 
     def mark(view: View) -> View:
         view.__dict__["allowed_roles"] = frozenset(roles)
@@ -106,12 +125,12 @@ def requires(*roles: str) -> Callable[[View], View]:
 
 
 def allowed_roles(view: Callable[..., Any]) -> frozenset[str] | None:
-    """Return the roles a route is open to, an empty set for a public one, None for one that is not marked."""
+    """Return the roles that may use a route: an empty set for a public one, None for one without a mark."""
     return cast("frozenset[str] | None", getattr(view, "allowed_roles", None))
 
 
 def init_app(app: App, keys: KeySource, *, issuer: str, audience: str) -> None:
-    """Verify RS256 access tokens of this issuer and audience at every route that `requires` a role."""
+    """Verify RS256 access tokens of this issuer and audience on every route that `requires` a role."""
     app.config.update(
         JWT_ALGORITHM="RS256",
         JWT_DECODE_ALGORITHMS=["RS256"],
@@ -120,59 +139,40 @@ def init_app(app: App, keys: KeySource, *, issuer: str, audience: str) -> None:
         JWT_DECODE_LEEWAY=LEEWAY_SECONDS,
         JWT_TOKEN_LOCATION=["headers"],
     )
-
-    def find_key(header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
-        g.kid = str(header.get("kid"))
-        g.key = keys.public_key(g.kid)
-        if g.key is None:
-            raise Unauthorized("The access token was signed with an unknown key.")
-        return g.key
-
-    JWTManager(app).decode_key_loader(find_key)
-    app.extensions["verified_tokens"] = TokenCache(keys)
+    verifier = TokenVerifier(keys)
+    JWTManager(app).decode_key_loader(verifier.signing_key)
+    app.extensions["token_verifier"] = verifier
     app.checks.insert(0, authenticate)
 
 
 def authenticate(view: Callable[..., Any]) -> None:
-    """Let the request pass if its route is open to the caller. Raises Unauthorized or Forbidden."""
+    """Check the caller's token and role against the route. Raises Unauthorized, Forbidden or Unavailable."""
     roles = allowed_roles(view)
     if roles is None:
-        raise Forbidden("This route states nobody who may use it.")
+        logging.getLogger(current_app.name).error("%s has no access rule: mark it with @requires", view.__name__)
+        raise Forbidden("This route has no access rule.")
     if not roles:
         return
-    g.identity = _identity()
+    credentials = _CREDENTIALS.fullmatch(request.headers.get("Authorization", "").strip())
+    if credentials is None:
+        raise Unauthorized("A valid access token is needed, as `Authorization: Bearer TOKEN`.")
+    g.identity = current_app.extensions["token_verifier"].identity(credentials[1])
     if not roles & g.identity.roles:
         raise Forbidden("Your role does not allow this.")
 
 
 def caller() -> Identity:
-    """Return who makes the current request; only on routes that require a role."""
+    """Return the caller of the current request. The route must require a role."""
     return cast(Identity, g.identity)
 
 
-def _identity() -> Identity:
-    credentials = _CREDENTIALS.fullmatch(request.headers.get("Authorization", "").strip())
-    if credentials is None:
-        raise Unauthorized("A valid access token is needed, as `Authorization: Bearer TOKEN`.")
-    token = credentials[1]
-    verified = cast(TokenCache, current_app.extensions["verified_tokens"])
-    identity = verified.find(token)
-    if identity is None:
-        identity, expires_at = _verify(token)
-        verified.add(token, CachedIdentity(identity, g.kid, g.key, expires_at))
-    return identity
+def own_only() -> str | None:
+    """Return the user whose things the caller may see: the caller's own id, or None for an administrator (all)."""
+    return None if caller().is_admin else caller().id
 
 
-def _verify(token: str) -> tuple[Identity, float]:
-    """Return the caller and when the token expires. Raises Unauthorized, Unavailable."""
-    request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # as flask-jwt-extended spells it
-    try:
-        verified = verify_jwt_in_request()
-    except (JWTExtendedException, jwt.PyJWTError, ValueError) as exc:
-        raise Unauthorized(f"A valid access token is needed: {exc}") from exc
-    claims = verified[1] if verified else {}
-    roles = claims.get("roles")
-    if not isinstance(roles, list) or not isinstance(claims.get("sub"), str) or "exp" not in claims:
-        raise Unauthorized("The access token lacks its claims.")
-    identity = Identity(claims["sub"], frozenset(map(str, roles)), claims.get("email"), claims.get("phone"))
-    return identity, float(claims["exp"])
+def listed_owner(user_id: str | None) -> str | None:
+    """Return the user whose things a list shows, None for all. Raises Forbidden for somebody else's."""
+    if user_id not in (None, caller().id) and not caller().is_admin:
+        raise Forbidden("Only an administrator may list what belongs to other users.")
+    return user_id or own_only()

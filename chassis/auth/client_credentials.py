@@ -12,10 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class ClientCredentials:
-    """This service's own access token, from user-service by client credentials (RFC 6749, section 4.4).
-
-    It is renewed in the background from half of its life on, so that it outlives an outage of user-service.
-    """
+    """This service's access token. It is renewed in the background after half of its life, to survive an outage."""
 
     def __init__(self, url: str, client_id: str, client_secret: str, *, timeout: float = 1) -> None:
         self._url = url
@@ -26,7 +23,7 @@ class ClientCredentials:
         self._renew_at = self._expires_at = self._tried_at = float("-inf")
 
     def __call__(self) -> str:
-        """Return a valid token. Raises Unavailable if none can be had."""
+        """Return a valid token. Raises Unavailable if user-service issues none."""
         now = time.monotonic()
         if now >= self._expires_at:
             self._fetch_now()
@@ -36,21 +33,21 @@ class ClientCredentials:
         return self._token
 
     def check(self) -> None:
-        """Return if there is a valid token. Raises Unavailable, Misconfigured."""
+        """Make sure that there is a valid token. Raises Unavailable, Misconfigured."""
         self()
 
     def invalidate(self, token: str) -> None:
-        """Use a token no more that was refused, as after the revocation of the key that signed it."""
+        """Stop using a token that was rejected, for example because its signing key was revoked."""
         if token == self._token:
             self._expires_at = float("-inf")
 
     def _fetch_now(self) -> None:
-        """Fetch a token; threads that waited for another one's attempt share its failure."""
+        """Fetch a token. Threads that waited for the attempt of another thread share its failure."""
         with self._fetching:
             if time.monotonic() < self._expires_at:
                 return
             if time.monotonic() - self._tried_at < 1:
-                raise Unavailable("No service token from user-service.")
+                raise Unavailable("user-service issued no token to this service.")
             try:
                 self._fetch()
             finally:
@@ -60,17 +57,17 @@ class ClientCredentials:
         try:
             self._fetch()
         except Unavailable as exc:
-            log.warning("cannot renew the service token: %s", exc.detail)
+            log.warning("service token not renewed, the old one stays in use: %s", exc.detail)
         finally:
             self._fetching.release()
 
     def _fetch(self) -> None:
-        asked_at = time.monotonic()
+        requested_at = time.monotonic()
         form, settings = {"grant_type": "client_credentials"}, "CLIENT_ID, CLIENT_SECRET and TOKEN_URL"
         response = ask("POST", self._url, settings, data=form, auth=self._credentials, timeout=self._timeout)
         try:
-            granted = response.json()
-            self._token, life = str(granted["access_token"]), float(granted["expires_in"])
+            grant = response.json()
+            self._token, life = str(grant["access_token"]), float(grant["expires_in"])
         except (ValueError, KeyError, TypeError) as exc:
-            raise Misconfigured(f"{self._url} grants no token. Is TOKEN_URL that of user-service?") from exc
-        self._renew_at, self._expires_at = asked_at + life / 2, asked_at + life
+            raise Misconfigured(f"{self._url} issued no token. Check TOKEN_URL.") from exc
+        self._renew_at, self._expires_at = requested_at + life / 2, requested_at + life

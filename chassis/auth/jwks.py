@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 
 
 class JwksClient:
-    """The public keys of user-service (JWKS, RFC 7517), cached, and used on while it is away.
+    """A cache of user-service's public keys. It keeps serving them during an outage of user-service.
 
-    They are fetched again in the background towards the end of their `lifetime` (s). A request that finds them older
-    waits for them, unless user-service was asked in vain just before; one with an unknown `kid` does so at most every
-    `pause` seconds.
+    The keys are renewed in the background near the end of their `lifetime` (s). If they are older than that, a request
+    waits for new ones, but not right after a failed attempt. A request with an unknown `kid` triggers a fetch, at most
+    one every `pause` seconds.
     """
 
     def __init__(self, url: str, *, lifetime: float = 300, pause: float = 10, timeout: float = 1) -> None:
@@ -32,18 +32,18 @@ class JwksClient:
         self._fetched_at = self._tried_at = float("-inf")
 
     def public_key(self, kid: str) -> Any:
-        """Return the key of that id, None if it is not published. Raises Unavailable if none was ever fetched."""
+        """Return the key with this id, None if it is not published. Raises Unavailable if no key was ever fetched."""
         if kid not in self._keys or self._is_expired():
             self._fetch_now(kid)
         elif self._is_due(self._fetched_at, 0.8 * self._lifetime) and self._is_due(self._tried_at, self._pause):
             self._tried_at = time.monotonic()
             threading.Thread(target=self._try_to_fetch, daemon=True).start()
         if not self._keys:
-            raise Unavailable("The keys that verify access tokens cannot be fetched.", retry_after=int(self._pause))
+            raise Unavailable("user-service has published no keys for access tokens yet.", retry_after=int(self._pause))
         return self._keys.get(kid)
 
     def check(self) -> None:
-        """Return if user-service publishes its keys. Raises Unavailable; Misconfigured while there never were any."""
+        """Fetch the keys. Raises Unavailable, or Misconfigured if user-service refuses and no key is cached."""
         try:
             self._fetch()
         except Misconfigured as exc:
@@ -56,24 +56,24 @@ class JwksClient:
             unknown = kid not in self._keys and self._is_due(self._tried_at, self._pause if self._keys else 1)
             if unknown or self._is_expired():
                 self._try_to_fetch()
-                self._tried_at = time.monotonic()  # after it: who waited for this attempt shares its failure
+                self._tried_at = time.monotonic()  # afterwards: threads that waited share this failure
 
     def _is_expired(self) -> bool:
-        """Tell whether the keys are too old, and not because user-service is away."""
+        """Return whether the keys are too old and user-service was not tried recently."""
         return self._is_due(self._fetched_at, self._lifetime) and self._is_due(self._tried_at, 3 * self._pause)
 
     def _try_to_fetch(self) -> None:
         try:
             self._fetch()
         except Unavailable as exc:
-            log.warning("cannot fetch keys: %s", exc.detail)
+            log.warning("public keys not fetched, the cached ones stay in use: %s", exc.detail)
 
     def _fetch(self) -> None:
         response = ask("GET", self._url, "JWKS_URL", timeout=self._timeout)
         try:
             keys = {jwk["kid"]: RSAAlgorithm.from_jwk(jwk) for jwk in response.json()["keys"]}
         except (jwt.PyJWTError, ValueError, KeyError, TypeError) as exc:
-            raise Misconfigured(f"{self._url} answers no keys. Is JWKS_URL that of user-service?") from exc
+            raise Misconfigured(f"{self._url} returned no keys. Check JWKS_URL.") from exc
         self._keys, self._fetched_at = keys, time.monotonic()
 
     @staticmethod

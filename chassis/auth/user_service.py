@@ -8,20 +8,17 @@ from chassis.errors import Misconfigured, Unavailable
 
 
 def ask(method: str, url: str, settings: str, **arguments: Any) -> requests.Response:
-    """Return the answer of user-service. Raises Unavailable, and Misconfigured where `settings` must be wrong.
-
-    It is asked directly: a proxy of the environment does not know the stack's names.
-    """
+    """Return user-service's response. Raises Unavailable, or Misconfigured if the variables in `settings` are wrong."""
     try:
         with requests.Session() as session:
-            session.trust_env = False
+            session.trust_env = False  # a proxy from the environment does not know the services' host names
             response = session.request(method, url, **arguments)
     except requests.exceptions.SSLError as exc:
         raise Misconfigured(f"The certificate of {url} is not trusted. Check {settings}.") from exc
     except requests.RequestException as exc:
         raise Unavailable(f"{url} does not answer: {type(exc).__name__}.") from exc
     if response.status_code >= 500 or response.status_code == requests.codes.too_many_requests:
-        raise Unavailable(f"{url} answers {response.status_code}.")
+        raise Unavailable(f"{url} answered {response.status_code}.")
     if response.status_code != requests.codes.ok:
-        raise Misconfigured(f"{url} answers {response.status_code}. Check {settings}.")
+        raise Misconfigured(f"{url} answered {response.status_code}. Check {settings}.")
     return response

@@ -23,10 +23,10 @@ COMMAND_NOT_SUPPORTED, DUPLICATE_KEY = 115, 11000  # the server's error codes
 
 
 def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Document]:
-    """Return the database in the URL's path. It connects at the first use.
+    """Return the database that the URL's path names. It connects at the first use.
 
-    Finding the server may take 2 s, waiting for one answer `timeout` seconds. (pymongo's `timeoutMS`, which bounds an
-    operation as a whole, would let the search take as long as that.)
+    Server selection may take 2 s, and waiting for one reply `timeout` seconds. (pymongo's `timeoutMS` bounds the whole
+    operation, and would let the selection take all of it.)
     """
     client: MongoClient[Document] = MongoClient(
         url,
@@ -43,13 +43,16 @@ def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Documen
 
 
 def has_database_and_credentials(url: str) -> tuple[bool, bool]:
-    """Tell whether a URL names a database, and an account or another way to sign in. Raises ValueError."""
+    """Return whether a URL names a database, and whether it has an account or another way to sign in.
+
+    Raises ValueError.
+    """
     if url.startswith("mongodb+srv://"):  # pymongo would ask DNS
         parts = urlsplit(url)
         return len(parts.path) > 1, bool(parts.username) or "authmechanism=" in parts.query.lower()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of options that it passes over; the client warns of them
+            warnings.simplefilter("ignore")  # about unknown options; the client warns again
             parsed = parse_uri(url, warn=True)
     except (PyMongoError, OSError) as exc:
         raise ValueError(f"not a URL of MongoDB: {type(exc).__name__}") from exc
@@ -58,10 +61,10 @@ def has_database_and_credentials(url: str) -> tuple[bool, bool]:
 
 
 def missing_feature(database: Database[Document]) -> str:
-    """Return what the server lacks for transactions that write to several collections at once, "" if it has all.
+    """Return what the server lacks for transactions that write to several collections in one command, "" for nothing.
 
-    It must be a member of a replica set or a mongos, of MongoDB 8 or later, with the features of that version turned
-    on. A member that is just starting has not loaded the name of its set yet, and says only `isreplicaset`.
+    It must be a member of a replica set, or a mongos, with the features of MongoDB 8 enabled. A member that is just
+    starting does not know the name of its set yet, and reports only `isreplicaset`.
     """
     hello = database.client.admin.command("hello")
     if not ("setName" in hello or bool(hello.get("isreplicaset")) or hello.get("msg") == "isdbgrid"):
@@ -78,9 +81,9 @@ def missing_feature(database: Database[Document]) -> str:
 
 
 def bulk_write(database: Database[Document], writes: Sequence[Write], session: ClientSession | None = None) -> int:
-    """Make writes to several collections in one command (`bulkWrite`, MongoDB 8); return how many updates found theirs.
+    """Write to several collections in one command (`bulkWrite`, MongoDB 8). Return how many updates matched.
 
-    Raises what the first write to fail would raise on its own.
+    Raises the error that the first failing write would raise on its own.
     """
     try:
         return database.client.bulk_write(writes, session=session).matched_count

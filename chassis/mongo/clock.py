@@ -12,10 +12,10 @@ from chassis.mongo.outages import problem_of
 
 
 class DatabaseClock:
-    """The database server's clock, so that processes whose own clocks are wrong agree on the time.
+    """The database server's clock: processes agree on the time even if their machines' clocks are wrong.
 
-    The difference to the monotonic clock is measured every `refresh` seconds, by one thread at a time; while the
-    server does not answer, the last one known is used on.
+    One thread at a time measures the offset to the monotonic clock every `refresh` seconds. In an outage the last
+    offset stays in use.
     """
 
     def __init__(self, database: Database[Document], *, refresh: float = 30.0) -> None:

@@ -1,4 +1,4 @@
-"""Errors of the database, translated at one place: an outage is Unavailable, a refused account is a Misconfigured."""
+"""The database's errors, translated in one place: an outage is Unavailable, a refused account Misconfigured."""
 
 import functools
 import inspect
@@ -11,8 +11,8 @@ from chassis.errors import Misconfigured, Unavailable
 
 C = TypeVar("C", bound=type)
 
-_PASSING_LABELS = ("TransientTransactionError", "RetryableWriteError", "SystemOverloadedError")
-_PASSING = {  # codes of the server's errors, of which pymongo makes no ConnectionFailure everywhere
+_TRANSIENT_LABELS = ("TransientTransactionError", "RetryableWriteError", "SystemOverloadedError")
+_TRANSIENT = {  # server errors that pymongo does not turn into a ConnectionFailure everywhere, by code
     24: "LockTimeout",
     91: "ShutdownInProgress",
     189: "PrimarySteppedDown",
@@ -24,23 +24,23 @@ _PASSING = {  # codes of the server's errors, of which pymongo makes no Connecti
     13435: "NotPrimaryNoSecondaryOk",
     13436: "NotPrimaryOrSecondary",
 }
-_REFUSALS = {13: "Unauthorized", 18: "AuthenticationFailed"}
-_ADVICE = "Correct it, or run the provisioning: it sets passwords and rights."
+_ACCOUNT_REFUSED = {13: "Unauthorized", 18: "AuthenticationFailed"}
+_ADVICE = "Correct it, or run the provisioning, which sets passwords and rights."
 
 
 def retry_and_translate(store: C) -> C:
-    """Make every public method of a store raise Unavailable in an outage, Misconfigured if the account is refused.
+    """Decorate a store: every public method raises Unavailable in an outage, Misconfigured for a refused account.
 
-    A call whose connection broke is run once more first: a restarted server closes all pooled connections.
-    A transaction is not: the driver has repeated it already, for as long as it may take.
+    A call whose connection broke is retried once, because a restarted server closes all pooled connections. A
+    transaction is not: `Transactions` has its own retry and deadline.
     """
     for name, method in inspect.getmembers(store, inspect.isfunction):
         if not name.startswith("_"):
-            setattr(store, name, _guarded(method))
+            setattr(store, name, _with_retry(method))
     return store
 
 
-def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+def _with_retry(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -59,12 +59,12 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _refusal(exc: PyMongoError) -> str | None:
-    """Return the name of the error with which the server refuses an account, None for any other."""
-    return _REFUSALS.get(exc.code or 0) if isinstance(exc, OperationFailure) else None
+    """Return the name of an error that refuses the account, None for any other error."""
+    return _ACCOUNT_REFUSED.get(exc.code or 0) if isinstance(exc, OperationFailure) else None
 
 
 def problem_of(exc: PyMongoError) -> Unavailable:
-    """Return what a caller is told of an error of the database."""
+    """Return the problem that a caller gets for an error of the database."""
     if name := _refusal(exc):
         return Misconfigured(f"The database refuses the account of MONGO_URL ({name}). {_ADVICE}")
     return Unavailable("The database does not answer.")
@@ -72,7 +72,10 @@ def problem_of(exc: PyMongoError) -> Unavailable:
 
 def is_outage(exc: PyMongoError) -> bool:
     """Return whether an error means that the server is away, slow, overloaded or changing its primary."""
-    passing = isinstance(exc, OperationFailure) and exc.code in _PASSING
+    is_transient = isinstance(exc, OperationFailure) and exc.code in _TRANSIENT
     return (
-        isinstance(exc, ConnectionFailure) or exc.timeout or passing or any(map(exc.has_error_label, _PASSING_LABELS))
+        isinstance(exc, ConnectionFailure)
+        or exc.timeout
+        or is_transient
+        or any(map(exc.has_error_label, _TRANSIENT_LABELS))
     )

@@ -18,18 +18,18 @@ def find_page(
     cursor: str | None,
     feed: bool = False,
 ) -> Page[Document]:
-    """Return the documents after `cursor` in the order of `sort`: [(field, direction, kind)], the last one unique.
+    """Return the documents after `cursor`, sorted by `sort`: [(field, direction, type)], the last field unique.
 
-    All fields are sorted in the same direction. A feed, which grows at its end, has a next cursor after every page
-    but an empty one. Raises Invalid if the cursor is not one of this list.
+    All fields have the same direction. A `feed` grows at its end, so each of its pages that is not empty has a next
+    cursor. Raises Invalid for a cursor of another list.
     """
     query = dict(conditions)
     order = ",".join(f"{'-' if way == DESCENDING else ''}{field}" for field, way, _ in sort)
     if cursor is not None:
-        seen = decode_cursor(cursor, order, [kind for _, _, kind in sort])
-        query = {"$and": [query, *_after(sort, seen)]}
-    found = collection.find(query).sort([(field, way) for field, way, _ in sort]).limit(limit + 1)
-    documents = list(found)
+        last_seen = decode_cursor(cursor, order, [kind for _, _, kind in sort])
+        query = {"$and": [query, *_after(sort, last_seen)]}
+    rows = collection.find(query).sort([(field, way) for field, way, _ in sort]).limit(limit + 1)
+    documents = list(rows)
     more = len(documents) > limit
     documents = documents[:limit]
     last = [documents[-1][field] for field, _, _ in sort] if documents and (more or feed) else None
@@ -42,6 +42,6 @@ def _after(sort: list[tuple[str, int, type]], values: list[SortValue]) -> list[D
         return [{sort[0][0]: {beyond: values[0]}}]
     (first, _, _), (last, _, _) = sort
     return [
-        {first: {f"{beyond}e": values[0]}},  # bounds the index scan; the next line leaves out what was seen
+        {first: {f"{beyond}e": values[0]}},  # bounds the index scan; the next condition leaves out what was seen
         {"$or": [{first: {beyond: values[0]}}, {last: {beyond: values[1]}}]},
     ]

@@ -1,7 +1,7 @@
-"""Keys that documents carry for finding and comparing their texts, made anew when the rules for them have changed.
+"""A migration of derived keys: fields that are computed from a document's texts, for searching and comparing.
 
-Each document says in `keys_version` by which rules its keys were made. To change the rules, raise the version that the
-service passes: its next start brings older documents up to date, and finds by an index when there are none.
+`keys_version` of a document says which rules computed its keys. To change the rules, raise the version that the service
+passes: at its next start the service migrates the older documents. An index finds them.
 """
 
 import logging
@@ -26,10 +26,10 @@ def rekey(
     *,
     unique: str,
 ) -> None:
-    """Write the keys that `make_keys` makes of the fields `sources` into every document of an older version.
+    """Write the keys that `make_keys` computes from the fields `sources` into every document of an older version.
 
-    Several processes may do so at once, and be killed at any moment: a document is written only while its sources are
-    as they were read. One whose `unique` key another document has by now keeps its old one, and is named in a warning.
+    Safe for several processes at once, and to kill at any moment: each write is a compare-and-set on the sources. If
+    another document has the same `unique` key by now, the old key stays, and a warning names the document.
     """
     collection.create_indexes([IndexModel("keys_version")])
     outdated: Document = {"keys_version": {"$in": [None, *range(1, version)]}}
@@ -47,7 +47,7 @@ def _write(collection: Collection[Document], condition: Document, keys: Document
         rest = {name: value for name, value in keys.items() if name != unique}
         if collection.update_one(condition, {"$set": rest}).modified_count:
             log.warning(
-                "%s %s keeps its old %s: by the present rules another one has the same",
+                "%s %s keeps its old %s: another document has the new one",
                 collection.name,
                 condition["_id"],
                 unique,

@@ -1,4 +1,4 @@
-"""The HTTP side that all services share: the app, request ids, strict JSON bodies, problem documents."""
+"""The Flask app that all services build on: request ids, the checks of a request, security headers, the access log."""
 
 import re
 import secrets
@@ -23,7 +23,7 @@ from chassis.web.query_strings import reject_repeated_parameters
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-# As OWASP's REST security cheat sheet has them. Strict-Transport-Security is added where TLS ends, by the gateway.
+# From OWASP's REST security cheat sheet. The gateway adds Strict-Transport-Security, where TLS ends.
 SECURITY_HEADERS = (
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -32,26 +32,34 @@ SECURITY_HEADERS = (
     ("X-Frame-Options", "DENY"),
 )
 
+BEARER_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "An access token of user-service: sign in with `POST /login` (http://localhost:5002/docs under "
+    "`./dev up` and docker compose) and paste the `access_token`. It is valid for 15 minutes.",
+}
+
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _HOST = re.compile(r"(?:[0-9A-Za-z._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")  # RFC 9110, 7.2; RFC 3986, 3.2.2
 
 
 class App(OpenAPI):
-    """A Flask app without asynchronous functions, which Flask would look for at each call, with `SECURITY_HEADERS`."""
+    """A Flask app that adds the request's id and `SECURITY_HEADERS` to every response."""
 
     request_class = Request
-    checks: list[Callable[[Callable[..., Any]], None]]  # of each request to a route, in this order; they get its view
+    checks: list[Callable[[Callable[..., Any]], None]]  # run in this order before a route; each gets the view
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function as it is."""
+        """Return the function as it is: no view is asynchronous, which Flask would check at each call."""
         return func
 
     def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request, with its id; what the answer says already of the safety headers is kept."""
+        """Answer a request. A security header that the view has set is not overwritten."""
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-            said = {name for name, _ in headers}
-            headers += [header for header in SECURITY_HEADERS if header[0] not in said]
+            names = {name for name, _ in headers}
+            headers += [header for header in SECURITY_HEADERS if header[0] not in names]
             headers.append(("X-Request-ID", logs.request_id.get()))
             return start_response(status, headers, exc_info)
 
@@ -62,11 +70,11 @@ class App(OpenAPI):
 def make_app(
     package: str, title: str, description: str, *, trusted_proxies: int = 0, cors_origins: Collection[str] = ()
 ) -> App:
-    """Return an app with request ids, problem documents and strict JSON bodies; routes are still to be added."""
+    """Return an app without routes. It reads JSON bodies strictly and answers errors with problem documents."""
     app = App(
         package,
         info=Info(title=title, version="1.0.0", description=description),
-        security_schemes={"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        security_schemes={"bearer": BEARER_SCHEME},
         doc_ui=False,
         validation_error_model=ProblemDocument,
         validation_error_callback=reject_invalid,
@@ -86,10 +94,10 @@ def make_app(
 
 
 def _begin(app: App) -> None:
-    """Check the request, if it is one to a route; Flask itself answers OPTIONS and all others."""
+    """Run the checks of a request to a route. Flask itself answers OPTIONS and unknown paths."""
     environ = request.environ
-    given = environ.get("HTTP_X_REQUEST_ID", "")
-    logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16))
+    client_id = environ.get("HTTP_X_REQUEST_ID", "")
+    logs.request_id.set(client_id if _REQUEST_ID.fullmatch(client_id) else secrets.token_hex(16))
     g.started = time.perf_counter()
     _check_host(environ)
     view = app.view_functions.get(request.endpoint or "")
@@ -99,7 +107,7 @@ def _begin(app: App) -> None:
 
 
 def _check_host(environ: "WSGIEnvironment") -> None:
-    """Raise BadRequest for a `Host` that is none, or is missing where HTTP/1.1 demands it (RFC 9112, 3.2)."""
+    """Raise BadRequest for an invalid `Host`, or a missing one in HTTP/1.1 (RFC 9112, section 3.2)."""
     host = environ.get("HTTP_HOST")
     if not _HOST.fullmatch(host or "") or (host is None and environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
         raise BadRequest("The request has no valid Host header.")
@@ -110,7 +118,8 @@ def _finish(response: Response) -> Response:
         drain_body()
     path, started = request.path, g.get("started")
     if started is not None and not path.startswith(("/health", "/ready")):
-        logs.access(request.method, problems.redacted_path(path), response.status_code, time.perf_counter() - started)
+        duration = time.perf_counter() - started
+        logs.access(request.method, problems.redacted_path(path), response.status_code, duration)
     return response
 
 

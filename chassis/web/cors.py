@@ -1,29 +1,29 @@
-"""Cross-origin requests: which web pages of other origins may use the API (Fetch standard, CORS protocol).
+"""Cross-origin requests (Fetch standard, CORS protocol): the configured origins may use the API, no others.
 
-None may unless they are named. No cookies are involved, so credentials are never allowed.
+No cookies are involved, so credentials are never allowed.
 """
 
 from collections.abc import Collection
 
 from flask import Flask, Response, request
 
-EXPOSED = "ETag, Idempotent-Replayed, Location, Retry-After, X-Request-ID"
-ACCEPTED = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID"
+EXPOSED_HEADERS = "ETag, Idempotent-Replayed, Location, Retry-After, X-Request-ID"
+ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID"
 PREFLIGHT_SECONDS = 600
 
 
 def init_app(app: Flask, origins: Collection[str]) -> None:
-    """Let pages of these origins read answers and send what the API takes."""
+    """Allow pages of these origins to send the headers of the API and to read its responses."""
 
     def allow(response: Response) -> Response:
         response.vary.add("Origin")
         origin = request.headers.get("Origin", "")
         if origin in origins:
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = EXPOSED
+            response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
             if "Access-Control-Request-Method" in request.headers:
                 response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
-                response.headers["Access-Control-Allow-Headers"] = ACCEPTED
+                response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
                 response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
         return response
 

@@ -1,7 +1,7 @@
-"""Header values that break their own grammar are read as if they had not been sent.
+"""Request headers: the idempotency key, and malformed values.
 
-RFC 9110 says so of dates (13.1.3, 13.1.4); werkzeug raises errors of some, which would be answered with 500. To deal
-with another header, give it a test below: every request of every service passes here.
+A malformed value is dropped, as if the header had not been sent. RFC 9110 says so for dates (13.1.3, 13.1.4); for some
+others werkzeug raises an error that would become a 500. To handle another header, add its test below.
 """
 
 import re
@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+def idempotency_key() -> str | None:
+    """Return the request's `Idempotency-Key`, None without one. Raises Invalid unless it is 1-255 visible ASCII."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise Invalid.field("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+    return key
+
+
 def drop_malformed(environ: "WSGIEnvironment") -> None:
-    """Take malformed values out of a request's environment."""
+    """Remove malformed header values from a request's environment."""
     for header, is_valid in _TESTS.items():
         if header in environ and not is_valid(environ[header]):
-            for name in (header, *_WITH.get(header, ())):
+            for name in (header, *_DEPENDENT.get(header, ())):
                 environ.pop(name, None)
 
 
@@ -44,12 +52,4 @@ _TESTS: dict[str, Callable[[str], bool]] = {
     "HTTP_IF_RANGE": _is_tag_or_date,
     "HTTP_IF_UNMODIFIED_SINCE": _is_date,
 }
-_WITH = {"HTTP_IF_RANGE": ("HTTP_RANGE",)}  # a part is asked for only if that matches
-
-
-def idempotency_key() -> str | None:
-    """Return the request's `Idempotency-Key`, None without one. Raises Invalid unless it is 1-255 visible ASCII."""
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise Invalid.field("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
-    return key
+_DEPENDENT = {"HTTP_IF_RANGE": ("HTTP_RANGE",)}  # without a valid If-Range, a range is not asked for either

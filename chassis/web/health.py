@@ -1,8 +1,12 @@
-"""Health and readiness, and preparing the database before the first request uses it."""
+"""Health checks: `/health` for the process, `/ready` for its database, and what the service depends on.
+
+The database is prepared (indexes) at the start. If that fails, each request to a route tries again before anything
+else uses the database.
+"""
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, jsonify, request
 
@@ -11,81 +15,86 @@ from chassis.errors import Problem, Unavailable
 from chassis.misconfigurations import Misconfigurations
 from chassis.web.app import App
 
-DEPENDENCIES = "neighbours"
+Check = Callable[[], None]
 
 
-class Dependencies:
-    """The services that a service calls, by name, each with a check that raises a Problem if it cannot be used."""
+class Health:
+    """The state of a service. `prepare` and `ping` raise Unavailable; a dependency's check raises a Problem."""
 
-    def __init__(self, checks: Mapping[str, Callable[[], None]], misconfigurations: Misconfigurations) -> None:
-        self._checks = checks
-        self._refusals = misconfigurations
+    def __init__(self, prepare: Check, ping: Check, dependencies: Mapping[str, Check]) -> None:
+        self._prepare = prepare
+        self._ping = ping
+        self._dependencies = dependencies
+        self._is_prepared = False
+        self._misconfigurations = Misconfigurations()
 
-    def missing(self) -> dict[str, str]:
-        """Return each neighbour that cannot be used, with the reason."""
-        return {name: reason for name, check in self._checks.items() if (reason := self._reason(name, check))}
+    def ensure_prepared(self) -> None:
+        """Prepare the database unless that is done. Raises Unavailable."""
+        if not self._is_prepared:
+            self._prepare()
+            self._is_prepared = True
 
-    def _reason(self, name: str, check: Callable[[], None]) -> str:
+    def unreachable_dependencies(self) -> dict[str, str]:
+        """Check each dependency. Return those that fail, by name, with the reason."""
+        reasons = {name: self._failure(name, check) for name, check in self._dependencies.items()}
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def report(self) -> dict[str, Any]:
+        """Return the body of `/ready`. Raises Unavailable.
+
+        A dependency that is away degrades the service. One that answers and refuses is a misconfiguration: waiting does
+        not help, and health checks count the service as unhealthy.
+        """
+        with self._misconfigurations.watch("the database"):
+            self.ensure_prepared()
+            self._ping()
+        body = {"status": "ready", "degraded": list(self.unreachable_dependencies())}
+        return {**body, "refused": list(self._misconfigurations)} if self._misconfigurations else body
+
+    def _failure(self, name: str, check: Check) -> str:
         try:
-            with self._refusals.watch(name):
+            with self._misconfigurations.watch(name):
                 check()
         except Problem as exc:
             return exc.detail
         return ""
 
 
-def init_app(
-    app: App, prepare: Callable[[], None], ping: Callable[[], None], neighbours: Mapping[str, Callable[[], None]]
-) -> None:
-    """Add `/health` and `/ready`, and prepare the service's database (indexes) before anything else uses it.
-
-    `prepare` is tried at once, and again by each request until it succeeds; like `ping` it raises Unavailable.
-    A neighbour's check raises any Problem if it is away: `/ready` names it as degraded, and still answers 200. It names
-    as refused what answers and refuses, which waiting does not help: the service is then unhealthy for health checks.
-    """
-    prepared = False
-    misconfigurations = Misconfigurations()
-    app.extensions[DEPENDENCIES] = Dependencies(neighbours, misconfigurations)
-
-    def ensure_prepared() -> None:
-        nonlocal prepared
-        if not prepared:
-            prepare()
-            prepared = True
+def init_app(app: App, health: Health) -> None:
+    """Add `/health` and `/ready`, and prepare the database now, or else before the first request that needs it."""
 
     @public
-    def health() -> Response:
+    def live() -> Response:
         return jsonify(status="ok")
 
     @public
     def ready() -> Response:
-        with misconfigurations.watch("the database"):
-            ensure_prepared()
-            ping()
-        degraded = list(app.extensions[DEPENDENCIES].missing())
-        return jsonify(
-            status="ready", degraded=degraded, **({"refused": list(misconfigurations)} if misconfigurations else {})
-        )
+        return jsonify(health.report())
 
     def prepare_first(_view: Callable[..., Any]) -> None:
         if request.blueprint:
-            ensure_prepared()
+            health.ensure_prepared()
 
-    app.add_url_rule("/health", view_func=health)
+    app.extensions["health"] = health
+    app.add_url_rule("/health", "health", live)
     app.add_url_rule("/ready", view_func=ready)
     app.checks.append(prepare_first)
     try:
-        ensure_prepared()
+        health.ensure_prepared()
     except Unavailable as exc:
-        logging.getLogger(app.name).warning("starting without the database: %s Each request tries again.", exc.detail)
+        logging.getLogger(app.name).warning("started without the database, each request tries again: %s", exc.detail)
 
 
 def check_dependencies(app: Flask) -> None:
-    """Look at each neighbour once: with that, the keys and the token that requests need are there if it goes away."""
-    app.extensions[DEPENDENCIES].missing()
+    """Check each dependency once, so that keys and tokens are cached before user-service goes away."""
+    _health(app).unreachable_dependencies()
 
 
 def log_unreachable_dependencies(app: Flask) -> None:
-    """Log each neighbour that does not answer, with where it was sought: its variable may be wrong."""
-    for name, reason in app.extensions[DEPENDENCIES].missing().items():
-        logging.getLogger(app.name).warning("%s is missed: %s", name, reason)
+    """Log each dependency that does not answer, with its URL: the variable that names it may be wrong."""
+    for name, reason in _health(app).unreachable_dependencies().items():
+        logging.getLogger(app.name).warning("dependency %s is unreachable: %s", name, reason)
+
+
+def _health(app: Flask) -> Health:
+    return cast(Health, app.extensions["health"])

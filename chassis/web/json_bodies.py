@@ -1,4 +1,4 @@
-"""JSON bodies, read strictly: what is no JSON object of acceptable size and depth is refused before a route sees it."""
+"""Strict JSON bodies: a route sees only a JSON object of acceptable size and depth."""
 
 import json
 from collections.abc import Callable
@@ -17,45 +17,46 @@ from chassis.errors import BadRequest, Invalid, UnsupportedMediaType
 
 MERGE_PATCH = ("PATCH", "application/merge-patch+json")  # RFC 7396, which is what PATCH does here
 MAX_BODY = 1 << 20
-MAX_DISCARDED = 8 << 20
-MAX_NESTING = 20  # levels; far below what the JSON parser stands, which depends on how deep its caller is
-MAX_MEMBERS = 100  # of an object; no body has so many fields, and each unknown one would be named in the answer
+MAX_DRAINED = 8 << 20
+MAX_NESTING = 20  # levels; the JSON parser fails at some hundreds, fewer where its caller's stack is deep
+MAX_MEMBERS = 100  # fields of an object; no body has so many, and the response names each unknown one
 
 
 class Request(flask.Request):
-    """A request whose body is either there as a whole or refused.
+    """A request whose body is complete or rejected.
 
-    Of a body without a length (`Transfer-Encoding: chunked`) werkzeug takes what fits into the limit for the whole.
+    werkzeug cuts a body without a length (`Transfer-Encoding: chunked`) at the limit and takes the rest for the whole.
     """
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """Return the body to read from. Raises RequestEntityTooLarge, BadRequest."""
+        """Return the body as a stream. Raises RequestEntityTooLarge, BadRequest."""
         if self.content_length is not None or "wsgi.input_terminated" not in self.environ:
             return super().stream
         try:
             body = self.environ["wsgi.input"].read(MAX_BODY + 1)
-        except Exception as exc:  # the server's own, of a body that breaks off or is badly framed
-            raise BadRequest("The body cannot be read.") from exc
+        except Exception as exc:  # gunicorn's own classes, for a body that is cut off or badly framed
+            raise BadRequest("The body is incomplete or badly framed.") from exc
         if len(body) > MAX_BODY:
             raise RequestEntityTooLarge
         return BytesIO(body)
 
 
 def drain_body() -> None:
-    """Read on what the client still sends, up to a limit: it would not see the answer before it has sent everything."""
+    """Read the rest of the body, up to a limit: a client sees the response only after it has sent everything."""
     if "body_read" in g or "form" in vars(request):
         return
     stream = get_input_stream(request.environ)
-    left = MAX_DISCARDED
-    with suppress(Exception):  # the client has gone, or what it sends is no body; the server has errors of its own
+    left = MAX_DRAINED
+    with suppress(Exception):  # the client is gone, or the body is badly framed
         while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
             left -= len(chunk)
 
 
 def require_json_body(view: Callable[..., Any]) -> None:
-    """Read the body where the route takes one. Raises UnsupportedMediaType, BadRequest, RequestEntityTooLarge and
-    Invalid for what is not a JSON object of acceptable size.
+    """Read the body of a route that has a parameter named `body`.
+
+    Raises UnsupportedMediaType, BadRequest, RequestEntityTooLarge, and Invalid unless it is a JSON object.
     """
     if "body" not in getattr(view, "__annotations__", {}):
         return
@@ -73,19 +74,19 @@ def require_json_body(view: Callable[..., Any]) -> None:
 
 
 def _received() -> bytes:
-    """Return the body. Raises BadRequest for one that breaks off or is badly framed, with the server's own errors."""
+    """Return the body. Raises BadRequest if it is incomplete or badly framed."""
     try:
         data = request.get_data(cache=True)
     except HTTPException:
         raise
-    except Exception as exc:
-        raise BadRequest("The body cannot be read.") from exc
+    except Exception as exc:  # of gunicorn
+        raise BadRequest("The body is incomplete or badly framed.") from exc
     g.body_read = True
     return data
 
 
 def _check_shape(value: object) -> None:
-    """Raise BadRequest for a body that is nested too deeply, Invalid for one with an object of too many members."""
+    """Raise BadRequest for a body that is nested too deeply, Invalid for an object with too many fields."""
     containers = [value] if isinstance(value, list | dict) else []
     for _ in range(MAX_NESTING):
         if not containers:

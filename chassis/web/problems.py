@@ -1,8 +1,9 @@
-"""Errors as problem documents (RFC 9457): those that the core raises, those of Flask, and what nobody expected."""
+"""Errors as problem documents (RFC 9457): those that the core raises, those of Flask, and unexpected exceptions."""
 
 import json
 import logging
 import re
+from typing import Any
 
 from flask import Flask, Response, current_app, request
 from pydantic import BaseModel, ValidationError
@@ -10,10 +11,10 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import RequestRedirect
 
 from chassis import logs
-from chassis.errors import ContentTooLarge, Invalid, Problem, code_of, title_of
+from chassis.errors import ContentTooLarge, Invalid, Problem
 from chassis.web.json_bodies import MAX_BODY
 
-MOST_ERRORS, LONGEST_FIELD = 100, 100
+MAX_ERRORS, MAX_FIELD_NAME = 100, 100  # a response must not grow with what a client sends
 _UNUSUAL_SEGMENT = re.compile(r"[^/]*[^/0-9A-Za-z_.-][^/]*|[^/]{65,}")
 
 
@@ -42,39 +43,37 @@ def init_app(app: Flask) -> None:
 
 
 def problem_response(problem: Problem) -> Response:
-    """Write a problem as `application/problem+json`."""
-    body = {
-        "type": problem.code,
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail,
-        "instance": redacted_path(request.path),
-        "request_id": logs.request_id.get(),
-        **problem.members,
-    }
-    response = Response(json.dumps(body), status=problem.status, mimetype="application/problem+json")
+    """Return a problem as `application/problem+json`."""
+    body = json.dumps(document(problem, redacted_path(request.path), logs.request_id.get()))
+    response = Response(body, status=problem.status, mimetype="application/problem+json")
     response.headers.update(problem.headers)
     return response
 
 
+def document(problem: Problem, instance: str, request_id: str) -> dict[str, Any]:
+    """Return the problem document of a problem."""
+    own = {"type": problem.code, "title": problem.title, "status": problem.status, "detail": problem.detail}
+    return {**own, "instance": instance, "request_id": request_id, **problem.members}
+
+
 def reject_invalid(error: ValidationError) -> Response:
-    """Answer 422, naming the first of the fields that are wrong: an answer is not to grow with what is sent."""
+    """Return 422 with the first invalid fields."""
     errors = [
-        {"field": ".".join(map(str, e["loc"]))[:LONGEST_FIELD], "message": e["msg"].removeprefix("Value error, ")}
+        {"field": ".".join(map(str, e["loc"]))[:MAX_FIELD_NAME], "message": e["msg"].removeprefix("Value error, ")}
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    return problem_response(Invalid(errors=errors[:MOST_ERRORS]))
+    return problem_response(Invalid(errors=errors[:MAX_ERRORS]))
 
 
 def _to_response(error: Exception) -> Response:
     if isinstance(error, Problem):
         return problem_response(error)
     if isinstance(error, RequestEntityTooLarge):
-        return problem_response(ContentTooLarge(f"The body must not be larger than {MAX_BODY} bytes."))
+        return problem_response(ContentTooLarge(f"The body is larger than {MAX_BODY} bytes."))
     if isinstance(error, HTTPException):
         return _http_problem(error)
     logging.getLogger(current_app.name).error("unexpected error", exc_info=error)
-    return problem_response(Problem("Something unexpected went wrong; the request id helps to find it in the logs."))
+    return problem_response(Problem("An unexpected error happened. The request id leads to it in the logs."))
 
 
 def _http_problem(error: HTTPException) -> Response:
@@ -82,15 +81,11 @@ def _http_problem(error: HTTPException) -> Response:
         return error.get_response()  # type: ignore[return-value]
     if error.response is not None:
         return error.response  # type: ignore[return-value]
-    status = error.code or 500
-    title = title_of(status)
-    problem = Problem(error.description or title)
-    problem.status, problem.title, problem.code = status, title, code_of(title)  # type: ignore[misc]
-    response = problem_response(problem)
+    response = problem_response(Problem.of_status(error.code or 500, error.description or ""))
     response.headers.update([h for h in error.get_headers() if h[0] in ("Allow", "Retry-After", "Location")])
     return response
 
 
 def redacted_path(path: str) -> str:
-    """Return a path without segments that look like no id: somebody may have put an e-mail address or token there."""
+    """Return a path without segments that look like no id: they may hold an e-mail address or a token."""
     return _UNUSUAL_SEGMENT.sub("***", path)

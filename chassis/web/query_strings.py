@@ -1,4 +1,4 @@
-"""Query strings, read strictly: a parameter given twice has no single meaning."""
+"""Strict query strings: a parameter that is given twice has no single meaning."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from chassis.errors import Invalid
 
 
 def reject_repeated_parameters(_view: Callable[..., Any]) -> None:
-    """Refuse a parameter given more than once: the models of queries get its first value only. Raises Invalid."""
+    """Reject a repeated parameter, of which a query model would see only the first value. Raises Invalid."""
     if b"&" in request.query_string and request.blueprint:
         repeated = [name for name, values in request.args.lists() if len(values) > 1]
         if repeated:

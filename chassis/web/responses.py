@@ -1,4 +1,4 @@
-"""Responses that routes build."""
+"""Responses of routes."""
 
 from flask import Response
 
@@ -6,17 +6,17 @@ from chassis.schemas import Reply, to_json
 
 
 def json_response(model: type[Reply], source: object) -> Response:
-    """Answer with the JSON object that a model makes of a source object."""
+    """Return the JSON object that a model makes of a source object."""
     return Response(to_json(model, source), mimetype="application/json")
 
 
 def created(response: Response, location: str) -> Response:
-    """Make an answer a 201 with the place of what was made."""
+    """Turn a response into 201 with the `Location` of the new resource."""
     response.status_code = 201
     response.headers["Location"] = location
     return response
 
 
 def no_content() -> Response:
-    """Answer 204."""
+    """Return 204."""
     return Response(status=204)

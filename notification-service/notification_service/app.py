@@ -1,36 +1,29 @@
-"""notification-service: turns events into e-mail and SMS, and keeps the history of what was sent."""
+"""notification-service turns events into e-mail and SMS, and keeps the history of what it sent."""
 
-from flask_openapi3 import OpenAPI
-
-from chassis import logs, mongo
-from chassis.auth import access
+from chassis import mongo
 from chassis.auth.jwks import JwksClient
-from chassis.web import docs, health
-from chassis.web.app import make_app
-from notification_service import api, config
+from chassis.service import create_service
+from chassis.web.app import App
+from notification_service.api import api
+from notification_service.config import Settings
 from notification_service.notifications import History
 from notification_service.store import NotificationStore
 
 
-def create_app(settings: config.Settings | None = None) -> OpenAPI:
+def create_app(settings: Settings | None = None) -> App:
     """Return the WSGI app, wired from settings, by default those of the environment."""
-    settings = settings or config.load()
-    logs.configure("notification-service", settings.log_level)
-
+    settings = settings or Settings.load()
     database = mongo.connect(settings.mongo_url, "notification-service")
     store = NotificationStore(database, mongo.DatabaseClock(database))
     keys = JwksClient(settings.jwks_url)
-
-    app = make_app(
+    return create_service(
         "notification_service",
-        "notification-service",
         __doc__ or "",
-        trusted_proxies=settings.trusted_proxies,
-        cors_origins=settings.cors_origins,
+        settings,
+        api,
+        collaborators={"history": History(store)},
+        keys=keys,
+        prepare=store.prepare,
+        ping=store.ping,
+        dependencies={"user-service": keys.check},
     )
-    app.extensions["history"] = History(store)
-    access.init_app(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
-    app.register_api(api.api)
-    health.init_app(app, store.prepare, store.ping, {"user-service": keys.check})
-    docs.init_app(app)
-    return app

@@ -15,7 +15,7 @@ from notification_service.store import NotificationStore
 
 def main() -> None:
     """Print each notification's event, channel, state, age and whose it is, never an address or a text."""
-    settings = config.load_consumer()
+    settings = config.ConsumerSettings.load()
     database = mongo.connect(settings.mongo_url, "notification-audit", timeout=60)
     audit_export.write(NotificationStore(database, mongo.DatabaseClock(database)).audit_records())
     try:

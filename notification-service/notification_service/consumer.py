@@ -214,7 +214,7 @@ class Consumer:
         self,
         stop: threading.Event,
         *,
-        prefetch: int = config.ConsumerSettings.prefetch,
+        prefetch: int = config.PREFETCH,
         heartbeat: Heartbeat | None = None,
     ) -> None:
         """Consume until `stop` is set; no outage ends this. The heart beats, unless RabbitMQ refuses what is needed."""
@@ -256,20 +256,20 @@ def _wait(stop: threading.Event, seconds: float, heartbeat: Heartbeat) -> None:
 
 def main() -> None:
     """Run a consumer until SIGTERM or SIGINT."""
-    settings = config.load_consumer()
+    settings = config.ConsumerSettings.load()
     logs.configure("notification-consumer", settings.log_level)
     stop = threading.Event()
     stop_on_signals(stop, within=EXIT_WITHIN)
 
     database = mongo.connect(settings.mongo_url, "notification-consumer")
-    store = NotificationStore(database, mongo.DatabaseClock(database), lease=settings.lease)
+    store = NotificationStore(database, mongo.DatabaseClock(database), lease=settings.lease_seconds)
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
     patience = Patience(stop, kick_watchdog=heartbeat.kick_watchdog, misconfigurations=heartbeat.misconfigurations)
     with ExitStack() as resources:
         smtp = Connections(settings.smtp, settings.smtp_connections) if settings.smtp else None
         if smtp:
             resources.callback(smtp.close)
-        pool = resources.enter_context(ThreadPoolExecutor(settings.threads, thread_name_prefix="batch"))
+        pool = resources.enter_context(ThreadPoolExecutor(settings.consumer_threads, thread_name_prefix="batch"))
         ways = channels(smtp, settings.mail_from)
         handle = Handler(Notifier(store, ways, patience, start_within=settings.start_within))
         consumer = Consumer(settings.rabbitmq_url, pool, handle, topology.load(config.TOPOLOGY_FILE))

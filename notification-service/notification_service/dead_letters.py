@@ -72,7 +72,7 @@ def escaped(text: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
-    settings = config.load_dead_letters()
+    settings = config.DeadLetterSettings.load()
     try:
         with closing(connect(settings.rabbitmq_url)) as connection:
             channel = connection.channel()

@@ -1,13 +1,13 @@
 """What order-service knows about its orders: `python -m order_service.audit`, see `chassis.audit_export`."""
 
 from chassis import audit_export, mongo
-from order_service import config
+from chassis.config import DatabaseSettings
 from order_service.store import OrderStore
 
 
 def main() -> None:
     """Print each order with its state, its lines and what is still due."""
-    database = mongo.connect(config.load_mongo_url(), "order-audit", timeout=60)
+    database = mongo.connect(DatabaseSettings.load().mongo_url, "order-audit", timeout=60)
     audit_export.write(OrderStore(database, mongo.DatabaseClock(database)).audit_records())
 
 

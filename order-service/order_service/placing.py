@@ -48,7 +48,7 @@ class OrderRejected(Problem):
     def __init__(self, refusal: Refusal, *, replayed: bool) -> None:
         headers = {"Idempotent-Replayed": "true"} if replayed else {}
         super().__init__(refusal.detail, headers=headers, **refusal.members)
-        self.status, self.code, self.title = refusal.status, refusal.code, refusal.title  # type: ignore[misc]
+        self.status, self.code, self.title = refusal.status, refusal.code, refusal.title
 
 
 class OrderFailed(Unavailable):

@@ -201,7 +201,7 @@ class Worker:
 
 def main() -> None:
     """Run a worker until SIGTERM or SIGINT."""
-    settings = config.load_worker()
+    settings = config.WorkerSettings.load()
     logs.configure("order-worker", settings.log_level)
     database = mongo.connect(settings.mongo_url, "order-worker")
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)

@@ -1,13 +1,13 @@
 """What product-service knows about its stock: `python -m product_service.audit`, see `chassis.audit_export`."""
 
 from chassis import audit_export, mongo
-from product_service import config
+from chassis.config import DatabaseSettings
 from product_service.store import audit_records
 
 
 def main() -> None:
     """Print each product with its stock, received and held units, and each reservation."""
-    audit_export.write(audit_records(mongo.connect(config.load_mongo_url(), "product-audit", timeout=60)))
+    audit_export.write(audit_records(mongo.connect(DatabaseSettings.load().mongo_url, "product-audit", timeout=60)))
 
 
 if __name__ == "__main__":

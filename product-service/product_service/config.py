@@ -1,35 +1,22 @@
-"""The settings of product-service, from its environment."""
+"""The settings of product-service."""
 
-import os
-from dataclasses import dataclass, field
+import re
+from typing import Annotated
 
-from chassis.config import Environment, WebSettings, only_mongo_url
+from pydantic import AfterValidator
+
+from chassis.config import HttpUrl, WebSettings
 
 
-@dataclass(frozen=True)
+def _check_currency(code: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", code):
+        raise ValueError("must be three capital letters (ISO 4217)")
+    return code
+
+
 class Settings(WebSettings):
-    """What product-service can be told."""
+    """The settings of the web service."""
 
-    mongo_url: str = field(repr=False)
-    jwks_url: str
-    currency: str = "EUR"
+    jwks_url: HttpUrl
+    currency: Annotated[str, AfterValidator(_check_currency)] = "EUR"
     demo_products: bool = False
-
-
-def load() -> Settings:
-    """Read the settings; stops the process and names what is missing or wrong."""
-    environment = Environment(os.environ)
-    settings = Settings(
-        mongo_url=environment.mongo_url(),
-        jwks_url=environment.http_url("JWKS_URL"),
-        currency=environment.currency("CURRENCY", Settings.currency),
-        demo_products=environment.flag("DEMO_PRODUCTS"),
-        **environment.web(),
-    )
-    environment.check()
-    return settings
-
-
-def load_mongo_url() -> str:
-    """Read only the URL of the database, for commands that need nothing else."""
-    return only_mongo_url(os.environ)

@@ -93,7 +93,7 @@ def test_while_the_broker_is_away_for_a_minute_orders_succeed_and_their_notifica
 @pytest.mark.parametrize(
     ("missing", "program", "told"),
     [
-        ("user-service", "product-service", "user-service is missed: "),
+        ("user-service", "product-service", "dependency user-service is unreachable: "),
         ("rabbitmq", "order-worker", "events will wait in the outbox: "),
         ("rabbitmq", "notification-consumer", "not consuming, and trying again: "),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from deploy import broker
 from deploy.broker import NOTIFICATION_SERVICE, ORDER_SERVICE, Rights
-from deploy.settings import Account
+from deploy.config import Account
 from tests.waiting import until
 from tools.readiness import missing
 from tools.stack import Stack
@@ -39,7 +39,7 @@ def account_of(stack: Stack, program: str) -> Account:
 
 def errors(stack: Stack, program: str) -> list[str]:
     lines = (stack.state / "logs" / f"{program}.log").read_text().splitlines()
-    return [line for line in lines if '"level": "error"' in line and "refused: " in line]
+    return [line for line in lines if '"level": "error"' in line and "misconfigured: " in line]
 
 
 @pytest.mark.parametrize(("program", "rights"), RIGHTS)

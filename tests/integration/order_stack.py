@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -161,10 +160,14 @@ def order_stack(server: MongoServer) -> Iterator[Stack]:
         _quiet("werkzeug", patch)
         user_service = resources.enter_context(serving(_user_service))
         product_settings = product_service.config.Settings(
-            products_url, f"{user_service.url}/jwks", log_level="CRITICAL"
+            environment="development",
+            mongo_url=products_url,
+            jwks_url=f"{user_service.url}/jwks",
+            log_level="CRITICAL",
         )
         product_app = product_service.create_app(product_settings)
         settings = Settings(
+            environment="development",
             mongo_url=orders_url,
             jwks_url=f"{user_service.url}/jwks",
             product_service_url=f"http://127.0.0.1:{_free_port()}",
@@ -226,4 +229,4 @@ def _product(product_id: str) -> dict[str, Any]:
 
 def without_product_service(settings: Settings) -> Settings:
     """Return settings of a process that cannot reach product-service."""
-    return replace(settings, product_service_url=NOBODY)
+    return settings.model_copy(update={"product_service_url": NOBODY})

@@ -120,8 +120,9 @@ def running(mongo_url: str, **settings: Any) -> Iterator[Shop]:
         patch.setattr(mongo, "connect", connect)
         patch.setattr("product_service.app.JwksClient", lambda _url: PublishedKeys())
         try:
-            chosen = Settings(mongo_url=mongo_url, jwks_url="unused", log_level="CRITICAL", **settings)
-            yield Shop(product_service.create_app(chosen), client.get_default_database())
+            given = {"environment": "development", "mongo_url": mongo_url, "jwks_url": "http://unused", **settings}
+            app = product_service.create_app(Settings(log_level="CRITICAL", **given))
+            yield Shop(app, client.get_default_database())
         finally:
             for database in opened:
                 database.client.close()

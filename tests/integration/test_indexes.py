@@ -124,7 +124,9 @@ def test_notifications(
     commands: Commands, mongo_server: MongoServer, mongo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("notification_service.app.JwksClient", lambda _url: PublishedKeys())
-    settings = notification_service.config.Settings(mongo_url, "unused", log_level="CRITICAL")
+    settings = notification_service.config.Settings(
+        environment="development", mongo_url=mongo_url, jwks_url="http://unused", log_level="CRITICAL"
+    )
     client = notification_service.create_app(settings).test_client()
     assert client.get("/ready").status_code == 200
     for headers in (ANA, ADMIN):
@@ -134,7 +136,10 @@ def test_notifications(
 
 def test_users(commands: Commands, mongo_server: MongoServer, mongo_url: str) -> None:
     settings = user_service.config.Settings(
-        mongo_url=mongo_url, service_clients={"s": "a secret"}, log_level="CRITICAL"
+        environment="development",
+        mongo_url=mongo_url,
+        service_clients={"s": "a secret"},
+        log_level="CRITICAL",
     )
     app = user_service.create_app(settings)
     client = app.test_client()

@@ -12,7 +12,7 @@ from pymongo.database import Database
 
 from chassis.mongo import Document
 from deploy import broker as provisioning
-from deploy.settings import Account
+from deploy.config import Account
 from notification_service import dead_letters
 from tests.integration import mailroom
 from tests.integration.mailroom import Broker, MailServer, answers, consuming, event

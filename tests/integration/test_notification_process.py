@@ -16,7 +16,7 @@ from pymongo.database import Database
 
 from chassis.mongo import Document
 from deploy.broker import NOTIFICATION_SERVICE, Management, Rights, declare_topology
-from deploy.settings import Account
+from deploy.config import Account
 from notification_service.store import NO_LEASE
 from tests.integration import mailroom
 from tests.integration.mailroom import Broker, MailServer, event
@@ -161,7 +161,7 @@ def test_it_is_unwell_while_rabbitmq_refuses_it_and_says_once_what_to_do(
     assert not heartbeat.exists()
     errors = [line for line in log.read_text().splitlines() if '"level": "error"' in line]
     assert len(errors) == 1
-    assert "refused: consuming events" in errors[0]
+    assert "misconfigured: consuming events" in errors[0]
     assert "Run the provisioning" in errors[0]
     management.set_user(account, NOTIFICATION_SERVICE)
     until(heartbeat.exists, "it is well when it has its rights", seconds=30)
@@ -173,7 +173,7 @@ def test_it_is_unwell_while_a_queue_is_missing(
 ) -> None:
     broker.delete(lost)
     start()
-    until(lambda: "refused: consuming events" in (tmp_path / "log").read_text(), "it is refused")
+    until(lambda: "misconfigured: consuming events" in (tmp_path / "log").read_text(), "it is refused")
     time.sleep(2)  # it tries again, which is to change nothing
     assert not (tmp_path / "heartbeat").exists()
     declare_topology(broker_url, 60, milliseconds=100)
@@ -188,7 +188,7 @@ def test_it_is_unwell_while_its_database_refuses_it(
         until((tmp_path / "heartbeat").exists, "the first beat")
         broker.publish(event())
         log = tmp_path / "log"
-        until(lambda: "refused: the database" in log.read_text(), "it is refused")
+        until(lambda: "misconfigured: the database" in log.read_text(), "it is refused")
         time.sleep(1)
         last = (tmp_path / "heartbeat").stat().st_mtime
         time.sleep(3)  # nothing is to happen

@@ -38,7 +38,7 @@ def shop(mongo_url: str) -> Iterator[Shop]:
 @pytest.fixture
 def settings(mongo_url: str) -> Iterator[Settings]:
     with serving(lambda _asked: (200, jwks())) as users:
-        yield Settings(mongo_url, users.url, log_level="CRITICAL")
+        yield Settings(environment="development", mongo_url=mongo_url, jwks_url=users.url, log_level="CRITICAL")
 
 
 def reserve(settings: Settings, headers: dict[str, str], order_id: str, *lines: Line) -> None:

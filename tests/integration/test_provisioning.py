@@ -1,6 +1,6 @@
 """The provisioning gives every service what it needs and nothing more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pika.exceptions import ChannelClosedByBroker
 from pymongo.errors import OperationFailure
 
 from deploy import broker, provision
+from deploy.config import ProvisioningSettings
 from tests.at_once import at_once
 from tools import blueprint, programs, secret_store, throwaway
 from tools.blueprint import Blueprint, Options
@@ -21,6 +22,10 @@ from tools.rabbitmq import RabbitServer
 
 GUEST = (programs.DASHBOARD_USER, programs.DASHBOARD_PASSWORD)
 ACCESS_REFUSED = 403
+
+
+def settings(variables: Mapping[str, str]) -> ProvisioningSettings:
+    return ProvisioningSettings(**{name.lower(): value for name, value in variables.items()})
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,7 @@ def environment(
         plan = Blueprint(Path("unused"), blueprint.free_ports(), secrets, options)
         dashboard = {"DASHBOARD_USER": GUEST[0], "DASHBOARD_PASSWORD": GUEST[1]}
         variables = {**plan.provisioning_environment(), **dashboard}
-        provision.provision(variables)
+        provision.provision(settings(variables))
         yield variables
 
 
@@ -124,7 +129,7 @@ def test_the_dashboards_user_looks_at_recent_events_and_changes_nothing(
 
 
 def test_running_it_again_or_twice_at_once_is_harmless(environment: dict[str, str]) -> None:
-    at_once(2, lambda _number: provision.provision(environment))
+    at_once(2, lambda _number: provision.provision(settings(environment)))
     assert find_one(environment["ORDER_SERVICE_MONGO_URL"], "order_service") is None
     assert not refused(environment["ORDER_SERVICE_RABBITMQ_URL"], publish("shop.events", "order_created"))
 
@@ -132,11 +137,11 @@ def test_running_it_again_or_twice_at_once_is_harmless(environment: dict[str, st
 def test_a_new_password_replaces_the_old_one(environment: dict[str, str]) -> None:
     old = environment["USER_SERVICE_MONGO_URL"]
     new = old.replace("user_service:", "user_service:new", 1)
-    provision.provision({**environment, "USER_SERVICE_MONGO_URL": new})
+    provision.provision(settings({**environment, "USER_SERVICE_MONGO_URL": new}))
     assert find_one(new, "user_service") is None
     with pytest.raises(OperationFailure):
         find_one(old, "user_service")
-    provision.provision(environment)
+    provision.provision(settings(environment))
 
 
 def test_a_queue_with_other_arguments_is_a_loud_error(vhost_url: str) -> None:
@@ -165,10 +170,10 @@ def test_a_proxy_in_the_environment_is_not_asked_for_the_brokers_api(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    provision.provision({**environment, "PROVISION_DEADLINE": "1"})
+    provision.provision(settings({**environment, "PROVISION_DEADLINE": "1"}))
 
 
 def test_a_server_that_cannot_be_reached_is_named(environment: dict[str, str]) -> None:
     nowhere = "mongodb://admin:x@127.0.0.1:9/admin?serverSelectionTimeoutMS=100"
     with pytest.raises(SystemExit, match="MongoDB is not reachable at 127.0.0.1:9"):
-        provision.provision({**environment, "MONGO_URL": nowhere, "PROVISION_DEADLINE": "0.1"})
+        provision.provision(settings({**environment, "MONGO_URL": nowhere, "PROVISION_DEADLINE": "0.1"}))

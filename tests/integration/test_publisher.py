@@ -13,7 +13,7 @@ import pytest
 
 from deploy import broker
 from deploy.broker import ORDER_SERVICE, Rights
-from deploy.settings import Account
+from deploy.config import Account
 from order_service import publisher
 from order_service.events import TYPES
 from order_service.publisher import PAUSE, QUEUE, BrokerRefuses, BrokerUnavailable, Publisher

@@ -39,7 +39,12 @@ def make_app(mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeAp
         return databases[-1]
 
     def make(**settings: Any) -> OpenAPI:
-        given = {"mongo_url": mongo_url, "service_clients": {"order-service": "a secret"}, "log_level": "ERROR"}
+        given = {
+            "environment": "development",
+            "mongo_url": mongo_url,
+            "service_clients": {"order-service": "a secret"},
+            "log_level": "ERROR",
+        }
         return create_app(Settings(**{**given, **settings}))
 
     monkeypatch.setattr(mongo, "connect", remember)

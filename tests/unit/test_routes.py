@@ -24,7 +24,14 @@ EVERY_SERVICE = {"/health", "/ready", "/openapi.json", "/docs", "/docs/start.js"
 
 def notifications(monkeypatch: pytest.MonkeyPatch) -> OpenAPI:
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: make_database())
-    return notification_service.create_app(Settings("unused", "http://unused/jwks.json", log_level="CRITICAL"))
+    return notification_service.create_app(
+        Settings(
+            environment="development",
+            mongo_url="mongodb://unused/n",
+            jwks_url="http://unused/jwks.json",
+            log_level="CRITICAL",
+        )
+    )
 
 
 APPS: dict[str, Callable[[pytest.MonkeyPatch], OpenAPI]] = {

@@ -1,25 +1,21 @@
-"""user-service: accounts, sign-in, and the tokens that the other services trust."""
+"""user-service owns accounts and sign-in, and issues the tokens that the other services trust."""
 
-from flask_openapi3 import OpenAPI
-
-from chassis import logs, mongo
-from chassis.auth import access
-from chassis.web import docs, health
-from chassis.web.app import make_app
-from user_service import api, config
+from chassis import mongo
+from chassis.service import create_service
+from chassis.web.app import App
+from user_service import api
 from user_service.accounts import Accounts
 from user_service.cli import rotation_command
+from user_service.config import Settings
 from user_service.keys import Keyring
 from user_service.store import AttemptStore, FamilyStore, KeyStore, Preparation, UserStore
 from user_service.throttle import Throttle
 from user_service.tokens import Policy, Tokens
 
 
-def create_app(settings: config.Settings | None = None) -> OpenAPI:
+def create_app(settings: Settings | None = None) -> App:
     """Return the WSGI app, wired from settings, by default those of the environment."""
-    settings = settings or config.load()
-    logs.configure("user-service", settings.log_level)
-
+    settings = settings or Settings.load()
     database = mongo.connect(settings.mongo_url, "user-service")
     clock = mongo.DatabaseClock(database)
     preparation = Preparation(database, clock)
@@ -35,31 +31,29 @@ def create_app(settings: config.Settings | None = None) -> OpenAPI:
     tokens = Tokens(FamilyStore(database), users, keyring, throttle, clock, policy, settings.service_clients)
     accounts = Accounts(users, tokens, throttle, clock)
 
-    app = make_app(
-        "user_service",
-        "user-service",
-        __doc__ or "",
-        trusted_proxies=settings.trusted_proxies,
-        cors_origins=settings.cors_origins,
-    )
-    app.extensions.update(accounts=accounts, tokens=tokens, keyring=keyring)
-    access.init_app(app, keyring, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
-    api.sign_access_tokens(app)
-    app.register_api(api.api)
-    app.cli.add_command(rotation_command(keyring))
-
     def prepare() -> None:
         preparation.prepare()
         keyring.prepare()
         if settings.admin_email:
             accounts.ensure_admin(settings.admin_email, settings.admin_password)
 
-    health.init_app(app, prepare, preparation.ping, {})
-    docs.init_app(app)
+    app = create_service(
+        "user_service",
+        __doc__ or "",
+        settings,
+        api.api,
+        collaborators={"accounts": accounts, "tokens": tokens, "keyring": keyring},
+        keys=keyring,
+        prepare=prepare,
+        ping=preparation.ping,
+        dependencies={},
+    )
+    api.sign_access_tokens(app)
+    app.cli.add_command(rotation_command(keyring))
     return app
 
 
-def _policy(settings: config.Settings) -> Policy:
+def _policy(settings: Settings) -> Policy:
     return Policy(
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,

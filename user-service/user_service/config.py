@@ -1,91 +1,54 @@
-"""The settings of user-service, from its environment."""
+"""The settings of user-service."""
 
-import os
-from dataclasses import dataclass, field
+from typing import Annotated
 
-from chassis.config import Environment, WebSettings, only_mongo_url
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic_settings import NoDecode
+
+from chassis.config import PositiveInt, Secret, WebSettings, check_secret, is_production, refuse_demo_value
 from user_service.emails import canonical, check_email
 from user_service.passwords import LONGEST, SHORTEST, is_common
 
-SHORTEST_CLIENT_SECRET = 8
-LARGEST = 1_000_000  # seconds, days, requests a minute: beyond it lies what dates and the database cannot hold
+MIN_CLIENT_SECRET = 8
 DEMO_ADMIN = "admin@example.com"
 
 
-@dataclass(frozen=True)
+def _check_admin_email(email: str, info: ValidationInfo) -> str:
+    email = check_email(email) if email else ""
+    if email and is_production(info) and canonical(email) == DEMO_ADMIN:
+        raise refuse_demo_value()
+    return email
+
+
+def _check_admin_password(password: str, info: ValidationInfo) -> str:
+    has_email = info.data.get("admin_email") != ""  # an invalid e-mail address is not in the data, but it is set
+    if is_common(password):
+        raise ValueError("is too common")
+    if has_email and not SHORTEST <= len(password) <= LONGEST:
+        raise ValueError(f"must have {SHORTEST} to {LONGEST} characters")
+    if password and not has_email:
+        raise ValueError("needs ADMIN_EMAIL, which is not set")
+    return password
+
+
+def _read_clients(value: object, info: ValidationInfo) -> object:
+    """Read `client:secret` pairs, separated by commas."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.strip().partition(":") for pair in check_secret(value, info).split(",") if pair.strip()]
+    if not all(client and len(secret) >= MIN_CLIENT_SECRET for client, _, secret in pairs):
+        raise ValueError(f"must be client:secret,... with {MIN_CLIENT_SECRET} characters in each secret")
+    return {client: secret for client, _, secret in pairs}
+
+
 class Settings(WebSettings):
-    """What user-service can be told. Secrets are left out of its representation, so that no log shows them."""
+    """The settings of the web service. `admin_email` and `admin_password` create the first administrator."""
 
-    mongo_url: str = field(repr=False)
-    service_clients: dict[str, str] = field(repr=False)
-    access_token_seconds: int = 900
-    service_token_seconds: int = 3600
-    refresh_token_days: int = 30
-    admin_email: str = ""
-    admin_password: str = field(default="", repr=False)
-    registrations_per_minute: int = 60
-    refreshes_per_minute: int = 300
-
-
-def load() -> Settings:
-    """Read the settings; stops the process and names what is missing or wrong."""
-    environment = Environment(os.environ)
-    settings = Settings(
-        mongo_url=environment.mongo_url(),
-        service_clients=_service_clients(environment),
-        access_token_seconds=_positive(environment, "ACCESS_TOKEN_SECONDS", Settings.access_token_seconds),
-        service_token_seconds=_positive(environment, "SERVICE_TOKEN_SECONDS", Settings.service_token_seconds),
-        refresh_token_days=_positive(environment, "REFRESH_TOKEN_DAYS", Settings.refresh_token_days),
-        admin_email=_admin_email(environment),
-        admin_password=environment.secret("ADMIN_PASSWORD", ""),
-        registrations_per_minute=_positive(environment, "REGISTRATIONS_PER_MINUTE", Settings.registrations_per_minute),
-        refreshes_per_minute=_positive(environment, "REFRESHES_PER_MINUTE", Settings.refreshes_per_minute),
-        **environment.web(),
-    )
-    if settings.admin_email or settings.admin_password:
-        _check_admin(environment, settings)
-    environment.check()
-    return settings
-
-
-def load_mongo_url() -> str:
-    """Read only the URL of the database, for commands that need nothing else."""
-    return only_mongo_url(os.environ)
-
-
-def _admin_email(environment: Environment) -> str:
-    email = environment.text("ADMIN_EMAIL", "")
-    try:
-        return check_email(email) if email else ""
-    except ValueError as exc:
-        environment.refuse(f"ADMIN_EMAIL {exc}")
-        return email
-
-
-def _check_admin(environment: Environment, settings: Settings) -> None:
-    if not settings.admin_email:
-        environment.refuse("ADMIN_EMAIL must be set, as ADMIN_PASSWORD is")
-    if canonical(settings.admin_email) == DEMO_ADMIN:
-        environment.refuse_demo_value("ADMIN_EMAIL")
-    if not SHORTEST <= len(settings.admin_password) <= LONGEST:
-        environment.refuse(f"ADMIN_PASSWORD must have {SHORTEST} to {LONGEST} characters")
-    if is_common(settings.admin_password):
-        environment.refuse("ADMIN_PASSWORD is one of the commonest passwords")
-
-
-def _positive(environment: Environment, name: str, default: int) -> int:
-    return environment.number(name, default, at_least=1, at_most=LARGEST)
-
-
-def _service_clients(environment: Environment) -> dict[str, str]:
-    """Read `SERVICE_CLIENTS`: `client:secret` pairs, separated by commas."""
-    clients = {}
-    for pair in environment.secret("SERVICE_CLIENTS").split(","):
-        client, _, secret = pair.strip().partition(":")
-        if client and len(secret) >= SHORTEST_CLIENT_SECRET:
-            clients[client] = secret
-        elif pair.strip():
-            environment.refuse(
-                f"SERVICE_CLIENTS must be client:secret,... with {SHORTEST_CLIENT_SECRET} characters each"
-            )
-    return clients
+    service_clients: Annotated[dict[str, str], NoDecode, BeforeValidator(_read_clients), Field(repr=False)]
+    access_token_seconds: PositiveInt = 900
+    service_token_seconds: PositiveInt = 3600
+    refresh_token_days: PositiveInt = 30
+    admin_email: Annotated[str, AfterValidator(_check_admin_email)] = ""
+    admin_password: Annotated[Secret, AfterValidator(_check_admin_password)] = Field("", validate_default=True)
+    registrations_per_minute: PositiveInt = 60
+    refreshes_per_minute: PositiveInt = 300

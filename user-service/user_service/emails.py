@@ -10,7 +10,7 @@ import unicodedata
 
 import idna
 
-from chassis.characters import shows_something, without_ignorables
+from chassis.characters import has_visible_character, without_ignorables
 
 LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
 
@@ -23,7 +23,7 @@ def check_email(text: str) -> str:
     email = _normalised(text)
     local, _, domain = email.rpartition("@")
     dots = local.startswith(".") or local.endswith(".") or ".." in local
-    if dots or not _LOCAL.fullmatch(local) or not _is_legible(email) or not shows_something(local):
+    if dots or not _LOCAL.fullmatch(local) or not _is_legible(email) or not has_visible_character(local):
         raise ValueError("must be an e-mail address")
     a_labels = _a_labels(domain)
     if not _HOST_NAME.fullmatch(a_labels) or max(len(email), len(local) + 1 + len(a_labels)) > LONGEST_EMAIL:

@@ -299,12 +299,9 @@ def test_a_refused_token_is_not_remembered(client: FlaskClient) -> None:
     assert [client.get("/me", headers=header).status_code for _ in range(2)] == [401, 401]
 
 
-def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "TOKENS_KEPT", 3)
-    tokens = access.TokenCache(PublishedKeys())
-    verified = access.CachedIdentity(access.Identity("ana", frozenset()), KID, private_key().public_key(), later(60))
+def test_the_cache_of_tokens_does_not_grow_beyond_its_size(client: FlaskClient) -> None:
+    verifier = access.TokenVerifier(PublishedKeys(), cache_size=3)
     for number in range(10):
-        tokens.add(f"Bearer {number}", verified)
-        assert tokens.find(f"Bearer {number}") == verified.identity
-        assert len(tokens._known) <= 3
-    assert tokens.find("Bearer 0") is None
+        with client.application.test_request_context():
+            assert verifier.identity(signed(claims(sub=f"user-{number}"))).id == f"user-{number}"
+        assert 1 <= len(verifier._cache) <= 3

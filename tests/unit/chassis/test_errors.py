@@ -3,7 +3,7 @@
 import pytest
 
 from chassis import errors
-from chassis.errors import Invalid, Problem, TooManyRequests, Unauthorized, Unavailable, code_of, title_of
+from chassis.errors import Invalid, Problem, TooManyRequests, Unauthorized, Unavailable, title_of
 
 
 def kinds(base: type[Problem] = Problem) -> list[type[Problem]]:
@@ -77,4 +77,5 @@ def test_headers_of_one_problem_do_not_leak_into_another() -> None:
     ],
 )
 def test_statuses_have_the_names_of_rfc_9110_under_every_python(status: int, title: str, code: str) -> None:
-    assert (title_of(status), code_of(title)) == (title, code)
+    problem = Problem.of_status(status)
+    assert (title_of(status), problem.title, problem.code, problem.status) == (title, title, code, status)

@@ -214,15 +214,15 @@ def test_the_check_tells_whether_user_service_publishes_its_keys(users: LocalSer
     keys = JwksClient(users.url)
     keys.check()
     users.answer = lambda _asked: (500, {})
-    with pytest.raises(Unavailable, match=rf"^{users.url} answers 500\.$"):
+    with pytest.raises(Unavailable, match=rf"^{users.url} answered 500\.$"):
         keys.check()
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ((404, {}), "answers 404. Check JWKS_URL"),
-        ((200, {"status": "ok"}), "answers no keys"),
+        ((404, {}), "answered 404. Check JWKS_URL"),
+        ((200, {"status": "ok"}), "returned no keys"),
         ((200, None), "no keys"),
     ],
 )
@@ -254,7 +254,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_neighbours(
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_service_that_user_service_does_not_know_is_refused(users: LocalServer, status: int) -> None:
     users.answer = lambda _asked: (status, {"error": "invalid_client"})
-    with pytest.raises(Misconfigured, match=f"/token answers {status}. Check CLIENT_ID, CLIENT_SECRET and TOKEN_URL"):
+    with pytest.raises(Misconfigured, match=f"/token answered {status}. Check CLIENT_ID, CLIENT_SECRET and TOKEN_URL"):
         service_token(users).check()
 
 
@@ -326,7 +326,7 @@ def test_an_expired_service_token_is_not_used(users: LocalServer, time: Time) ->
     token = service_token(users)
     token()
     time.now += 3601
-    with pytest.raises(Unavailable, match=r"/token answers 503\."):
+    with pytest.raises(Unavailable, match=r"/token answered 503\."):
         token()
     users.answer = granting(("t2", 3600))
     time.now += 1

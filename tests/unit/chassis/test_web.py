@@ -20,6 +20,7 @@ from chassis.schemas import Body, PageQuery, Query
 from chassis.web import health, json_bodies
 from chassis.web.app import make_app
 from chassis.web.headers import idempotency_key
+from chassis.web.health import Health
 from chassis.web.responses import created, no_content
 
 
@@ -303,7 +304,7 @@ def access_log() -> Iterator[None]:
 def test_requests_are_logged_without_query_and_health_checks_not_at_all(
     app: OpenAPI, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    health.init_app(app, lambda: None, lambda: None, {})
+    health.init_app(app, Health(lambda: None, lambda: None, {}))
     for path in ("/things?limit=3", "/health", "/ready"):
         app.test_client().get(path)
     seen = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -362,7 +363,7 @@ class Database:
 
 
 def with_health(app: OpenAPI, database: Database, **neighbours: Any) -> FlaskClient:
-    health.init_app(app, database.prepare, database.ping, neighbours)
+    health.init_app(app, Health(database.prepare, database.ping, neighbours))
     return app.test_client()
 
 
@@ -412,9 +413,9 @@ def test_a_refusal_is_named_and_logged_once_with_what_to_do_until_it_ends(
     refused = {"status": "ready", "degraded": ["users"], "refused": ["users"]}
     assert answers == [refused] * 3 + [{"status": "ready", "degraded": []}] * 2
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("ERROR", "refused: users: Check A."),
-        ("ERROR", "refused: users: Check B."),
-        ("INFO", "no longer refused: users"),
+        ("ERROR", "misconfigured: users: Check A."),
+        ("ERROR", "misconfigured: users: Check B."),
+        ("INFO", "no longer misconfigured: users"),
     ]
 
 
@@ -427,5 +428,5 @@ def test_a_neighbour_that_is_missed_is_named_in_the_log_with_where_it_was_sought
     with_health(app, Database(away=False), users=away, products=lambda: None)
     health.log_unreachable_dependencies(app)
     assert [record.getMessage() for record in caplog.records] == [
-        "users is missed: http://users:5002 does not answer: ConnectionError."
+        "dependency users is unreachable: http://users:5002 does not answer: ConnectionError."
     ]

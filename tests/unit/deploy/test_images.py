@@ -11,7 +11,7 @@ import pytest
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 from pika.exceptions import AMQPConnectionError, ConnectionClosedByBroker
 
-from deploy import broker, healthcheck, locked
+from deploy import broker, healthcheck, lock_subset
 from tests.local_server import serving
 
 CONSTRAINTS = """\
@@ -31,7 +31,7 @@ def report(*names: str) -> str:
 
 
 def test_only_what_is_needed_is_installed_and_with_all_its_hashes() -> None:
-    found = locked.locked(CONSTRAINTS, report("Flask", "zope.interface"))
+    found = lock_subset.lock_subset(CONSTRAINTS, report("Flask", "zope.interface"))
     assert found == (
         "flask==3.1.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nzope-interface==7.0 \\\n    --hash=sha256:dd\n"
     )
@@ -39,7 +39,7 @@ def test_only_what_is_needed_is_installed_and_with_all_its_hashes() -> None:
 
 def test_a_package_that_is_not_pinned_stops_the_build() -> None:
     with pytest.raises(SystemExit, match=r"not in constraints\.txt: requests"):
-        locked.locked(CONSTRAINTS, report("flask", "requests"))
+        lock_subset.lock_subset(CONSTRAINTS, report("flask", "requests"))
 
 
 @pytest.mark.parametrize(

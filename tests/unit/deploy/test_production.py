@@ -70,12 +70,13 @@ def test_the_provisioning_asks_for_administrators_in_production_and_for_a_number
     for wrong, complaint in (
         ({"MONGO_URL": "mongodb://mongodb/"}, "MONGO_URL names no user and password"),
         ({"RABBITMQ_URL": "amqp://rabbitmq/"}, "RABBITMQ_URL names no user and password"),
-        ({"PROVISION_DEADLINE": "soon"}, "PROVISION_DEADLINE must be a number of seconds above 0, not 'soon'"),
-        ({"PROVISION_DEADLINE": "nan"}, "PROVISION_DEADLINE must be a number of seconds above 0, not 'nan'"),
-        ({"PROVISION_DEADLINE": "-1"}, "PROVISION_DEADLINE must be a number of seconds above 0, not '-1'"),
+        ({"PROVISION_DEADLINE": "soon"}, "PROVISION_DEADLINE must be a valid number"),
+        ({"PROVISION_DEADLINE": "nan"}, "PROVISION_DEADLINE must be a finite number"),
+        ({"PROVISION_DEADLINE": "-1"}, "PROVISION_DEADLINE must be greater than 0"),
     ):
         done = start("provisioning", {**sound, **wrong})
-        assert (done.returncode, done.stderr.strip()) == (1, complaint)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"configuration: {complaint}")
 
 
 @pytest.mark.parametrize("name", SECRETS)

@@ -36,7 +36,14 @@ def client(database: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
     monkeypatch.setattr(JwksClient, "public_key", lambda _self, kid: PublishedKeys().public_key(kid))
     monkeypatch.setattr(JwksClient, "check", lambda _self: None)
-    return create_app(Settings("mongodb://unused/n", "http://unused/jwks.json", log_level="WARNING")).test_client()
+    return create_app(
+        Settings(
+            environment="development",
+            mongo_url="mongodb://unused/n",
+            jwks_url="http://unused/jwks.json",
+            log_level="WARNING",
+        )
+    ).test_client()
 
 
 def add(store: NotificationStore, clock: FakeClock, number: int, user: str = "user-1") -> None:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,30 +24,30 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "message"),
+    ("settings", "message"),
     [
-        (config.load, "configuration: MONGO_URL is not set; JWKS_URL is not set"),
-        (config.load_consumer, "configuration: MONGO_URL is not set; RABBITMQ_URL is not set"),
-        (config.load_dead_letters, "configuration: RABBITMQ_URL is not set"),
+        (config.Settings, "configuration: MONGO_URL is not set; JWKS_URL is not set"),
+        (config.ConsumerSettings, "configuration: MONGO_URL is not set; RABBITMQ_URL is not set"),
+        (config.DeadLetterSettings, "configuration: RABBITMQ_URL is not set"),
     ],
 )
-def test_each_process_names_what_it_lacks_and_asks_for_nothing_else(load: object, message: str) -> None:
+def test_each_process_names_what_it_lacks_and_asks_for_nothing_else(settings: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{message}$"):
-        load()  # type: ignore[operator]
+        settings.load()
 
 
 def test_the_consumer_has_defaults_for_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONGO_URL", "mongodb://u:pw@x/n")
     monkeypatch.setenv("RABBITMQ_URL", "amqp://u:pw@x")
-    settings = config.load_consumer()
-    assert settings == config.ConsumerSettings("mongodb://u:pw@x/n", "amqp://u:pw@x")
+    settings = config.ConsumerSettings.load()
+    assert settings == config.ConsumerSettings(mongo_url="mongodb://u:pw@x/n", rabbitmq_url="amqp://u:pw@x")
     assert config.TOPOLOGY_FILE.is_file()
 
 
 def test_production_refuses_the_broker_account_of_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RABBITMQ_URL", "amqp://guest:guest@rabbitmq")
     with pytest.raises(ConfigurationError, match="RABBITMQ_URL has a demo value"):
-        config.load_dead_letters()
+        config.DeadLetterSettings.load()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Load:
         urls = {"MONGO_URL": "mongodb://u:pw@x/n", "RABBITMQ_URL": "amqp://u:pw@x"}
         for name, value in {**urls, **variables}.items():
             monkeypatch.setenv(name, value)
-        return config.load_consumer()
+        return config.ConsumerSettings.load()
 
     return load
 
@@ -150,7 +151,7 @@ def test_the_sender_is_one_mailbox(consumer: Load) -> None:
 
 def test_a_lease_outlasts_the_longest_sending(consumer: Load) -> None:
     for settings, lease in ((consumer(), 60), (consumer(LEASE_SECONDS="25"), 25)):
-        assert settings.lease == lease >= 8 + SMTP_TIMEOUT, "a claim takes up to 8 s to write"
+        assert settings.lease_seconds == lease >= 8 + SMTP_TIMEOUT, "a claim takes up to 8 s to write"
         assert 8 <= settings.start_within < lease - SMTP_TIMEOUT
 
 

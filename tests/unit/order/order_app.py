@@ -21,6 +21,7 @@ from tests.clock import FakeClock
 from tests.signing import PublishedKeys, bearer
 
 SETTINGS = Settings(
+    environment="development",
     mongo_url="mongodb://unused/orders",
     jwks_url="http://unused/jwks",
     product_service_url="http://unused",

@@ -421,5 +421,5 @@ def test_half_of_a_processs_threads_may_wait_for_product_service(monkeypatch: py
         "order_service.app.ProductClient", lambda *_args, **given: slots.append(given["slots"]) or client
     )
     for threads in (1, 2, 8):
-        order_service.create_app(replace(SETTINGS, web_threads=threads))
+        order_service.create_app(SETTINGS.model_copy(update={"web_threads": threads}))
     assert slots == [1, 1, 4]

@@ -346,7 +346,7 @@ def test_the_heart_beats_while_the_broker_is_away_and_not_while_it_refuses(
         assert not heartbeat.exists()
         shop.publisher.refuses = shop.publisher.away = False
         until(heartbeat.exists, "it beats again by itself")
-    refused = "refused: publishing events: they wait in the outbox. RabbitMQ says no."
+    refused = "misconfigured: publishing events: they wait in the outbox. RabbitMQ says no."
     assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [refused]
 
 

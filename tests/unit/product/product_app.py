@@ -18,5 +18,5 @@ def make_app(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> OpenAPI:
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
     monkeypatch.setattr("product_service.store.indexes.missing_feature", lambda _database: "")
     monkeypatch.setattr("product_service.app.JwksClient", lambda _url: PublishedKeys())
-    chosen: dict[str, Any] = {"mongo_url": "unused", "jwks_url": "unused", "log_level": "CRITICAL", **settings}
-    return product_service.create_app(Settings(**chosen))
+    urls = {"mongo_url": "mongodb://unused/products", "jwks_url": "http://unused"}
+    return product_service.create_app(Settings(environment="development", log_level="CRITICAL", **urls, **settings))

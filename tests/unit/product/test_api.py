@@ -150,9 +150,9 @@ def test_settings_are_read_and_the_missing_ones_named(monkeypatch: pytest.Monkey
     for name in ("MONGO_URL", "JWKS_URL", "CURRENCY", "DEMO_PRODUCTS", "ENVIRONMENT", "LOG_LEVEL", "TRUSTED_PROXIES"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigurationError, match="configuration: MONGO_URL is not set; JWKS_URL is not set"):
-        config.load()
+        config.Settings.load()
     monkeypatch.setenv("MONGO_URL", "mongodb://products:s3cret@mongo/products")
     monkeypatch.setenv("JWKS_URL", "http://users/.well-known/jwks.json")
     monkeypatch.setenv("CURRENCY", "CHF")
-    settings = config.load()
+    settings = config.Settings.load()
     assert (settings.currency, settings.demo_products, settings.jwt_issuer) == ("CHF", False, "user-service")

@@ -20,6 +20,7 @@ from user_service.store import KeyStore
 
 PASSWORD = "a long enough phrase"
 SETTINGS: dict[str, Any] = {
+    "environment": "development",
     "mongo_url": "mongodb://unused/users",
     "service_clients": {"order-service": "s3cret+/:="},
     "admin_email": "admin@example.com",
