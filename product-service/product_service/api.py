@@ -1,7 +1,7 @@
 """The routes of product-service: parse, call, present.
 
-The first line of a docstring is the route's summary in the API's description, the rest explains it there and names each
-problem that is particular to the route by its `type`. A parameter named `body`, `query` or `path` is parsed and checked
+The first line of a docstring is the route's summary in the API's description, the rest explains it there. `@raises`
+describes the problems that are special to the route. A parameter named `body`, `query` or `path` is parsed and checked
 before the view runs.
 """
 
@@ -13,11 +13,11 @@ from flask_openapi3 import APIBlueprint, Tag
 from chassis.auth.access import ADMIN, SERVICE, caller, public, requires
 from chassis.errors import PreconditionFailed
 from chassis.web.conditions import check_conditions, conditional
+from chassis.web.docs import raises
 from chassis.web.headers import idempotency_key
 from chassis.web.responses import created, json_response, no_content
-from product_service import schemas
+from product_service import model, schemas
 from product_service.catalogue import Catalogue
-from product_service.model import Line, Product, ProductFilter
 from product_service.reservations import Reservations
 
 api = APIBlueprint("products", __name__)
@@ -34,7 +34,9 @@ def list_products(query: schemas.ProductQuery) -> Response:
 
     `q` finds words of the name by their beginning, whatever their case, accents and script.
     """
-    criteria = ProductFilter(query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort)
+    criteria = model.ProductFilter(
+        query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort
+    )
     return json_response(schemas.ProductList, _catalogue().search(criteria, limit=query.limit, cursor=query.cursor))
 
 
@@ -50,67 +52,64 @@ def get_product(path: schemas.ProductPath) -> Response:
     return _with_etag(product, Response(status=304) if is_known else None)
 
 
-@api.post("/products", tags=[CATALOGUE], responses={201: schemas.ProductReply, 409: None})
+@api.post("/products", tags=[CATALOGUE], responses={201: schemas.ProductReply})
 @requires(ADMIN)
+@raises(model.SkuTaken)
 def add_product(body: schemas.ProductBody) -> Response:
     """Add a product.
 
-    409 `sku-taken`: another product has this SKU. Spellings that look alike are the same SKU.
+    SKUs that look alike are the same SKU.
     """
     product = _catalogue().add(body.model_dump())
     return created(_with_etag(product), f"/products/{product.id}")
 
 
-@api.put("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply, 409: None, 412: None})
+@api.put("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply})
 @conditional
 @requires(ADMIN)
+@raises(model.SkuTaken)
 def replace_product(path: schemas.ProductPath, body: schemas.ProductBody) -> Response:
     """Replace a product.
 
-    `stock` is a stock-take: it overwrites the stock. 409 `sku-taken`: another product has this SKU.
-    412 `precondition-failed`: the product no longer has the `ETag` of `If-Match`.
+    `stock` is a stock-take: it overwrites the stock.
     """
     version = _expected_version(path.product_id)
     return _with_etag(_catalogue().change(path.product_id, body.model_dump(), version))
 
 
-@api.patch("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply, 409: None, 412: None})
+@api.patch("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply})
 @conditional
 @requires(ADMIN)
+@raises(model.SkuTaken)
 def change_product(path: schemas.ProductPath, body: schemas.ProductPatch) -> Response:
     """Change some attributes of a product.
 
     `stock` is a stock-take: it overwrites the stock. null clears an optional attribute.
-    409 `sku-taken`: another product has this SKU.
-    412 `precondition-failed`: the product no longer has the `ETag` of `If-Match`.
     """
     version = _expected_version(path.product_id)
     return _with_etag(_catalogue().change(path.product_id, body.model_dump(exclude_unset=True), version))
 
 
-@api.delete("/products/<product_id>", tags=[CATALOGUE], responses={204: None, 412: None})
+@api.delete("/products/<product_id>", tags=[CATALOGUE], responses={204: None})
 @conditional
 @requires(ADMIN)
 def remove_product(path: schemas.ProductPath) -> Response:
     """Archive a product.
 
     It can no longer be found or bought. Past orders keep its name and price, and returned units still reach it.
-    412 `precondition-failed`: the product no longer has the `ETag` of `If-Match`.
     """
     _catalogue().archive(path.product_id, _expected_version(path.product_id))
     return no_content()
 
 
-@api.post("/products/<product_id>/stock", tags=[STOCK], responses={200: schemas.ProductReply, 409: None, 412: None})
+@api.post("/products/<product_id>/stock", tags=[STOCK], responses={200: schemas.ProductReply})
 @conditional
 @requires(ADMIN)
+@raises(model.StockOutOfBounds)
 def adjust_stock(path: schemas.ProductPath, body: schemas.StockChangeBody) -> Response:
     """Add units to the stock, or remove some.
 
     With an `Idempotency-Key` it is done once: a repeat answers with the product as it is now.
-    409 `insufficient-stock`: the stock would fall below 0 or exceed 1000000000.
-    412 `precondition-failed`: the product no longer has the `ETag` of `If-Match`.
-    422 `invalid-input`: among others, the key was used for another change.
     """
     key = idempotency_key()
     key = f"{caller().id}:{key}" if key else None
@@ -125,19 +124,16 @@ def adjust_stock(path: schemas.ProductPath, body: schemas.StockChangeBody) -> Re
 @api.put(
     "/reservations/<order_id>",
     tags=[RESERVATIONS],
-    responses={201: schemas.ReservationReply, 200: schemas.ReservationReply, 409: None},
+    responses={201: schemas.ReservationReply, 200: schemas.ReservationReply},
 )
 @requires(SERVICE)
+@raises(model.InsufficientStock, model.ReservationMismatch, model.ReservationReleased, model.UnknownProduct)
 def reserve(path: schemas.ReservationPath, body: schemas.ReservationBody) -> Response:
     """Reserve the stock of all lines for an order, or of none.
 
     201: reserved just now. 200: reserved before, with the same lines. A refusal is final for its order id.
-    409 `insufficient-stock`: `lines` has each product with the requested and the available units.
-    409 `reservation-differs`: the order id was used with other lines.
-    409 `reservation-released`: it was released before, perhaps before this request arrived.
-    422 `unknown-product`: `errors` names each product that is not for sale.
     """
-    lines = [Line(line.product_id, line.quantity) for line in body.lines]
+    lines = [model.Line(line.product_id, line.quantity) for line in body.lines]
     reservation, is_new = _reservations().reserve(path.order_id, lines)
     response = json_response(schemas.ReservationReply, reservation)
     response.status_code = 201 if is_new else 200
@@ -174,7 +170,7 @@ def _reservations() -> Reservations:
     return cast(Reservations, current_app.extensions["reservations"])
 
 
-def _with_etag(product: Product, response: Response | None = None) -> Response:
+def _with_etag(product: model.Product, response: Response | None = None) -> Response:
     """Return the product, or another response about it. Caches must ask each time whether it is still valid."""
     response = response or json_response(schemas.ProductReply, product)
     response.set_etag(product.etag)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from chassis.errors import Conflict, Invalid
 
-MAX_STOCK = 10**9  # far below 2**53, from where on JSON numbers lose digits in many clients
+MAX_STOCK = 10**9  # many JSON clients read whole numbers exactly only up to 2**53
 HELD, REFUSED, RELEASED = "held", "refused", "released"  # the states of a reservation
 
 
@@ -108,13 +108,13 @@ class SkuTaken(Conflict):
 
 
 class StockOutOfBounds(Conflict):
-    """The stock would fall below zero or exceed MAX_STOCK. Nothing was changed."""
+    """The stock would fall below 0 or exceed 1000000000. Nothing was changed."""
 
     code, title = "insufficient-stock", "Insufficient Stock"
 
 
 class InsufficientStock(Conflict):
-    """There is less stock than requested. Nothing was reserved, and the refusal is final for this order id."""
+    """There is less stock than requested: `lines` has both numbers. Nothing was reserved, finally for this order id."""
 
     code, title = "insufficient-stock", "Insufficient Stock"
 
@@ -124,7 +124,7 @@ class InsufficientStock(Conflict):
 
 
 class UnknownProduct(Invalid):
-    """A line names a product that is not for sale. Nothing was reserved, and the refusal is final for this order id."""
+    """A product is not for sale: `errors` names it. Nothing was reserved, finally for this order id."""
 
     code, title = "unknown-product", "Unknown Product"
 
