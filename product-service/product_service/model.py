@@ -114,7 +114,7 @@ class StockOutOfBounds(Conflict):
 
 
 class InsufficientStock(Conflict):
-    """There is less stock than requested: `lines` has both numbers. Nothing was reserved, finally for this order id."""
+    """Less stock than requested, see `lines`. Nothing was reserved, and the refusal is final for this order id."""
 
     code, title = "insufficient-stock", "Insufficient Stock"
 
@@ -124,7 +124,7 @@ class InsufficientStock(Conflict):
 
 
 class UnknownProduct(Invalid):
-    """A product is not for sale: `errors` names it. Nothing was reserved, finally for this order id."""
+    """A product is not for sale, see `errors`. Nothing was reserved, and the refusal is final for this order id."""
 
     code, title = "unknown-product", "Unknown Product"
 
