@@ -77,6 +77,7 @@ def _describe_problems(app: OpenAPI) -> None:
 
 
 def _describe_operation(operation: dict[str, Any], view: Callable[..., Any], path: str) -> None:
+    operation["description"] = _description(operation.get("description", ""), getattr(view, "problems", ()))
     if allowed_roles(view):
         operation["security"] = [{"bearer": []}]
     problems = _problems_of(view, path)
@@ -86,6 +87,13 @@ def _describe_operation(operation: dict[str, Any], view: Callable[..., Any], pat
         response["description"] = " ".join(_summary(problem) for problem in same_status)
         response["content"] = {"application/problem+json": _problem_content(same_status)}
     operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+def _description(docstring: str, problems: Problems) -> str:
+    """Return a docstring, whose lines flask-openapi3 joins with a tag, and the problems that it does not name."""
+    text = docstring.replace("<br/>", "\n").strip()
+    unnamed = [f"`{problem.code}` ({problem.status})" for problem in problems if f"`{problem.code}`" not in text]
+    return f"{text}\n\nProblems: {', '.join(unnamed)}.".strip() if unnamed else text
 
 
 def _problems_of(view: Callable[..., Any], path: str) -> Problems:
@@ -99,7 +107,7 @@ def _problems_of(view: Callable[..., Any], path: str) -> Problems:
         (Invalid, Unavailable): True,
         cast(Problems, getattr(view, "problems", ())): True,
     }
-    return tuple(problem for problems, applies in conditions.items() if applies for problem in problems)
+    return tuple(dict.fromkeys(problem for problems, applies in conditions.items() if applies for problem in problems))
 
 
 def _problem_content(problems: list[type[Problem]]) -> dict[str, Any]:

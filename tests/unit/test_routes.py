@@ -35,7 +35,7 @@ def notifications(monkeypatch: pytest.MonkeyPatch) -> OpenAPI:
 
 
 APPS: dict[str, Callable[[pytest.MonkeyPatch], OpenAPI]] = {
-    "user-service": lambda monkeypatch: user_app.make_shop(monkeypatch).app,
+    "user-service": lambda monkeypatch: user_app.make_user_service(monkeypatch).app,
     "product-service": product_app.make_app,
     "order-service": lambda monkeypatch: order_app.make_shop(monkeypatch).app,
     "notification-service": notifications,
