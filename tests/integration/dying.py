@@ -20,7 +20,7 @@ from chassis.auth.client_credentials import ClientCredentials
 from chassis.auth.jwks import JwksClient
 from order_service import app as order_app
 from order_service.product_client import ProductClient
-from product_service.store import reservations, transactions
+from product_service.store import Transactions
 
 NOWHERE = ""
 PatientClient = partial(ProductClient, call_deadline=60.0, attempt_timeout=60.0)
@@ -75,9 +75,8 @@ def die_at(point: str) -> None:
 
 def be_patient() -> None:
     """Give this process long timeouts, so that it reaches its crash point on a busy machine too."""
-    for client in (JwksClient, ClientCredentials):
-        client.__init__.__kwdefaults__["timeout"] = 30  # type: ignore[misc]
-    transactions.TRANSACTION_SECONDS = reservations.TRANSACTION_SECONDS = 30
+    for patient in (JwksClient, ClientCredentials, Transactions):
+        patient.__init__.__kwdefaults__["timeout"] = 30  # type: ignore[misc]
     order_app.ProductClient = PatientClient  # type: ignore[assignment,misc]
 
 

@@ -41,7 +41,7 @@ HOMES = {
 }
 CORES = {
     "user_service": {"accounts", "model", "oauth", "throttle", "tokens"},
-    "product_service": {"catalogue", "reservations"},
+    "product_service": {"catalogue", "model", "reservations"},
     "order_service": {"orders", "placing", "events", "model"},
     "notification_service": {"delivery", "events", "handling", "model", "notifier", "templates", "topology"},
 }

@@ -12,7 +12,7 @@ from chassis import mongo
 from chassis.auth.access import allowed_roles
 from chassis.errors import Unavailable
 from notification_service.config import Settings
-from product_service.store import Preparation
+from product_service.store import Indexes
 from tests.signing import bearer
 from tests.unit.notification.notification_app import make_database
 from tests.unit.order import order_app
@@ -98,12 +98,12 @@ def test_a_service_that_started_without_its_database_prepares_it_for_the_first_r
     prepared: list[bool] = []
     away = True
 
-    def prepare(_: Preparation) -> None:
+    def prepare(_: Indexes) -> None:
         if away:
             raise Unavailable("away")
         prepared.append(True)
 
-    monkeypatch.setattr(Preparation, "prepare", prepare)
+    monkeypatch.setattr(Indexes, "ensure_indexes", prepare)
     client = product_app.make_app(monkeypatch).test_client()
     assert (client.get("/products").status_code, client.put("/reservations/o1").status_code) == (503, 401)
     away = False
