@@ -18,7 +18,7 @@ from notification_service.store import NotificationStore
 from tests.integration.commands import Commands, recorded
 from tests.integration.mailroom import event
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
-from tools.mongodb import MongoServer
+from tools.stack.mongodb import MongoServer
 
 RESERVE = ["find", "bulkWrite", "commitTransaction"]
 
