@@ -44,18 +44,16 @@ def rabbitmq_server() -> Path:
             print("./dev: disabling the system's RabbitMQ service; ./dev runs a server of its own", file=sys.stderr)
             _run_as_root("service", "rabbitmq-server", "stop")
             _run_as_root("update-rc.d", "rabbitmq-server", "disable")
-    if script := _rabbitmq_script():
-        return script
+        if script := _rabbitmq_script():
+            return script
     raise SystemExit(RABBITMQ_ADVICE)
 
 
 def wrk() -> Path:
     """Return the load generator wrk, installing the package where that is possible. Raises SystemExit with advice."""
     with _one_at_a_time():
-        if not shutil.which("wrk"):
-            install("wrk", "the load generator of ./dev bench")
-    if program := shutil.which("wrk"):
-        return Path(program)
+        if shutil.which("wrk") or install("wrk", "the load generator of ./dev bench"):
+            return Path(shutil.which("wrk") or "/usr/bin/wrk")
     raise SystemExit(WRK_ADVICE)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from tools.audit import snapshot
-from tools.audit.invariants import INVARIANTS, Check
+from tools.audit.invariants import Check, check_all
 from tools.audit.snapshot import AuditError, ReadRecords
 from tools.paths import STATE
 from tools.stack.stack import Stack
@@ -45,8 +45,7 @@ def check_twice(read: ReadRecords, *, grace: float) -> list[Check]:
 
 def check_once(read: ReadRecords, *, grace: float) -> list[Check]:
     """Check every invariant on one snapshot, except for changes of the last `grace` seconds."""
-    taken = snapshot.take(read, grace)
-    return [invariant(taken) for invariant in INVARIANTS]
+    return check_all(snapshot.take(read, grace))
 
 
 def report(checks: Iterable[Check]) -> str:

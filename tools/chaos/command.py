@@ -5,13 +5,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import quantiles
 
 from tools.audit import command as audit
 from tools.audit import snapshot
-from tools.audit.invariants import Check
+from tools.audit.invariants import Check, Expectation, check
 from tools.chaos.customers import ClientLog, Customer
 from tools.chaos.faults import ACTIONS, TARGETS, Fault, FaultInjector, schedule
 from tools.client import ShopClient
@@ -127,7 +127,8 @@ class Run:
             time.sleep(1)
 
     def _report(self, checks: list[Check], seconds: float, seconds_to_settle: float) -> bool:
-        checks = [*checks, self._check_answers()]
+        compares = "answered 201: exists; placed: was answered 201"
+        checks = [*checks, check("what customers know", compares, self._answers_are_true())]
         print(audit.report(checks))
         print(f"\n{summary(self._log, self._injector.done, seconds)}\nquiescent after {seconds_to_settle:.0f} s")
         failures = [*self._log.failures, *([] if self._only else self._weaknesses(seconds))]
@@ -137,18 +138,16 @@ class Run:
         print("Every promise held." if passed else "This run has failed.")
         return passed
 
-    def _check_answers(self) -> Check:
+    def _answers_are_true(self) -> Iterator[Expectation]:
         """Compare the answers that customers got with the orders that exist."""
-        check = Check("what customers know", "answered 201: exists; placed: was answered 201")
         orders = snapshot.take(snapshot.reader(self._stack), 0).orders
         for order_id in self._log.orders:
             expected = ("confirmed", "cancelled") if order_id in self._log.cancelled else ("confirmed",)
             status = orders.get(order_id, {}).get("status")
-            check.expect(status in expected, f"order {order_id}: {status}")
+            yield Expectation(status in expected, f"order {order_id}: {status}")
         for order_id, order in orders.items():
             is_known = order["status"] in ("failed", "rejected") or order_id in self._log.orders
-            check.expect(is_known, f"order {order_id}: {order['status']}, but no customer got an answer")
-        return check
+            yield Expectation(is_known, f"order {order_id}: {order['status']}, but no customer got an answer")
 
     def _weaknesses(self, seconds: float) -> list[str]:
         """Return why a run does not count: too few orders or faults, or a target that was spared."""

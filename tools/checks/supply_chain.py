@@ -8,7 +8,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -21,20 +21,10 @@ from tools.services import SERVICES
 
 IMAGES = (*(service.name for service in SERVICES), "deploy")
 # A package with another licence fails the check: see whether its terms can be met, then add the licence.
-LICENCES = (
-    "MIT",
-    "MIT-0",
-    "MIT License",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "BSD License",
-    "ISC",
-    "Apache-2.0",
-    "Apache-2.0 OR BSD-3-Clause",
-    "Apache Software License",
-    "Mozilla Public License 2.0 (MPL 2.0)",
-    "PSF-2.0",
-)
+LICENCES = [
+    *("MIT", "MIT-0", "MIT License", "BSD-2-Clause", "BSD-3-Clause", "BSD License", "ISC", "PSF-2.0"),
+    *("Apache-2.0", "Apache-2.0 OR BSD-3-Clause", "Apache Software License", "Mozilla Public License 2.0 (MPL 2.0)"),
+]
 VULNERABLE_PACKAGE = "https://pypi.org/pypi/jinja2/2.4.1/json"  # its advisories show that PyPI's can be reached
 
 
@@ -67,22 +57,21 @@ def write_sboms(folder: Path) -> int:
 
 def packages(image: str) -> set[str]:
     """Return the names of all packages to which the requirements.txt of an image leads."""
-    lines = [line.partition("#")[0].strip() for line in (ROOT / image / "requirements.txt").read_text().splitlines()]
-    waiting = [Requirement(line) for line in lines if line]
+    waiting = _parse((ROOT / image / "requirements.txt").read_text().splitlines())
     seen: set[tuple[str, str]] = set()
     while waiting:
         requirement = waiting.pop()
         for extra in {"", *requirement.extras}:
             if (requirement.name, extra) not in seen:
                 seen.add((requirement.name, extra))
-                waiting += _requirements(requirement.name, extra)
+                waiting += _parse(requires(requirement.name) or (), extra)
     return {canonicalize_name(name) for name, _ in seen}
 
 
-def _requirements(name: str, extra: str) -> Iterator[Requirement]:
-    for requirement in map(Requirement, requires(name) or ()):
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-            yield requirement
+def _parse(lines: Iterable[str], extra: str = "") -> list[Requirement]:
+    """Return the requirements of these lines that apply here."""
+    requirements = [Requirement(line) for text in lines if (line := text.partition("#")[0].strip())]
+    return [each for each in requirements if each.marker is None or each.marker.evaluate({"extra": extra})]
 
 
 def check_licences() -> int:

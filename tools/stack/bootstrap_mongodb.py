@@ -1,13 +1,9 @@
-"""Create the administrator of a new MongoDB server: `python -m tools.stack.bootstrap_mongodb DATA PORT PROGRAM`.
-
-The password is in `MONGO_PASSWORD`. For this moment the server runs without access control: neither mongod nor
-SecantusDB can get its first user otherwise.
-"""
+"""Create the administrator of a new MongoDB server."""
 
 import os
 import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Mapping
+from typing import IO
 
 from pymongo.errors import OperationFailure
 
@@ -18,15 +14,15 @@ SECONDS_TO_START = 30.0
 SECONDS_TO_STOP = 10.0  # killing the server then loses nothing that it has acknowledged
 
 
-def main() -> None:
-    """Bootstrap the server that the command line describes."""
-    data, port, program = sys.argv[1:]
-    bootstrap(MongoServer.choose(Path(data), int(port), program), os.environ["MONGO_PASSWORD"])
+def bootstrap(
+    server: MongoServer, password: str, environment: Mapping[str, str] = os.environ, log: IO[bytes] | None = None
+) -> None:
+    """Start the server without access control, create the administrator, and stop it again.
 
-
-def bootstrap(server: MongoServer, password: str) -> None:
-    """Start the server without access control, create the administrator, and stop it again."""
-    process = subprocess.Popen(server.command(secured=False), env={**os.environ, **server.environment})
+    Neither mongod nor SecantusDB can get its first user otherwise. Raises SystemExit if the server does not start.
+    """
+    variables = {**environment, **server.environment}
+    process = subprocess.Popen(server.command(secured=False), env=variables, stdout=log, stderr=log)
     try:
         create_administrator(server, password)
     finally:
@@ -49,7 +45,3 @@ def create_administrator(server: MongoServer, password: str) -> None:
             if exc.code != database.USER_EXISTS:
                 raise
             client.admin.command("updateUser", ADMINISTRATOR, pwd=password)
-
-
-if __name__ == "__main__":
-    main()

@@ -44,11 +44,6 @@ class MongoServer:
         return self.program.name == MONGOD
 
     @property
-    def arguments(self) -> tuple[str, str, str]:
-        """Return the arguments of `choose` as text, for the command line of another process."""
-        return str(self.home.parent), str(self.port), str(self.program)
-
-    @property
     def environment(self) -> dict[str, str]:
         """Return the variables that the server needs.
 

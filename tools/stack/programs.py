@@ -31,15 +31,6 @@ class Program:
     after: str | None = None
 
 
-@dataclass(frozen=True)
-class Urls:
-    """Where a service finds the other services, by name, its own database and the broker."""
-
-    services: Mapping[str, str]
-    mongo: str
-    rabbitmq: str
-
-
 def inherited() -> dict[str, str]:
     """Return the environment variables of ./dev that its programs see."""
     return {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
@@ -59,9 +50,9 @@ def background(name: str, module: str, environment: Mapping[str, str], heartbeat
     return Program(name, command, {**environment, "HEARTBEAT_FILE": str(heartbeat)}, PROVISIONED)
 
 
-def service_environment(service: Service, urls: Urls, client_secret: str) -> dict[str, str]:
-    """Return the settings of a service, the same for all of its programs."""
-    users, products = urls.services["user-service"], urls.services["product-service"]
+def service_environment(service: Service, urls: Mapping[str, str], client_secret: str) -> dict[str, str]:
+    """Return the settings of a service, the same for all of its programs; `urls` has those of all services, by name."""
+    users, products = urls["user-service"], urls["product-service"]
     jwks = {"JWKS_URL": f"{users}/.well-known/jwks.json"}
     client = {"TOKEN_URL": f"{users}/token", "CLIENT_ID": "order-service", "CLIENT_SECRET": client_secret}
     admin = {"ADMIN_EMAIL": ADMIN_EMAIL, "ADMIN_PASSWORD": ADMIN_PASSWORD}
@@ -71,6 +62,4 @@ def service_environment(service: Service, urls: Urls, client_secret: str) -> dic
         "order-service": {**jwks, **client, "PRODUCT_SERVICE_URL": products},
         "notification-service": jwks,
     }
-    broker = {"RABBITMQ_URL": urls.rabbitmq} if service.background else {}
-    common = {"ENVIRONMENT": "development", "TRUSTED_PROXIES": "0", "MONGO_URL": urls.mongo}
-    return {**common, **MALLOC_SETTINGS, **broker, **own[service.name]}
+    return {"ENVIRONMENT": "development", "TRUSTED_PROXIES": "0", **MALLOC_SETTINGS, **own[service.name]}

@@ -14,6 +14,10 @@ class StackError(Exception):
     """The stack, or a part of it, cannot start; the message names the part and the reason."""
 
 
+class SupervisordEnded(StackError):
+    """Nothing starts or restarts programs any more: supervisord was stopped or killed, or could not start."""
+
+
 def unready(state: Path, urls: Mapping[str, str], names: Iterable[str]) -> list[str]:
     """Return the programs that are not ready; web services have a URL, the others a heartbeat file."""
     return [name for name in names if not _is_ready(state, urls, name)]

@@ -71,12 +71,12 @@ class StackSpec:
 
     def servers(self) -> dict[str, ServerRecord]:
         """Return which servers the stack uses and where their data is, by name."""
-        mongo, rabbit, external = self.mongodb, self.rabbitmq, server_history.external
+        mongo, rabbit = self.mongodb, self.rabbitmq
+        own_mongo = mongo and server_history.mongodb(self._state, mongo)
+        own_rabbit = rabbit and server_history.rabbitmq(self._state, rabbit)
         return {
-            "MongoDB": server_history.mongodb(self._state, mongo) if mongo else external("MONGO_URL", self.mongo_url),
-            "RabbitMQ": server_history.rabbitmq(self._state, rabbit)
-            if rabbit
-            else external("RABBITMQ_URL", self.rabbitmq_url),
+            "MongoDB": own_mongo or server_history.external("MONGO_URL", self.mongo_url),
+            "RabbitMQ": own_rabbit or server_history.external("RABBITMQ_URL", self.rabbitmq_url),
         }
 
     def administrators(self) -> str:
@@ -132,18 +132,20 @@ class StackSpec:
 
     def service_programs(self) -> list[Program]:
         """Return the web services and the background programs."""
-        services = [programs.web(each, self._ports[each.name], self._environment(each, each.name)) for each in SERVICES]
+        web, background = [], []
         for service in SERVICES:
+            environment = self._environment(service, service.name)
+            web.append(programs.web(service, self._ports[service.name], environment))
             for name, module in service.background.items():
                 heartbeat = self._state / "run" / f"{name}.heartbeat"
-                services.append(programs.background(name, module, self._environment(service, name), heartbeat))
-        return services
+                background.append(programs.background(name, module, self._environment(service, name), heartbeat))
+        return web + background
 
     def _environment(self, service: Service, program: str) -> dict[str, str]:
-        package = service.package
-        urls = programs.Urls(self._urls, self.service_mongo_url(package), self.service_rabbitmq_url(package))
         return {
-            **programs.service_environment(service, urls, self._secrets["client_secret"]),
+            **programs.service_environment(service, self._urls, self._secrets["client_secret"]),
+            "MONGO_URL": self.service_mongo_url(service.package),
+            **({"RABBITMQ_URL": self.service_rabbitmq_url(service.package)} if service.background else {}),
             "WEB_CONCURRENCY": str(self._options.workers),
             **self._options.settings,
             **self._options.extra.get(program, {}),

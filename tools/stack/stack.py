@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from tools.stack import (
     startup,
     supervision,
 )
-from tools.stack.readiness import StackError
+from tools.stack.readiness import StackError, SupervisordEnded
 from tools.stack.spec import Options, StackSpec
 
 SECONDS_TO_START = 120.0
@@ -55,8 +55,9 @@ class Stack:
             (self.state / folder).mkdir(parents=True, exist_ok=True)
         with self._locked():
             if self.is_running():
-                self.wait_until_ready()
-                return False
+                with suppress(SupervisordEnded):  # it was stopping
+                    self.wait_until_ready()
+                    return False
             self.down()
             if fresh:
                 spec.remove_data(self.state)
@@ -160,7 +161,7 @@ class Stack:
         """Raise StackError if supervisord has ended, or one of the programs ends again and again."""
         if not self.is_running():
             log = readiness.last_lines(self.state, supervision.SUPERVISORD)
-            raise StackError(f"supervisord, which starts all programs, has ended.\n{log}")
+            raise SupervisordEnded(f"supervisord, which starts all programs, has ended.\n{log}")
         readiness.check_starts(self.state, names)
 
     def _reap(self) -> None:

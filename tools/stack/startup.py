@@ -5,11 +5,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tools.paths import ROOT
-from tools.stack import dev_secrets, ports, processes, programs, readiness, supervision
+from tools.stack import bootstrap_mongodb, dev_secrets, ports, processes, programs, readiness, supervision
+from tools.stack.mongodb import MongoServer
 from tools.stack.programs import Program
 from tools.stack.readiness import StackError
 from tools.stack.spec import StackSpec
@@ -46,24 +47,34 @@ def _entry(state: Path, program: Program) -> dict[str, object]:
 def prepare(state: Path, spec: StackSpec, mongodb_password: str, check_starts: CheckStarts) -> None:
     """Create the administrator of a new MongoDB while RabbitMQ starts, then provision both."""
     if spec.mongodb and not spec.mongodb.prepared.exists():
-        secret = {"MONGO_PASSWORD": mongodb_password}
-        bootstrap = ("tools.stack.bootstrap_mongodb", *spec.mongodb.arguments)
-        _run(state, "mongodb-preparation", bootstrap, secret, check_starts)
-    _run(state, "provisioning", ("deploy.provision",), spec.provisioning_environment(), check_starts)
+        _bootstrap(state, spec.mongodb, mongodb_password)
+    _provision(state, spec.provisioning_environment(), check_starts)
     (state / programs.PROVISIONED).touch()
 
 
-def _run(state: Path, name: str, module: Sequence[str], variables: Mapping[str, str], check: CheckStarts) -> None:
-    """Run one step to its end, unless a server that it needs cannot start."""
+def _bootstrap(state: Path, server: MongoServer, password: str) -> None:
+    name = "mongodb-preparation"
+    with (state / "logs" / f"{name}.log").open("wb") as log:
+        try:
+            environment = {**programs.inherited(), **processes.tags(state, name)}
+            bootstrap_mongodb.bootstrap(server, password, environment, log)
+        except SystemExit as exc:
+            raise StackError(f"{exc}\n{readiness.last_lines(state, name)}") from exc
+
+
+def _provision(state: Path, variables: Mapping[str, str], check_starts: CheckStarts) -> None:
+    """Run the provisioning to its end, unless a server that it needs cannot start."""
+    name = "provisioning"
+    command = [sys.executable, "-m", "deploy.provision"]
     environment = {**programs.inherited(), **variables, **processes.tags(state, name)}
     with (state / "logs" / f"{name}.log").open("wb") as log:
-        step = subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        provisioning = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
-        while step.poll() is None:
-            check(("mongodb", "rabbitmq"))
+        while provisioning.poll() is None:
+            check_starts(("mongodb", "rabbitmq"))
             time.sleep(0.05)
     finally:
-        step.kill()
-        step.wait()
-    if step.returncode:
+        provisioning.kill()
+        provisioning.wait()
+    if provisioning.returncode:
         raise StackError(f"{name} has failed.\n{readiness.last_lines(state, name)}")
