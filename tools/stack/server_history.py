@@ -60,8 +60,9 @@ def last(state: Path) -> dict[str, ServerRecord]:
     return {name: ServerRecord(**fields) for name, fields in json.loads(_file(state).read_text()).items()}
 
 
-def record(state: Path, before: Mapping[str, ServerRecord], now: Mapping[str, ServerRecord]) -> list[str]:
+def record(state: Path, now: Mapping[str, ServerRecord]) -> list[str]:
     """Store the servers of this start, and return notes on those that have changed since the last one."""
+    before = last(state)
     _file(state).write_text(json.dumps({name: asdict(server) for name, server in now.items()}, indent=2))
     changed = tuple(name for name in now if name in before and before[name].location != now[name].location)
     notes = [CHANGED.format(name=name, text=before[name].text, again=before[name].again) for name in changed]

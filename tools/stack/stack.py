@@ -148,14 +148,13 @@ class Stack:
 
     def _start(self, stop_with_parent: bool) -> None:
         open_files.raise_limit()
-        before = self.servers()
         secrets = dev_secrets.load(self.state / "secrets.json")
         plan = StackSpec(self.state, self.ports, secrets, self._options)
         startup.require_free(plan.ports_to_bind())
         self._supervisord = startup.start_programs(self.state, plan, stop_with_parent=stop_with_parent)
         startup.prepare(self.state, plan, secrets["mongodb_admin"], self._check_starts)
         self.wait_until_ready(starting=True)
-        self.notes = server_history.record(self.state, before, plan.servers())
+        self.notes = server_history.record(self.state, plan.servers())
 
     def _check_starts(self, names: Iterable[str]) -> None:
         """Raise StackError if supervisord has ended, or one of the programs ends again and again."""

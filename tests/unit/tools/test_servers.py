@@ -1,4 +1,4 @@
-"""Which MongoDB server a stack takes, how it is started, and what is said when a shop finds itself on other servers."""
+"""The MongoDB server of a stack: which one it is, how it starts, and the notes when it is not that of last time."""
 
 import sys
 from pathlib import Path
@@ -115,11 +115,10 @@ def test_every_start_of_a_mongod_has_what_it_needs(tmp_path: Path, path: Path, m
 
 
 def started(state: Path, options: Options) -> list[str]:
-    """Return what a start with these options says of its servers."""
+    """Return the notes of a start with these options."""
     plan = StackSpec(state, PORTS, dev_secrets.load(state / "secrets.json"), options)
-    before = server_history.last(state)
     plan.write_configuration()
-    return server_history.record(state, before, plan.servers())
+    return server_history.record(state, plan.servers())
 
 
 @pytest.fixture
@@ -129,7 +128,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / ".dev"
 
 
-def test_nothing_is_said_while_the_servers_stay_the_same(state: Path) -> None:
+def test_there_is_no_note_while_the_servers_stay_the_same(state: Path) -> None:
     assert [started(state, Options()) for _ in range(2)] == [[], []]
     assert [server.text for server in server_history.last(state).values()] == [
         "secantusd-py, data in .dev/data/secantusd-py",
@@ -137,13 +136,13 @@ def test_nothing_is_said_while_the_servers_stay_the_same(state: Path) -> None:
     ]
 
 
-def test_another_server_program_has_other_data_and_that_is_said_once(state: Path, path: Path) -> None:
+def test_another_server_program_has_other_data_and_one_note_says_so(state: Path, path: Path) -> None:
     started(state, Options(mongodb="secantusd-rs"))
-    said = "\n".join(started(state, Options()))
-    assert "MongoDB is not the same server as last time" in said
-    assert "secantusd-rs, data in .dev/data/secantusd-rs" in said
-    assert "./dev up --mongodb secantusd-rs" in said
-    assert "RabbitMQ is the same as last time" in said
+    notes = "\n".join(started(state, Options()))
+    assert "MongoDB is not the same server as last time" in notes
+    assert "secantusd-rs, data in .dev/data/secantusd-rs" in notes
+    assert "./dev up --mongodb secantusd-rs" in notes
+    assert "RabbitMQ is the same as last time" in notes
     assert started(state, Options()) == []
 
 
@@ -153,15 +152,15 @@ def test_a_server_that_is_not_on_the_path_is_named_by_its_path(state: Path, tmp_
     assert f"./dev up --mongodb {mongod}" in "\n".join(started(state, Options()))
 
 
-def test_servers_of_an_administrator_are_told_from_own_ones_without_their_passwords(state: Path) -> None:
+def test_notes_name_external_servers_without_their_passwords(state: Path) -> None:
     started(state, Options())
-    there = "\n".join(started(state, ELSEWHERE))
-    assert "secantusd-py, data in .dev/data/secantusd-py" in there
-    assert "rabbitmq-server, data in .dev/data/rabbitmq" in there
-    assert "RabbitMQ is the same" not in there
+    external_notes = "\n".join(started(state, ELSEWHERE))
+    assert "secantusd-py, data in .dev/data/secantusd-py" in external_notes
+    assert "rabbitmq-server, data in .dev/data/rabbitmq" in external_notes
+    assert "RabbitMQ is the same" not in external_notes
     back = "\n".join(started(state, Options(rabbitmq_url=ELSEWHERE.rabbitmq_url)))
     assert "the server of MONGO_URL, at db.example" in back
-    assert ":pw@" not in there + back + (state / "data" / "servers.json").read_text()
+    assert ":pw@" not in external_notes + back + (state / "data" / "servers.json").read_text()
 
 
 def test_another_broker_keeps_the_events_that_wait_in_it(state: Path) -> None:

@@ -1,4 +1,4 @@
-"""A stack: what it consists of, how it is supervised, and what is said when it cannot start."""
+"""A stack: its parts, its supervision, and the messages when it cannot start."""
 
 import resource
 import shlex
@@ -40,7 +40,7 @@ def test_services_get_accounts_of_their_own_on_the_administrators_servers(plan: 
     assert plan.service_rabbitmq_url("order_service") == f"amqp://order_service:{password}@mq.example:5673/shop"
 
 
-def test_servers_that_are_given_are_not_started_nor_are_their_ports_needed(plan: StackSpec) -> None:
+def test_external_servers_are_not_started_and_their_ports_are_not_needed(plan: StackSpec) -> None:
     assert plan.server_programs() == []
     assert {"mongodb", "rabbitmq", "rabbitmq-management"}.isdisjoint(plan.ports_to_bind())
 
@@ -176,7 +176,7 @@ def test_a_program_that_ends_again_and_again_is_named_with_the_end_of_its_log(tm
         readiness.check_starts(tmp_path, ["web"])
 
 
-def test_ports_of_ones_own_are_not_the_well_known_ones() -> None:
-    chosen = spec.free_ports()
-    assert chosen.keys() == PORTS.keys()
-    assert set(chosen.values()).isdisjoint(PORTS.values())
+def test_free_ports_are_not_the_well_known_ones() -> None:
+    ports = spec.free_ports()
+    assert ports.keys() == PORTS.keys()
+    assert set(ports.values()).isdisjoint(PORTS.values())
