@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from chassis.config import Environment
 from tools.paths import STATE
 from tools.stack import mongodb, programs
 from tools.stack.readiness import StackError
@@ -19,7 +18,15 @@ from tools.stack.stack import Stack
 from tools.stack.supervision import SUPERVISORD
 
 Run = Callable[[argparse.Namespace], int]
-FORWARDED_VARIABLES = ("CORS_ORIGINS", "LOG_LEVEL", "MAIL_FROM", "SMTP_HELO", "SMTP_URL", "WEB_THREADS")
+FORWARDED_VARIABLES = (
+    "CORS_ORIGINS",
+    "LOG_LEVEL",
+    "MAIL_FROM",
+    "SMTP_HELO",
+    "SMTP_URL",
+    "WEB_CONCURRENCY",
+    "WEB_THREADS",
+)
 NO_SUPERVISORD = """\
 supervisord is not running, so nothing restarts a program that fails. Still running: {}.
 ./dev up stops these and starts everything again; ./dev down only stops them."""
@@ -54,6 +61,8 @@ def up(*, detach: bool, fresh: bool, mongodb: str = "") -> int:
     """Start the stack; in the foreground, stay until it is stopped."""
     if mongodb and os.environ.get("MONGO_URL"):
         return _fail("MONGO_URL names a running server, --mongodb one to start. Use only one of them.")
+    if not (workers := os.environ.get("WEB_CONCURRENCY", "2")).isdecimal() or int(workers) < 1:
+        return _fail(f"WEB_CONCURRENCY must be a whole number of at least 1, not {workers!r}.")
     stack = Stack(STATE, options=_options(mongodb))
     if fresh and stack.is_running():
         return _fail("The shop is running, and --fresh would remove its data. Stop it first: ./dev down")
@@ -72,16 +81,19 @@ def up(*, detach: bool, fresh: bool, mongodb: str = "") -> int:
 
 def run_in_foreground(stack: Stack) -> int:
     """Wait for Ctrl-C, ./dev down or the end of supervisord, then stop whatever runs."""
+    code = 0
     try:
         while stack.is_running():
             time.sleep(1)
+        if stack.leftovers():
+            code = _fail("supervisord has ended, so nothing restarts a program that fails. Stopping the rest ...")
     except KeyboardInterrupt:
         print("\nStopping ...", flush=True)
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     stack.down()
     print("Stopped.")
-    return 0
+    return code
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -94,11 +106,7 @@ def _fail(message: str) -> int:
 
 
 def _options(mongodb: str) -> Options:
-    environment = Environment(os.environ)
-    workers = environment.number("WEB_CONCURRENCY", 2, at_least=1)
-    environment.check()
     return Options(
-        workers=workers,
         settings={name: os.environ[name] for name in FORWARDED_VARIABLES if name in os.environ},
         mongodb=mongodb,
         mongo_url=os.environ.get("MONGO_URL", ""),
