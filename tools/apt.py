@@ -23,7 +23,7 @@ WRK_ADVICE = "./dev bench needs wrk and cannot install it here. Please run: sudo
 
 
 def install(package: str, reason: str) -> bool:
-    """Install a package as root, or with a sudo that needs no password; return False where that fails.
+    """Install a package as root, or with a sudo that needs no password; return False where neither is possible.
 
     At a terminal apt lists the packages and asks first. Without one, as in CI, it asks nothing.
     """
@@ -31,17 +31,18 @@ def install(package: str, reason: str) -> bool:
         return False
     print(f"./dev: installing {package} and what it depends on, with apt: {reason}", file=sys.stderr)
     quiet = () if sys.stdin.isatty() else ("-qq", "--yes")
-    apt = ("env", f"DEBIAN_FRONTEND={'noninteractive' if quiet else 'dialog'}", "apt-get", *quiet)
+    apt = (f"DEBIAN_FRONTEND={'noninteractive' if quiet else 'dialog'}", "apt-get", *quiet)
     _run_as_root(*apt, "update")
     options = ("--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}")
-    return _run_as_root(*apt, "install", *options, package)
+    _run_as_root(*apt, "install", *options, package)
+    return True
 
 
 def rabbitmq_server() -> Path:
     """Return RabbitMQ's start script, installing the package where that is possible. Raises SystemExit with advice."""
     with _one_at_a_time():
         if not _rabbitmq_script() and install("rabbitmq-server", "the message broker of the shop"):
-            print("./dev: disabling the system's RabbitMQ service; ./dev runs a server of its own", file=sys.stderr)
+            print("./dev: stopping and disabling the system's RabbitMQ; ./dev runs one of its own", file=sys.stderr)
             _run_as_root("service", "rabbitmq-server", "stop")
             _run_as_root("update-rc.d", "rabbitmq-server", "disable")
         if script := _rabbitmq_script():
@@ -52,8 +53,10 @@ def rabbitmq_server() -> Path:
 def wrk() -> Path:
     """Return the load generator wrk, installing the package where that is possible. Raises SystemExit with advice."""
     with _one_at_a_time():
-        if shutil.which("wrk") or install("wrk", "the load generator of ./dev bench"):
-            return Path(shutil.which("wrk") or "/usr/bin/wrk")
+        if not shutil.which("wrk"):
+            install("wrk", "the load generator of ./dev bench")
+    if program := shutil.which("wrk"):
+        return Path(program)
     raise SystemExit(WRK_ADVICE)
 
 
@@ -69,11 +72,11 @@ def _can_become_root() -> bool:
     return bool(shutil.which("sudo")) and not subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode
 
 
-def _run_as_root(*command: str) -> bool:
-    """Run a command and return whether it succeeded. At a terminal its output is shown and it may ask."""
+def _run_as_root(*command: str) -> None:
+    """Run a command, which variables may precede. At a terminal its output is shown and it may ask."""
     sudo = () if os.geteuid() == 0 else ("sudo", "-n")
     stream = None if sys.stdin.isatty() else subprocess.DEVNULL
-    return subprocess.run([*sudo, *command], stdin=stream, stdout=stream).returncode == 0
+    subprocess.run([*sudo, "env", *command], stdin=stream, stdout=stream)
 
 
 @contextlib.contextmanager

@@ -66,15 +66,10 @@ def start(state: Path, *, stop_with_parent: bool) -> subprocess.Popen[bytes]:
     die = ["setpriv", "--pdeathsig", "TERM", "--"] if stop_with_parent and shutil.which("setpriv") else []
     command = [*die, sys.executable, "-m", "supervisor.supervisord", "-c", CONFIGURATION]
     environment = {**programs.inherited(), PYTHON: sys.executable, **processes.tags(state, SUPERVISORD)}
+    nothing = subprocess.DEVNULL
     with (state / "logs" / f"{SUPERVISORD}.log").open("ab") as log:
         return subprocess.Popen(
-            command,
-            cwd=state,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+            command, cwd=state, env=environment, stdin=nothing, stdout=log, stderr=log, start_new_session=True
         )
 
 
