@@ -12,9 +12,9 @@ from bench import facts, report, rivals, shops
 from bench.load import BASELINE, BESIDE, FLOOR, KEPT, SHOP, WORKLOADS, Workload
 from bench.measuring import Point, measure
 from bench.shops import Target
-from tools import mongodb
 from tools.paths import ROOT
-from tools.readiness import StackError
+from tools.stack import mongodb
+from tools.stack.readiness import StackError
 
 TARGETS = (SHOP, BASELINE, KEPT, FLOOR, BESIDE)
 Step = tuple[Workload, int, int, str]  # the workload, how many clients, the round, the target

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.shops import Target
-from tools.mongodb import FAST_STAND_IN, STAND_IN
+from tools.stack.mongodb import FAST_STAND_IN, STAND_IN
 
 WRITTEN_BY_THE_BENCH = (":!bench/results", ":!docs/performance.md")
 
 
 def of(shop: Target, checkouts: list[Path]) -> dict[str, Any]:
     """Return the versions, the database and the machine of a run."""
-    kind = "mongo-url" if os.environ.get("MONGO_URL") else shop.stack.origins()["MongoDB"].server
+    kind = "mongo-url" if os.environ.get("MONGO_URL") else shop.stack.servers()["MongoDB"].server
     return {
         "version": " beside ".join(map(version, checkouts)),
         "date": datetime.now(UTC).date().isoformat(),

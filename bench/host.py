@@ -8,16 +8,16 @@ import json
 import sys
 from pathlib import Path
 
-from tools.blueprint import Options
-from tools.readiness import StackError
-from tools.stack import Stack
+from tools.stack.readiness import StackError
+from tools.stack.spec import Options
+from tools.stack.stack import Stack
 
 
 def main() -> int:
     """Start the shop, say so, and wait; nothing of it is left afterwards."""
     stack = Stack(Path(sys.argv[1]), json.loads(sys.argv[2]), Options(**json.loads(sys.argv[3])))
     try:
-        stack.up(owned=True)
+        stack.up(stop_with_parent=True)
         print("ready", flush=True)
         sys.stdin.read()
     except StackError as exc:

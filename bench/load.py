@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools import packages
+from tools import apt
 from tools.paths import ROOT
 
 SHOP, BESIDE, BASELINE, KEPT, FLOOR = "shop", "beside", "baseline", "baseline-kept", "floor"
@@ -58,7 +58,7 @@ def drive(workload: str, url: str, data: Path, *, clients: int, seconds: int, pa
         "BENCH_PAUSE": str(pause),
     }
     size = (f"-t{min(clients, 2)}", f"-c{clients}", f"-d{seconds}s", "--timeout", "15s")
-    command = [str(packages.wrk()), *size, "-s", str(SCRIPTS / f"{workload}.lua"), url]
+    command = [str(apt.wrk()), *size, "-s", str(SCRIPTS / f"{workload}.lua"), url]
     ended = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=ROOT)
     found = [line for line in ended.stdout.splitlines() if line.startswith(RESULT)]
     if not found:

@@ -1,16 +1,16 @@
 """One measurement: a load on a target, and what it costs until all that follows from it is done."""
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import psutil
+
 from bench import load
 from bench.load import Workload
 from bench.shops import Target
-from tools import processes
 
 Point = dict[str, Any]
 PATIENCE = 300.0  # a server that needs longer for what a few seconds of orders leave behind is out of order
@@ -18,8 +18,6 @@ NOT_PLACED = ["rejected", "failed"]
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 NEWEST = 2000  # lags that are looked at
 IN_WORK = 300  # more than a consumer has in its hands at a time
-TICKS = os.sysconf("SC_CLK_TCK")
-TIMES = slice(11, 15)  # user, system, and the same of ended children; counted from the state letter on
 
 
 def measure(target: Target, workload: Workload, *, clients: int, seconds: int, pause: float = 0.0) -> Point:
@@ -84,20 +82,23 @@ def _lags(target: Target, since: datetime) -> list[float]:
 
 def _cpu(target: Target) -> list[float]:
     """Return the CPU time (s) that a target's programs, its database and its broker have used."""
-    servers = (processes.find(target.stack.state, name) for name in ("mongodb", "rabbitmq"))
+    servers = (target.stack.pids(name) for name in ("mongodb", "rabbitmq"))
     return [cpu_seconds(pids) for pids in (target.pids(), *servers)]
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
     """Return the CPU time that processes have used so far, that of their ended children included."""
-    return sum(sum(map(int, processes.status(pid)[TIMES])) for pid in pids) / TICKS
+    seconds = 0.0
+    for pid in pids:
+        with suppress(psutil.Error):  # it has just ended
+            seconds += sum(psutil.Process(pid).cpu_times()[:4])
+    return seconds
 
 
 def pss_megabytes(pids: Iterable[int]) -> float:
     """Return the memory of processes, pages that several of them share counted in proportion."""
-    kilobytes = 0
+    size = 0
     for pid in pids:
-        with suppress(OSError):  # it has just ended
-            lines = (processes.PROC / str(pid) / "smaps_rollup").read_text().splitlines()
-            kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return kilobytes / 1024
+        with suppress(psutil.Error):  # it has just ended
+            size += psutil.Process(pid).memory_full_info().pss
+    return size / 2**20

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bench.load import BASELINE, FLOOR, KEPT
 from bench.shops import PLENTY, THREADS, WORKERS, Target
-from tools import ports, processes, programs, readiness
 from tools.paths import ROOT
-from tools.readiness import StackError
+from tools.stack import ports, processes, programs, readiness
+from tools.stack.readiness import StackError
 
 SECONDS_TO_START = 30.0
 BASELINE_APPS = {
@@ -42,7 +42,7 @@ def start(name: str, shop: Target) -> Target:
     servers = shop.stack.administrators()
     environment = {
         **programs.inherited(),
-        **programs.MEMORY,
+        **programs.MALLOC_SETTINGS,
         "MONGO_URL": database_url(servers["MONGO_URL"], database),
         "RABBITMQ_URL": servers["RABBITMQ_URL"],
         "QUEUE": f"bench.{name}",
@@ -85,6 +85,6 @@ def _web(rival: Target, part: str, app: str, port: int, environment: Mapping[str
 
 def _run(rival: Target, part: str, command: list[str], environment: Mapping[str, str]) -> None:
     state, name = rival.stack.state, f"{rival.name}-{part}"
-    marked = {**environment, **processes.marks(state, name)}
+    marked = {**environment, **processes.tags(state, name)}
     with (state / "logs" / f"{name}.log").open("wb") as log:
         subprocess.Popen(command, cwd=ROOT, env=marked, stdout=log, stderr=log, stdin=subprocess.DEVNULL)

@@ -13,12 +13,12 @@ from typing import Any
 
 import pymongo
 
-from tools import blueprint, processes, programs
-from tools.client import Shop
-from tools.mongodb import FAST_STAND_IN, MONGOD, STAND_IN, find
+from tools.client import ShopClient
 from tools.paths import ROOT
-from tools.readiness import StackError
-from tools.stack import Stack
+from tools.stack import processes, programs, spec
+from tools.stack.mongodb import FAST_STAND_IN, MONGOD, STAND_IN, find
+from tools.stack.readiness import StackError
+from tools.stack.stack import Stack
 
 CUSTOMERS, PRODUCTS, PLENTY = 64, 200, 10**9
 PASSWORD = "a customer's password"  # noqa: S105 (of customers who live as long as the bench)
@@ -57,7 +57,7 @@ class Target:
 
     def pids(self) -> list[int]:
         """Return the pids of all the target's processes."""
-        return [pid for name in self.programs for pid in processes.find(self.stack.state, name)]
+        return [process.pid for name in self.programs for process in processes.find(self.stack.state, name)]
 
 
 def fastest() -> str:
@@ -75,7 +75,7 @@ def running(name: str, checkout: Path, state: Path, mongodb: str, settings: Mapp
         "mongodb": mongodb,
         **{option: os.environ.get(variable, "") for variable, option in SERVERS.items()},
     }
-    numbers = blueprint.free_ports()
+    numbers = spec.free_ports()
     python: Path | str = checkout / ".venv" / "bin" / "python"
     if checkout != ROOT:
         subprocess.run([checkout / "dev", "--help"], stdout=subprocess.DEVNULL, check=True)  # makes its .venv
@@ -94,7 +94,7 @@ def running(name: str, checkout: Path, state: Path, mongodb: str, settings: Mapp
 
 def _fill(stack: Stack) -> None:
     """Register customers and add products through the API, and write down for the workloads who and what they are."""
-    administrator = Shop(stack.urls)
+    administrator = ShopClient(stack.urls)
     administrator.sign_in(programs.ADMIN_EMAIL, programs.ADMIN_PASSWORD)
     emails = [f"bench-{uuid.uuid4().hex}@example.com" for _ in range(CUSTOMERS)]
     lists = {"emails": emails, "words": WORDS, "categories": CATEGORIES}
@@ -106,13 +106,13 @@ def _fill(stack: Stack) -> None:
 
 def _customer(urls: Mapping[str, str], email: str) -> str:
     account = {"email": email, "password": PASSWORD}
-    Shop(urls).call("user-service", "POST", "/register", json=account).raise_for_status()
-    answer = Shop(urls).call("user-service", "POST", "/login", json=account)
+    ShopClient(urls).call("user-service", "POST", "/register", json=account).raise_for_status()
+    answer = ShopClient(urls).call("user-service", "POST", "/login", json=account)
     answer.raise_for_status()
     return str(answer.json()["access_token"])
 
 
-def _product(administrator: Shop, number: int) -> str:
+def _product(administrator: ShopClient, number: int) -> str:
     product = {
         "name": f"{WORDS[number % len(WORDS)]} {WORDS[number * 7 // 10 % len(WORDS)]} {number}",
         "price": f"{5 + number % 90}.90",

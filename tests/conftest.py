@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from chassis import logs
-from tools.mongodb import PROGRAMS, find
+from tools.stack.mongodb import PROGRAMS, find
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,21 +7,24 @@ import sys
 from collections.abc import Callable, Sequence
 
 from bench import command as bench
-from tools import audit, checks, lock, model, supply_chain, up
-from tools.chaos import run as chaos
+from tools.audit import command as audit
+from tools.chaos import command as chaos
+from tools.checks import command as checks
+from tools.checks import lock, supply_chain
+from tools.stack import command as stack
 
-Command = Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]
+Define = Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]
 
-COMMANDS: dict[str, Command] = {
-    "up": up.define_up,
-    "down": up.define_down,
-    "status": up.define_status,
-    "logs": up.define_logs,
+COMMANDS: dict[str, Define] = {
+    "up": stack.define_up,
+    "down": stack.define_down,
+    "status": stack.define_status,
+    "logs": stack.define_logs,
     "test": checks.define_test,
     "chaos": chaos.define,
     "audit": audit.define,
     "bench": bench.define,
-    "model": model.define_model,
+    "model": checks.define_model,
     "lock": lock.define_lock,
     "sbom": supply_chain.define_sbom,
 }
@@ -45,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run() -> int:
-    """Run the command of the command line; one whose reader has gone, as `head` does, ends quietly."""
+    """Run the command of the command line; end quietly when the reader has gone, as `head` does."""
     try:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 128 + signal.SIGPIPE
     return code
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.e2e.clients import Client
 from tests.e2e.shop import Shop
-from tools.blueprint import Options, free_ports
-from tools.stack import Stack
+from tools.stack.spec import Options, free_ports
+from tools.stack.stack import Stack
 
 SETTINGS = {"REGISTRATIONS_PER_MINUTE": "10000"}  # all tests register from one address
 
@@ -23,7 +23,7 @@ def stack(mongodb_program: str) -> Iterator[Stack]:
     options = Options(settings=SETTINGS, mongodb=mongodb_program)
     running = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports(), options)
     try:
-        running.up(owned=True)
+        running.up(stop_with_parent=True)
         yield running
     finally:
         running.destroy()

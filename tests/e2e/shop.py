@@ -3,8 +3,8 @@
 import os
 from dataclasses import dataclass
 
-from tools import programs
-from tools.stack import Stack
+from tools.stack import programs
+from tools.stack.stack import Stack
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The audit finds what breaks a promise: each is broken in the database, found by name, and mended again."""
+"""The audit finds every broken promise: a test breaks it in the database, the audit names it, the test repairs it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,8 +11,9 @@ import pytest
 from tests.e2e.clients import Client, notifications_of
 from tests.e2e.shop import Shop
 from tests.waiting import until
-from tools import audit
-from tools.stack import Stack
+from tools.audit import command as audit
+from tools.audit import snapshot
+from tools.stack.stack import Stack
 
 Databases = pymongo.MongoClient[dict[str, Any]]
 Order = dict[str, Any]
@@ -26,7 +27,7 @@ def databases(stack: Stack) -> Iterator[Databases]:
 
 @pytest.fixture(scope="module")
 def order(shop: Shop, stack: Stack) -> Iterator[Order]:
-    """An order in a shop at rest; each test mends what it breaks.
+    """An order in a quiescent shop; each test repairs what it breaks.
 
     The worker is down meanwhile: it would release the stock of an order that is gone, if the audit let it.
     """
@@ -35,20 +36,20 @@ def order(shop: Shop, stack: Stack) -> Iterator[Order]:
     with closing(Client(shop).register(phone="+442079460000", name="Ada")) as customer:
         placed: Order = customer.post("/orders", {"product_id": pot, "quantity": 2}, Idempotency_Key="audit").json()
         notifications_of(customer, 2)
-    until(lambda: not violations(stack), "the shop is at rest", seconds=60)
-    stack.hold("order-worker")
+    until(lambda: not violations(stack), "the shop is quiescent", seconds=60)
+    stack.suspend("order-worker")
     try:
         yield placed
     finally:
-        stack.release("order-worker")
+        stack.resume("order-worker")
         stack.wait_until_ready()
     assert not violations(stack)
 
 
 def violations(stack: Stack) -> dict[str, dict[str, str]]:
-    """Return what the audit finds now, by the number of the promise."""
-    checks = audit.look(audit.facts_of(stack), grace=0)
-    return {check.promise[0]: check.violations for check in checks if check.violations}
+    """Return the violations that the audit finds now, by the number of the promise."""
+    checks = audit.check_once(snapshot.reader(stack), grace=0)
+    return {check.invariant[0]: check.violations for check in checks if check.violations}
 
 
 def oversell(databases: Databases, order: Order) -> None:
@@ -117,10 +118,8 @@ def test_a_broken_promise_is_found(
     order: Order,
     plant: Callable[[Databases, Order], None],
     promise: str,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(audit, "STATE", stack.state)
     collections = (
         databases.product_service.products,
         databases.product_service.reservations,
@@ -130,7 +129,7 @@ def test_a_broken_promise_is_found(
     kept = [list(collection.find({})) for collection in collections]
     try:
         plant(databases, order)
-        assert audit.main(in_compose=False, grace=0) == 1
+        assert audit.main(stack, in_compose=False, grace=0) == 1
         assert f"VIOLATION of {promise} " in capsys.readouterr().out
     finally:
         restore(collections, kept)
@@ -146,7 +145,7 @@ def restore(collections: tuple[Any, ...], kept: list[list[dict[str, Any]]]) -> N
 
 def test_dead_letters_are_counted_and_break_no_promise(stack: Stack, order: Order) -> None:
     def dead() -> int:
-        checks = audit.look(audit.facts_of(stack), grace=0)
+        checks = audit.check_once(snapshot.reader(stack), grace=0)
         assert audit.passed(checks)
         return checks[-1].compared
 
@@ -159,17 +158,17 @@ def test_dead_letters_are_counted_and_break_no_promise(stack: Stack, order: Orde
 
 
 def test_what_is_in_motion_is_no_violation() -> None:
-    """A violation counts if it shows in two looks, however its figures change meanwhile."""
+    """A violation counts if two snapshots show it, even if its figures change meanwhile."""
     product = {"kind": "product", "id": "p", "stock": 1, "received": 1}
     held = iter([1, 2, 1, 0])
     read = {"product-service": lambda: [{**product, "held": next(held)}]}
     for broken in (True, False):
-        (oversold, *_) = audit.audit(lambda program: read.get(program, list)(), grace=0)
+        (oversold, *_) = audit.check_twice(lambda service: read.get(service.name, list)(), grace=0)
         assert bool(oversold.violations) == broken
 
 
 def test_a_promise_with_nothing_to_compare_is_named_and_does_not_pass() -> None:
-    checks = audit.look(lambda _program: [], grace=0)
+    checks = audit.check_once(lambda _service: [], grace=0)
     assert not audit.passed(checks)
-    told = audit.report(checks).splitlines()
-    assert [line.split()[4] for line in told if line.startswith("NOTHING TO COMPARE for ")] == list("1234567")
+    lines = audit.report(checks).splitlines()
+    assert [line.split()[4] for line in lines if line.startswith("NOTHING TO COMPARE for ")] == list("1234567")

@@ -1,4 +1,4 @@
-"""A minute of chaos, with a seed that strikes every victim; `./dev chaos` runs longer ones."""
+"""A minute of chaos, with a seed that hits every target; `./dev chaos` runs longer ones."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.e2e.shop import Shop
-from tools.chaos.faults import ACTIONS, VICTIMS, schedule
+from tools.chaos.faults import ACTIONS, TARGETS, schedule
 
 
 def test_a_minute_of_chaos_breaks_no_promise(mongodb_program: str) -> None:
@@ -18,12 +18,12 @@ def test_a_minute_of_chaos_breaks_no_promise(mongodb_program: str) -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
-def test_a_seed_repeats_its_schedule_and_a_minute_strikes_everybody() -> None:
+def test_a_seed_repeats_its_schedule_and_a_minute_hits_every_target() -> None:
     faults = schedule(7, 60)
     assert faults == schedule(7, 60) != schedule(8, 60)
-    struck = {(fault.victim, fault.action) for fault in faults}
-    assert struck >= {(victim, action) for victim in VICTIMS for action in ACTIONS}
+    hit = {(fault.target, fault.action) for fault in faults}
+    assert hit >= {(target, action) for target in TARGETS for action in ACTIONS}
 
 
-def test_only_the_named_programs_are_struck() -> None:
-    assert {fault.victim for fault in schedule(1, 60, ["order-worker"])} == {"order-worker"}
+def test_only_the_named_programs_are_hit() -> None:
+    assert {fault.target for fault in schedule(1, 60, ["order-worker"])} == {"order-worker"}

@@ -20,8 +20,9 @@ from urllib3.exceptions import NewConnectionError
 from tests.at_once import meanwhile
 from tests.e2e.clients import Client, stock_of
 from tests.waiting import until
-from tools import audit
-from tools.stack import Stack
+from tools.audit import command as audit
+from tools.audit import snapshot
+from tools.stack.stack import Stack
 
 WEB = ("product-service", "user-service", "order-service", "notification-service")
 CUSTOMERS = 6
@@ -91,7 +92,7 @@ def _was_refused(exc: requests.ConnectionError) -> bool:
 
 
 def at_rest(stack: Stack) -> bool:
-    return not any(check.violations for check in audit.look(audit.facts_of(stack), grace=0))
+    return not any(check.violations for check in audit.check_once(snapshot.reader(stack), grace=0))
 
 
 def stop_politely(stack: Stack, name: str) -> None:

@@ -17,7 +17,7 @@ from tests.e2e.clients import Client, notifications_of
 from tests.e2e.forgery import forger
 from tests.e2e.shop import Shop
 from tests.e2e.test_access import service_token
-from tools.stack import Stack
+from tools.stack.stack import Stack
 
 SERVERS = ("mongodb", "rabbitmq")  # not ours: their logs are searched for secrets only
 PHONE = "+442079460000"
@@ -112,11 +112,11 @@ def walk(stack: Stack, shop: Shop, product: Callable[[int], str]) -> Walk:
 
 
 def lose_product_service(stack: Stack, customer: Client, product_id: str) -> None:
-    stack.hold("product-service")
+    stack.suspend("product-service")
     try:
         assert customer.post("/orders", {"product_id": product_id, "quantity": 1}).status_code == 503
     finally:
-        stack.release("product-service")
+        stack.resume("product-service")
         stack.wait_until_ready()
 
 

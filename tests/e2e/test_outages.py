@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import pytest
 import requests
 
+from tests import freezing
 from tests.e2e.clients import Client, notifications_of, stock_of
 from tests.waiting import stalls, until
-from tools import processes
-from tools.stack import Stack
+from tools.stack.stack import Stack
 
 ORDERS = 10
 
@@ -19,19 +19,19 @@ ORDERS = 10
 @contextmanager
 def down(stack: Stack, *names: str) -> Iterator[None]:
     for name in names:
-        stack.hold(name)
+        stack.suspend(name)
     try:
         yield
     finally:
         for name in names:
-            stack.release(name)
+            stack.resume(name)
         stack.wait_until_ready()
 
 
 @contextmanager
 def frozen(stack: Stack, *names: str) -> Iterator[None]:
     try:
-        with processes.frozen(pid for name in names for pid in stack.pids(name)):
+        with freezing.frozen(process for name in names for process in stack.processes(name)):
             yield
     finally:
         stack.wait_until_ready()
@@ -103,10 +103,10 @@ def test_a_program_that_misses_a_neighbour_at_its_start_says_so(
 ) -> None:
     log = stack.state / "logs" / f"{program}.log"
     with down(stack, missing):
-        stack.hold(program)
+        stack.suspend(program)
         until(lambda: not stack.pids(program), "it has ended")
         known = log.stat().st_size
-        stack.release(program)
+        stack.resume(program)
         until(lambda: told in log.read_text()[known:], "it names what is missing", seconds=90)
 
 

@@ -11,8 +11,7 @@ from deploy import broker
 from deploy.broker import NOTIFICATION_SERVICE, ORDER_SERVICE, Rights
 from deploy.config import Account
 from tests.waiting import until
-from tools.readiness import missing
-from tools.stack import Stack
+from tools.stack.stack import Stack
 
 RIGHTS = [
     ("order-worker", Rights(write=ORDER_SERVICE.write)),
@@ -49,11 +48,11 @@ def test_what_rabbitmq_refuses_makes_a_program_unwell_until_it_is_granted(
     known = len(errors(stack, program))
     management.set_user(account_of(stack, program), rights)
     stack.kill(program)
-    until(lambda: program in missing(stack.state, stack.urls, stack.services()), "it is not ready", seconds=60)
+    until(lambda: program in stack.unready(), "it is not ready", seconds=60)
     until(lambda: len(errors(stack, program)) > known, "it says so")
     (said,) = errors(stack, program)[known:]
     assert "ACCESS_REFUSED" in said
     assert "Run the provisioning" in said
-    assert program in missing(stack.state, stack.urls, stack.services())
+    assert program in stack.unready()
     management.set_user(account_of(stack, program), ORDER_SERVICE if "order" in program else NOTIFICATION_SERVICE)
-    until(lambda: program not in missing(stack.state, stack.urls, stack.services()), "it is ready again", seconds=60)
+    until(lambda: program not in stack.unready(), "it is ready again", seconds=60)

@@ -1,6 +1,5 @@
-"""A stack of its own, as `./dev up` runs it: its memory, and what becomes of it when its own supervisors are killed."""
+"""A stack of its own, as `./dev up` runs it: its memory, and what happens when its programs or its supervisor die."""
 
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +7,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from bench.measuring import pss_megabytes
+from tests import freezing
 from tests.e2e.shop import Shop
 from tests.waiting import until
-from tools import ports, processes, supervision
-from tools.blueprint import Options, free_ports
-from tools.stack import Stack
+from tools.stack import command, ports, processes, supervision
+from tools.stack.spec import Options, free_ports
+from tools.stack.stack import Stack
 
 MEGABYTES = 500
 ODD_NAME = "100% of it #2 ;x 'a' \"b\" $HOME & ö "  # of a folder: what shells, supervisord and RabbitMQ may stumble on
@@ -26,37 +25,45 @@ def idle(mongodb_program: str) -> Iterator[Stack]:
         pytest.skip("needs a stack of its own")
     stack = Stack(Path(tempfile.mkdtemp(prefix=ODD_NAME)), free_ports(), Options(mongodb=mongodb_program))
     try:
-        stack.up(owned=True)
+        stack.up(stop_with_parent=True)
         yield stack
     finally:
         stack.destroy()
 
 
 def test_all_python_processes_of_an_idle_stack_fit_into_500_megabytes(idle: Stack) -> None:
-    names = [*idle.services(), supervision.SUPERVISORD, supervision.KEEPER]
-    pids = {name: processes.find(idle.state, name) for name in names}
-    assert all(pids.values()), pids
-    assert pss_megabytes(pid for found in pids.values() for pid in found) < MEGABYTES
+    running = {name: idle.processes(name) for name in (*idle.services(), supervision.SUPERVISORD)}
+    assert all(running.values()), running
+    pss = sum(process.memory_full_info().pss for found in running.values() for process in found)
+    assert pss < MEGABYTES * 2**20
 
 
 def test_services_answer_at_every_address_that_localhost_may_mean(idle: Stack) -> None:
-    urls = [f"http://{host}:{idle.ports[name]}/health" for host in ports.loopback() for name in idle.urls]
+    urls = [f"http://{host}:{idle.ports[name]}/health" for host in ports.loopback_hosts() for name in idle.urls]
     assert {url: requests.get(url, timeout=10).status_code for url in urls} == dict.fromkeys(urls, 200)
 
 
-@pytest.mark.parametrize("victim", [supervision.SUPERVISORD, supervision.KEEPER])
-def test_a_supervisor_that_is_killed_is_started_again_and_looks_after_the_others(idle: Stack, victim: str) -> None:
-    killed = processes.find(idle.state, victim)
-    processes.send(killed, signal.SIGKILL)
-    until(lambda: set(processes.find(idle.state, victim)) - set(killed), f"{victim} is back", seconds=30)
-    idle.wait_until_ready()
+def test_a_program_that_dies_is_started_again(idle: Stack) -> None:
     worker = idle.pids("order-worker")
     idle.kill("order-worker")
-    until(lambda: set(idle.pids("order-worker")) - set(worker), "what dies is started again", seconds=30)
+    until(lambda: set(idle.pids("order-worker")) - set(worker), "the worker is started again", seconds=30)
+
+
+def test_after_supervisord_is_killed_status_names_what_is_left_and_up_replaces_it(
+    idle: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = idle.pids("order-service")
+    idle.kill(supervision.SUPERVISORD)
+    until(lambda: not idle.is_running(), "supervisord has ended")
+    assert command.status(idle) == 1
+    assert "Still running: mongodb, rabbitmq, user-service, " in capsys.readouterr().out
+    assert idle.up(stop_with_parent=True)
+    assert set(idle.pids("order-service")).isdisjoint(left)
+    assert command.status(idle) == 0
 
 
 def test_nothing_is_left_after_the_end_whatever_is_frozen_then(idle: Stack) -> None:
-    processes.freeze(idle.pids("product-service"))
+    freezing.freeze(idle.processes("product-service"))
     assert idle.down()
     assert processes.find(idle.state) == []
     assert not idle.down()

@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from deploy import broker, database
-from tools import throwaway
-from tools.mongodb import FAST_STAND_IN, MongoServer
-from tools.rabbitmq import RabbitServer
+from tests import ephemeral_servers
+from tools.stack.mongodb import FAST_STAND_IN, MongoServer
+from tools.stack.rabbitmq import RabbitServer
 
 SECONDS_TO_START = 60.0
 RETRY_DELAY_MS = 100
@@ -22,7 +22,7 @@ RETRY_DELAY_MS = 100
 @pytest.fixture(scope="session")
 def mongo_server(mongodb_program: str) -> Iterator[MongoServer]:
     """A MongoDB server without access control, with transactions."""
-    with throwaway.mongodb(mongodb_program) as server:
+    with ephemeral_servers.mongodb(mongodb_program) as server:
         database.require_primary(server.url(), SECONDS_TO_START)
         yield server
 
@@ -30,7 +30,7 @@ def mongo_server(mongodb_program: str) -> Iterator[MongoServer]:
 @pytest.fixture
 def mongo_url(mongo_server: MongoServer) -> Iterator[str]:
     """The URL of an empty database."""
-    with throwaway.database(mongo_server) as url:
+    with ephemeral_servers.database(mongo_server) as url:
         yield url
 
 
@@ -44,7 +44,7 @@ def ends_transactions_soon(mongo_server: MongoServer) -> None:
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitServer]:
     """A RabbitMQ server; `url` is its administrator's."""
-    with throwaway.rabbitmq() as server:
+    with ephemeral_servers.rabbitmq() as server:
         broker.Management(server.management_url, server.url).wait(SECONDS_TO_START)
         yield server
 

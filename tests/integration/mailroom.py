@@ -34,7 +34,7 @@ from notification_service.smtp_connection import SmtpServer
 from notification_service.smtp_pool import SmtpPool
 from notification_service.store import NotificationStore
 from tests.at_once import meanwhile
-from tools.ports import free_ports
+from tools.stack.ports import free_ports
 
 ACCEPTED = "250 OK"
 CUT = "the connection is cut"

@@ -23,12 +23,12 @@ from order_service.config import Settings
 from order_service.product_client import ProductClient
 from order_service.timings import Timings
 from order_service.worker import Worker
+from tests import ephemeral_servers
 from tests.local_server import Asked, serving
 from tests.reconciling import reconcile
 from tests.signing import KID, bearer, private_key, token
 from tests.waiting import until
-from tools import throwaway
-from tools.mongodb import MongoServer
+from tools.stack.mongodb import MongoServer
 
 ANA, ADMIN = bearer("customer", user="ana"), bearer("admin", user="root")
 HOLDING_STOCK = {"confirmed", "shipped", "delivered"}
@@ -158,7 +158,7 @@ class Stack:
 def order_stack(server: MongoServer) -> Iterator[Stack]:
     """Run the services on fresh databases."""
     with ExitStack() as resources, pytest.MonkeyPatch.context() as patch:
-        orders_url, products_url = (resources.enter_context(throwaway.database(server)) for _ in range(2))
+        orders_url, products_url = (resources.enter_context(ephemeral_servers.database(server)) for _ in range(2))
         _close_databases(resources, patch)
         _quiet("werkzeug", patch)
         user_service = resources.enter_context(serving(_user_service))

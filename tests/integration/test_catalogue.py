@@ -10,12 +10,12 @@ import pytest
 from pymongo import monitoring
 from pymongo.errors import AutoReconnect
 
+from tests import ephemeral_servers
 from tests.at_once import at_once
 from tests.integration.product_app import ADMIN, ORDERS, OTHER_ADMIN, Shop, running
 from tests.signing import bearer
 from tests.waiting import until
-from tools import throwaway
-from tools.mongodb import MongoServer
+from tools.stack.mongodb import MongoServer
 
 FIELDS = ["id", "name", "price", "currency", "stock", "description", "category", "sku", "created_at", "updated_at"]
 
@@ -29,7 +29,7 @@ def shop(mongo_url: str) -> Iterator[Shop]:
 @pytest.fixture(scope="module")
 def quiet_shop(mongo_server: MongoServer) -> Iterator[Shop]:
     """A shop that tests share if they disturb no other test."""
-    with throwaway.database(mongo_server) as url, running(url) as shop:
+    with ephemeral_servers.database(mongo_server) as url, running(url) as shop:
         yield shop
 
 
@@ -491,7 +491,7 @@ PRICES = {"Blue Cup": 500, "red cup": 750, "Cupboard": 9900, "Äpfel, süß": 75
 
 @pytest.fixture(scope="module")
 def stocked(mongo_server: MongoServer) -> Iterator[Shop]:
-    with throwaway.database(mongo_server) as url, running(url) as shop:
+    with ephemeral_servers.database(mongo_server) as url, running(url) as shop:
         for goods in GOODS:
             shop.add(**goods)
         shop.remove(shop.add(name="Hidden Cup", category="kitchen")["id"])

@@ -22,7 +22,7 @@ from tests.integration.commands import Commands, recorded
 from tests.integration.mailroom import event
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tests.reconciling import reconcile
-from tools.mongodb import MongoServer
+from tools.stack.mongodb import MongoServer
 
 RESERVE = ["find", "bulkWrite", "commitTransaction"]
 

@@ -15,7 +15,7 @@ import user_service.config
 from tests.integration.commands import Commands, recorded
 from tests.integration.order_stack import ADMIN, ANA, Stack, order_stack
 from tests.signing import PublishedKeys, bearer
-from tools.mongodb import STAND_IN, MongoServer
+from tools.stack.mongodb import STAND_IN, MongoServer
 
 SERVICE = bearer("service", user="order-service")
 FILTERS = {"find": "filter", "findAndModify": "query"}

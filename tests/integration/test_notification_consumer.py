@@ -14,11 +14,11 @@ from chassis.mongo import Document
 from deploy import broker as provisioning
 from deploy.config import Account
 from notification_service import dead_letters
+from tests import ephemeral_servers
 from tests.integration import mailroom
 from tests.integration.mailroom import Broker, MailServer, answers, consuming, event
 from tests.waiting import until
-from tools import throwaway
-from tools.rabbitmq import RabbitServer
+from tools.stack.rabbitmq import RabbitServer
 
 
 @pytest.fixture
@@ -297,7 +297,7 @@ def test_the_consumer_waits_for_its_queue_and_survives_its_deletion(
 @pytest.fixture
 def own_rabbitmq() -> Iterator[RabbitServer]:
     """A broker that the test may stop."""
-    with throwaway.rabbitmq() as server:
+    with ephemeral_servers.rabbitmq() as server:
         provisioning.declare_topology(server.url, 60, milliseconds=100)
         yield server
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pymongo
 import pytest
 from pymongo.database import Database
@@ -18,14 +19,14 @@ from chassis.mongo import Document
 from deploy.broker import NOTIFICATION_SERVICE, Management, Rights, declare_topology
 from deploy.config import Account
 from notification_service.store import NO_LEASE
+from tests import ephemeral_servers, freezing
 from tests.integration import mailroom
 from tests.integration.mailroom import Broker, MailServer, event
 from tests.waiting import until
-from tools import processes, throwaway
 from tools.paths import ROOT
-from tools.ports import free_ports
-from tools.rabbitmq import RabbitServer
-from tools.readiness import FRESH_SECONDS
+from tools.stack.ports import free_ports
+from tools.stack.rabbitmq import RabbitServer
+from tools.stack.readiness import FRESH_HEARTBEAT
 
 Running = subprocess.Popen[str]
 Start = Callable[..., Running]
@@ -143,7 +144,7 @@ def test_the_heartbeat_shows_that_the_consumer_works(start: Start, tmp_path: Pat
     until(heartbeat.exists, "the first beat")
     first = heartbeat.stat().st_mtime
     until(lambda: heartbeat.stat().st_mtime > first, "another beat")
-    processes.freeze([process.pid])
+    freezing.freeze([psutil.Process(process.pid)])
     last = heartbeat.stat().st_mtime
     time.sleep(1.5)  # nothing must happen
     assert heartbeat.stat().st_mtime == last
@@ -183,7 +184,7 @@ def test_the_consumer_is_unhealthy_while_a_queue_is_missing(
 def test_the_consumer_is_unhealthy_while_its_database_refuses_it(
     start: Start, broker: Broker, tmp_path: Path, mongodb_program: str
 ) -> None:
-    with throwaway.secured_mongodb("secret", mongodb_program) as url:
+    with ephemeral_servers.secured_mongodb("secret", mongodb_program) as url:
         start(MONGO_URL=url.replace("secret@", "wrong@").replace("/admin?", "/shop?authSource=admin&"))
         until((tmp_path / "heartbeat").exists, "the first beat")
         broker.publish(event())
@@ -202,7 +203,7 @@ def test_the_consumer_is_healthy_while_the_broker_is_away(start: Start, tmp_path
     until(heartbeat.exists, "the first beat")
     for _ in range(20):
         time.sleep(0.5)
-        assert time.time() - heartbeat.stat().st_mtime < FRESH_SECONDS
+        assert time.time() - heartbeat.stat().st_mtime < FRESH_HEARTBEAT
 
 
 @contextmanager

@@ -15,11 +15,14 @@ from pymongo.errors import OperationFailure
 
 from deploy import broker, provision
 from deploy.config import ProvisioningSettings
+from tests import ephemeral_servers
 from tests.at_once import at_once
-from tools import blueprint, programs, secret_store, throwaway
-from tools.blueprint import Blueprint, Options
-from tools.rabbitmq import RabbitServer
+from tools.services import SERVICES
+from tools.stack import dev_secrets, programs, spec
+from tools.stack.rabbitmq import RabbitServer
+from tools.stack.spec import Options, StackSpec
 
+PACKAGES = [service.package for service in SERVICES]
 GUEST = (programs.DASHBOARD_USER, programs.DASHBOARD_PASSWORD)
 ACCESS_REFUSED = 403
 
@@ -33,10 +36,10 @@ def environment(
     rabbitmq: RabbitServer, tmp_path_factory: pytest.TempPathFactory, mongodb_program: str
 ) -> Iterator[dict[str, str]]:
     """The variables of a provisioning that was run once, on a MongoDB server with access control."""
-    secrets = secret_store.load(tmp_path_factory.mktemp("secrets") / "secrets.json")
-    with throwaway.secured_mongodb(secrets["mongodb_admin"], mongodb_program) as mongo_url:
+    secrets = dev_secrets.load(tmp_path_factory.mktemp("secrets") / "secrets.json")
+    with ephemeral_servers.secured_mongodb(secrets["mongodb_admin"], mongodb_program) as mongo_url:
         options = Options(mongo_url=mongo_url, rabbitmq_url=rabbitmq.url, management_url=rabbitmq.management_url)
-        plan = Blueprint(Path("unused"), blueprint.free_ports(), secrets, options)
+        plan = StackSpec(Path("unused"), spec.free_ports(), secrets, options)
         dashboard = {"DASHBOARD_USER": GUEST[0], "DASHBOARD_PASSWORD": GUEST[1]}
         variables = {**plan.provisioning_environment(), **dashboard}
         provision.provision(settings(variables))
@@ -75,17 +78,17 @@ def find_one(url: str, database: str) -> Any:
         return client[database].anything.find_one()
 
 
-@pytest.mark.parametrize("package", programs.PACKAGES.values())
+@pytest.mark.parametrize("package", PACKAGES)
 def test_each_service_reads_and_writes_its_own_database(environment: dict[str, str], package: str) -> None:
     with pymongo.MongoClient[dict[str, object]](environment[f"{package.upper()}_MONGO_URL"]) as client:
         client.get_default_database().things.insert_one({"_id": package})
         assert client[package].things.find_one() == {"_id": package}
 
 
-@pytest.mark.parametrize("package", programs.PACKAGES.values())
+@pytest.mark.parametrize("package", PACKAGES)
 def test_no_service_reads_the_database_of_another(environment: dict[str, str], package: str) -> None:
     url = environment[f"{package.upper()}_MONGO_URL"]
-    for other in set(programs.PACKAGES.values()) - {package}:
+    for other in set(PACKAGES) - {package}:
         with pytest.raises(OperationFailure):
             find_one(url, other)
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pika
+import psutil
 import pytest
 
 from deploy import broker
@@ -17,10 +18,11 @@ from deploy.config import Account
 from order_service import publisher
 from order_service.events import TYPES
 from order_service.publisher import QUEUE, RECONNECT_DELAY, BrokerMisconfigured, BrokerUnavailable, Publisher
+from tests import ephemeral_servers
 from tests.fake_time import FakeTime
 from tests.waiting import until
-from tools import processes, programs, throwaway
-from tools.rabbitmq import RabbitServer
+from tools.stack import processes, programs
+from tools.stack.rabbitmq import RabbitServer
 
 RECENT = "events.recent"
 SECONDS_TO_START = 60.0
@@ -29,7 +31,7 @@ SECONDS_TO_START = 60.0
 @pytest.fixture(scope="module")
 def own_rabbitmq() -> Iterator[RabbitServer]:
     """A broker that tests may stop and freeze."""
-    with throwaway.rabbitmq() as server:
+    with ephemeral_servers.rabbitmq() as server:
         broker.declare_topology(server.url, SECONDS_TO_START)
         yield server
 
@@ -103,19 +105,19 @@ def publishes(one: Publisher, number: int) -> bool:
     return True
 
 
-def pids(server: RabbitServer) -> list[int]:
+def processes_of(server: RabbitServer) -> list[psutil.Process]:
     return processes.find(server.home.parent)
 
 
 def stop(server: RabbitServer) -> None:
     """Kill the broker, like a power failure."""
-    processes.send(pids(server), signal.SIGKILL)
-    until(lambda: not pids(server), "the broker is gone")
+    processes.send(processes_of(server), signal.SIGKILL)
+    until(lambda: not processes_of(server), "the broker is gone")
 
 
 def start(server: RabbitServer) -> subprocess.Popen[bytes]:
     home = server.home.parent
-    environment = {**programs.inherited(), **server.environment(), **processes.marks(home, "rabbitmq")}
+    environment = {**programs.inherited(), **server.environment(), **processes.tags(home, "rabbitmq")}
     quiet = subprocess.DEVNULL
     return subprocess.Popen(server.command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
 
@@ -284,7 +286,7 @@ def test_the_publisher_gives_up_on_a_frozen_broker_and_uses_it_again_when_it_res
 ) -> None:
     one, late = make_hasty_publisher(breakable.url), make_hasty_publisher(breakable.url)
     until(lambda: publishes(one, 1), "it has a connection")
-    with throwaway.frozen(breakable):
+    with ephemeral_servers.frozen(breakable):
         for publishing, limit in ((one, 24), (late, 8)):  # with a connection, and still without one
             started = time.monotonic()
             with pytest.raises(BrokerUnavailable):

@@ -17,13 +17,13 @@ from pymongo.operations import InsertOne, UpdateOne
 from chassis.config import ConfigurationError
 from product_service.store import reservations
 from product_service.store.reservations import ReservationStore
+from tests import ephemeral_servers
 from tests.at_once import at_once
 from tests.integration.product_app import ADMIN, ORDERS, Shop, running
 from tests.signing import bearer
 from tests.waiting import stalls, until
-from tools import throwaway
-from tools.mongodb import MongoServer
-from tools.ports import free_ports
+from tools.stack.mongodb import MongoServer
+from tools.stack.ports import free_ports
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def shop(mongo_url: str) -> Iterator[Shop]:
 @pytest.fixture(scope="module")
 def quiet_shop(mongo_server: MongoServer) -> Iterator[Shop]:
     """A shop that tests share if they disturb no other test."""
-    with throwaway.database(mongo_server) as url, running(url) as shop:
+    with ephemeral_servers.database(mongo_server) as url, running(url) as shop:
         yield shop
 
 

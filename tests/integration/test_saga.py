@@ -12,14 +12,14 @@ import order_service
 from chassis.config import ConfigurationError
 from order_service import app
 from order_service.product_client import CALL_DEADLINE
+from tests import ephemeral_servers
 from tests.at_once import at_once, meanwhile
 from tests.integration import dying, order_processes
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tests.model.actions import ACTIONS, CLIENT
 from tests.reconciling import reconcile
 from tests.waiting import until
-from tools import throwaway
-from tools.mongodb import MongoServer
+from tools.stack.mongodb import MongoServer
 
 STEPS = [
     f"{when} {place}"
@@ -333,9 +333,9 @@ def test_a_database_of_the_earlier_saga_is_refused(stack: Stack) -> None:
 
 
 def test_order_service_answers_503_without_its_database_and_recovers_with_it(mongodb_program: str) -> None:
-    with throwaway.mongodb(mongodb_program) as server, order_stack(server) as stack:
+    with ephemeral_servers.mongodb(mongodb_program) as server, order_stack(server) as stack:
         assert stack.order(1).status_code == 201
-        with throwaway.frozen(server):
+        with ephemeral_servers.frozen(server):
             answer = stack.order(1)
             assert (answer.status_code, answer.json["type"], answer.headers["Retry-After"]) == (503, "unavailable", "2")
             assert stack.app.test_client().get("/health").status_code == 200

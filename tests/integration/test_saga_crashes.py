@@ -28,7 +28,7 @@ from tests.integration.order_stack import ADMIN, ANA, STOCK, Stack, order_stack,
 from tests.model.actions import ACTIONS, CLIENT, OUTBOX, STORE
 from tests.reconciling import reconcile as reconcile_now
 from tests.waiting import until
-from tools.mongodb import MongoServer
+from tools.stack.mongodb import MongoServer
 
 PUBLISHER, PIKA = "order_service.publisher:Publisher", "pika.channel:Channel"
 INSERT = "pymongo.collection:Collection.insert_one"

@@ -11,9 +11,10 @@ from pymongo.errors import PyMongoError
 from chassis import mongo
 from deploy import database as deployed
 from product_service.store import Transactions
+from tests import ephemeral_servers, freezing
 from tests.waiting import stalls, until
-from tools import processes, throwaway
-from tools.mongodb import MongoServer
+from tools.stack import processes
+from tools.stack.mongodb import MongoServer
 
 SECONDS_TO_START = 60.0
 
@@ -21,7 +22,7 @@ SECONDS_TO_START = 60.0
 @pytest.fixture
 def own_server(mongodb_program: str) -> Iterator[MongoServer]:
     """A server that the test may freeze."""
-    with throwaway.mongodb(mongodb_program) as server:
+    with ephemeral_servers.mongodb(mongodb_program) as server:
         deployed.require_primary(server.url(), SECONDS_TO_START)
         yield server
 
@@ -60,14 +61,14 @@ def test_a_transaction_that_a_frozen_server_keeps_open_is_ended_when_the_server_
 ) -> None:
     products.insert_one({"_id": "cup", "stock": 10})
     transactions = Transactions(products.database)
-    pids = processes.find(own_server.home.parent)
+    server_processes = processes.find(own_server.home.parent)
 
     def interrupted(session: Any) -> None:
         products.find_one({"_id": "other"}, session=session)
         if freeze == "before the first write":
-            processes.freeze(pids)
+            freezing.freeze(server_processes)
         take_one(products, session)
-        processes.freeze(pids)
+        freezing.freeze(server_processes)
         if freeze == "before its end":
             raise OutOfStock
         take_one(products, session)
@@ -75,7 +76,7 @@ def test_a_transaction_that_a_frozen_server_keeps_open_is_ended_when_the_server_
     with pytest.raises((PyMongoError, OutOfStock)):
         transactions.run(interrupted, product_ids=["cup"])
     time.sleep(1)  # the freeze lasts on
-    processes.send(pids, signal.SIGCONT)
+    processes.send(server_processes, signal.SIGCONT)
     thawed = time.monotonic()
     with stalls() as late:
         sell_one(transactions, products)

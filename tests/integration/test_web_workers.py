@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.waiting import until
 from tools.paths import ROOT
-from tools.ports import free_ports
+from tools.stack.ports import free_ports
 
 CONFIGURATION = ROOT / "deploy" / "gunicorn.conf.py"
 

@@ -1,1 +1,1 @@
-"""./dev chaos: customers order while processes are killed and frozen at random; then every promise is checked."""
+"""Chaos: kill and freeze everything at random while customers order, then check every invariant."""

@@ -1,4 +1,4 @@
-"""Customers who order, repeat until they know, cancel and list, and remember what they were told."""
+"""Customers who order, repeat until they get an answer, cancel and list; their log has every answer."""
 
 import random
 import threading
@@ -12,29 +12,29 @@ from typing import Any
 
 import requests
 
-from tools.client import Shop
+from tools.client import ShopClient
 
-PATIENCE = 120.0
+ANSWER_DEADLINE = 120.0  # seconds; longer than any fault and the recovery from it
 
 
 @dataclass
-class Ledger:
-    """What all customers were told. `orders` are those answered 201, by id; `answers` counts every answer."""
+class ClientLog:
+    """The answers that all customers got. `orders` has the key of each order answered 201, by its id."""
 
     orders: dict[str, str] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def placed(self, order_id: str, key: str) -> None:
-        """Note an order that was answered 201; a key must always lead to the same one."""
+        """Record an order that was answered 201; a key must always lead to the same one."""
         with self.lock:
             self.orders.setdefault(order_id, key)
-            same_key = [known for known, its_key in self.orders.items() if its_key == key]
+            same_key = [other for other, its_key in self.orders.items() if its_key == key]
         if same_key != [order_id]:
-            self.complain(f"key {key} led to orders {same_key + [order_id]}")
+            self.fail(f"key {key} led to orders {same_key + [order_id]}")
 
     def answered(self, kind: str, seconds: float) -> None:
         """Count an answer, or that there was none."""
@@ -43,23 +43,23 @@ class Ledger:
             if kind == "order 201":
                 self.seconds.append(seconds)
 
-    def complain(self, what: str) -> None:
-        """Note something that must never happen."""
+    def fail(self, what: str) -> None:
+        """Record something that must never happen."""
         with self.lock:
-            self.complaints.append(what)
+            self.failures.append(what)
 
 
 class Customer(threading.Thread):
-    """Uses the shop until told to stop, then finishes what was begun."""
+    """Uses the shop until `stop` is set, then finishes the current request."""
 
-    def __init__(self, shop: Shop, products: list[str], ledger: Ledger, seed: str, stop: threading.Event) -> None:
+    def __init__(self, shop: ShopClient, products: list[str], log: ClientLog, seed: str, stop: threading.Event) -> None:
         super().__init__(name=f"customer-{seed}")
         self._shop = shop
         self._products = products
-        self._ledger = ledger
+        self._log = log
         self._random = random.Random(seed)
         self._stop_event = stop
-        self._own: list[tuple[str, dict[str, Any], str]] = []
+        self._placed: list[tuple[str, dict[str, Any], str]] = []  # key, body, order id
 
     def run(self) -> None:
         """Order most of the time; now and then repeat an old request, cancel, or list."""
@@ -74,35 +74,36 @@ class Customer(threading.Thread):
         self._place(uuid.uuid4().hex, body)
 
     def _place(self, key: str, body: dict[str, Any]) -> None:
-        answer = self._insist("order", "POST", "/orders", {"Idempotency-Key": key}, json=body)
+        answer = self._repeat_until_answered("order", "POST", "/orders", {"Idempotency-Key": key}, json=body)
         if answer is not None and answer.status_code == 201:
             order_id = answer.json()["id"]
-            self._ledger.placed(order_id, key)
-            self._own.append((key, body, order_id))
+            self._log.placed(order_id, key)
+            self._placed.append((key, body, order_id))
 
     def _repeat(self) -> None:
-        if self._own:
-            key, body, _ = self._random.choice(self._own)
+        if self._placed:
+            key, body, _ = self._random.choice(self._placed)
             self._place(key, body)
 
     def _cancel(self) -> None:
-        if self._own:
-            order_id = self._random.choice(self._own)[2]
-            self._ledger.cancelled.add(order_id)
-            self._insist("cancel", "POST", f"/orders/{order_id}/cancel", {})
+        if self._placed:
+            order_id = self._random.choice(self._placed)[2]
+            self._log.cancelled.add(order_id)
+            self._repeat_until_answered("cancel", "POST", f"/orders/{order_id}/cancel", {})
 
     def _list(self) -> None:
-        answer = self._insist("list", "GET", "/orders", {})
-        known = {order_id for _, _, order_id in self._own}
-        newest = [order["id"] for order in answer.json()["items"]] if answer is not None else []
-        if answer is not None and known and not known & set(newest):
-            self._ledger.complain(f"none of a customer's {len(known)} orders is among the newest of the list")
+        answer = self._repeat_until_answered("list", "GET", "/orders", {})
+        placed = {order_id for _, _, order_id in self._placed}
+        if answer is not None and placed and placed.isdisjoint(order["id"] for order in answer.json()["items"]):
+            self._log.fail(f"none of a customer's {len(placed)} orders is among the newest of the list")
 
-    def _insist(self, what: str, method: str, path: str, headers: dict[str, str], **arguments: Any) -> Any:
-        """Repeat a request until it is answered for good; return the answer, None if patience ran out."""
-        deadline = time.monotonic() + PATIENCE
+    def _repeat_until_answered(
+        self, what: str, method: str, path: str, headers: dict[str, str], **arguments: Any
+    ) -> requests.Response | None:
+        """Repeat a request until its answer is final; return the answer, or None at the deadline."""
+        send = partial(self._shop.call, "order-service", method, path, headers=headers, **arguments)
+        deadline = time.monotonic() + ANSWER_DEADLINE
         while time.monotonic() < deadline:
-            send = partial(self._shop.call, "order-service", method, path, headers=headers, **arguments)
             answer = self._try(what, send)
             if answer is None or answer.status_code in (429, 503):
                 time.sleep(self._random.uniform(0.1, 0.5))
@@ -110,19 +111,19 @@ class Customer(threading.Thread):
                 self._try("sign-in", self._shop.sign_in_again)
             else:
                 if answer.status_code not in (200, 201, 409):
-                    self._ledger.complain(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+                    self._log.fail(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
                 return answer
-        self._ledger.complain(f"{method} {path}: no answer within {PATIENCE:g} s")
+        self._log.fail(f"{method} {path}: no answer within {ANSWER_DEADLINE:g} s")
         return None
 
-    def _try(self, what: str, send: Callable[[], Any]) -> Any:
+    def _try(self, what: str, send: Callable[[], requests.Response | None]) -> requests.Response | None:
         started = time.monotonic()
         try:
             answer = send()
         except requests.RequestException:
-            self._ledger.answered(f"{what} cut off", time.monotonic() - started)
+            self._log.answered(f"{what} cut off", time.monotonic() - started)
             time.sleep(0.1)
             return None
-        status = getattr(answer, "status_code", 200)
-        self._ledger.answered(f"{what} {status}", time.monotonic() - started)
+        status = 200 if answer is None else answer.status_code
+        self._log.answered(f"{what} {status}", time.monotonic() - started)
         return answer

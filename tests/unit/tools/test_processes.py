@@ -1,3 +1,5 @@
+"""Processes of a stack are found by their tags; ports are free or have an owner."""
+
 import os
 import signal
 import socket
@@ -7,18 +9,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests import freezing
 from tests.waiting import until
-from tools import ports, processes, programs
+from tools.services import SERVICES
+from tools.stack import ports, processes, programs
 
 IGNORES_SIGTERM = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 
 
 @pytest.fixture
 def child(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of the stack `tmp_path` that does not end when it is asked to."""
-    environment = {**os.environ, **processes.marks(tmp_path, "web")}
+    """A process of the stack `tmp_path` that ignores SIGTERM."""
+    environment = {**os.environ, **processes.tags(tmp_path, "web")}
     command = [sys.executable, "-c", IGNORES_SIGTERM]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -27,17 +32,24 @@ def child(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_finds_the_processes_of_one_stack_and_program(tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
-    assert processes.find(tmp_path) == processes.find(tmp_path, "web") == [child.pid]
+def test_only_processes_of_the_stack_and_program_are_found(tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+    assert processes.find(tmp_path) == processes.find(tmp_path, "web") == [psutil.Process(child.pid)]
     assert processes.find(tmp_path, "another") == processes.find(tmp_path.parent) == []
 
 
-def test_kills_what_does_not_end_politely(tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+def test_no_signal_reaches_a_process_that_has_taken_the_pid_of_another(child: subprocess.Popen[bytes]) -> None:
+    earlier = psutil.Process(child.pid)
+    earlier._ident = (child.pid, 0.0)  # as if it had started long before
+    processes.send([earlier], signal.SIGKILL)
+    assert child.poll() is None
+
+
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
     processes.end(lambda: processes.find(tmp_path), grace=0.2)
     assert child.wait(timeout=5) == -signal.SIGKILL
 
 
-def test_kills_a_frozen_process_without_waiting_for_it(tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
+def test_a_frozen_process_is_killed_at_once(tmp_path: Path, child: subprocess.Popen[bytes]) -> None:
     child.send_signal(signal.SIGSTOP)
     started = time.monotonic()
     processes.end(lambda: processes.find(tmp_path), grace=30)
@@ -59,7 +71,7 @@ for _ in range(8): threading.Thread(target=lambda: exec({counts!r})).start()
             until(count.read_bytes, "it counts")
             for _ in range(50):
                 time.sleep(0.01)  # for it to run, not for it to stop
-                processes.freeze([process.pid])
+                freezing.freeze([psutil.Process(process.pid)])
                 frozen = count.read_bytes()
                 time.sleep(0.005)
                 assert count.read_bytes() == frozen
@@ -68,33 +80,24 @@ for _ in range(8): threading.Thread(target=lambda: exec({counts!r})).start()
             process.kill()
 
 
-def test_an_identity_outlives_no_process(child: subprocess.Popen[bytes]) -> None:
-    identity = processes.identity(child.pid)
-    assert processes.lives(identity)
-    assert not processes.lives(f"{child.pid}:1")
-    child.kill()
-    child.wait()
-    assert not processes.lives(identity)
-
-
-def test_names_who_holds_a_port() -> None:
+def test_the_owner_of_a_port_is_named() -> None:
     (port,) = ports.free_ports(1)
     listen = f"import socket; s = socket.create_server(('127.0.0.1', {port})); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", listen], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
         assert not ports.is_free(port)
-        assert ports.holder(port).startswith(f"pid {process.pid}: {sys.executable} -c import socket")
+        assert ports.port_owner(port).startswith(f"pid {process.pid}: {sys.executable} -c import socket")
     assert ports.is_free(port)
 
 
-@pytest.mark.skipif("[::1]" not in ports.loopback(), reason="there is no IPv6 here")
+@pytest.mark.skipif("[::1]" not in ports.loopback_hosts(), reason="there is no IPv6 here")
 def test_a_port_is_in_use_at_either_address_of_localhost_and_services_listen_on_both() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         port = server.getsockname()[1]
         assert not ports.is_free(port)
-        assert ports.holder(port).startswith(f"pid {os.getpid()}: ")
-    command = programs.web("user-service", port, {}).command
+        assert ports.port_owner(port).startswith(f"pid {os.getpid()}: ")
+    command = programs.web(SERVICES[0], port, {}).command
     assert [part for part in command if "--bind" in part] == [f"--bind=127.0.0.1:{port}", f"--bind=[::1]:{port}"]
 
 
@@ -102,9 +105,3 @@ def test_free_ports_are_all_different_and_below_those_of_outgoing_connections() 
     found = ports.free_ports(20)
     assert len(set(found)) == 20
     assert max(found) < 32768
-
-
-def test_a_process_that_is_gone_has_no_start_time() -> None:
-    child = subprocess.Popen(["true"])
-    child.wait()
-    assert (processes.start_time(child.pid), processes.start_time(os.getpid()) > 0) == (0, True)

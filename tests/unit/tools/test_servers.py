@@ -1,4 +1,4 @@
-"""Which MongoDB server a stack takes, how it is started, and what is said when a shop finds itself on other servers."""
+"""The MongoDB server of a stack: which one it is, how it starts, and the notes when it is not that of last time."""
 
 import sys
 from pathlib import Path
@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from bench import shops
+from tests import ephemeral_servers
 from tests.conftest import pytest_configure
 from tests.waiting import until
-from tools import checks, cli, first_start, origins, secret_store, throwaway
-from tools.blueprint import PORTS, Blueprint, Options
-from tools.mongodb import MongoServer
+from tools import cli
+from tools.checks import command as checks
+from tools.services import PORTS
+from tools.stack import bootstrap_mongodb, dev_secrets, server_history
+from tools.stack.mongodb import MongoServer
+from tools.stack.spec import Options, StackSpec
 
 STAND_IN = Path(sys.executable).parent / "secantusd-py"
 ELSEWHERE = Options(mongo_url="mongodb://root:pw@db.example/admin?authSource=admin", rabbitmq_url="amqp://a:pw@mq/")
@@ -84,7 +88,7 @@ def test_the_bench_takes_the_fastest(path: Path) -> None:
 
 def test_a_mongod_logs_no_queries_and_leaves_restartable_sequences_to_glibc(tmp_path: Path, path: Path) -> None:
     install(path, "mongod")
-    plan = Blueprint(tmp_path, PORTS, secret_store.load(tmp_path / "s.json"), Options(rabbitmq_url="amqp://a:b@mq/"))
+    plan = StackSpec(tmp_path, PORTS, dev_secrets.load(tmp_path / "s.json"), Options(rabbitmq_url="amqp://a:b@mq/"))
     (mongodb,) = plan.server_programs()
     command = mongodb.command
     assert command[command.index("--slowOpSampleRate") + 1] == "0"
@@ -102,8 +106,8 @@ def test_every_start_of_a_mongod_has_what_it_needs(tmp_path: Path, path: Path, m
     def seen(number: int) -> None:
         until(lambda: len(starts.read_text().splitlines()) == number, "the server is started")
 
-    monkeypatch.setattr(first_start, "create_administrator", lambda *_: seen(1))
-    with throwaway.secured_mongodb("secret"):
+    monkeypatch.setattr(bootstrap_mongodb, "create_administrator", lambda *_: seen(1))
+    with ephemeral_servers.secured_mongodb("secret"):
         seen(2)
     first, second = starts.read_text().splitlines()
     assert {line.split()[0] for line in (first, second)} == {"glibc.pthread.rseq=1"}
@@ -111,35 +115,34 @@ def test_every_start_of_a_mongod_has_what_it_needs(tmp_path: Path, path: Path, m
 
 
 def started(state: Path, options: Options) -> list[str]:
-    """Return what a start with these options says of its servers."""
-    plan = Blueprint(state, PORTS, secret_store.load(state / "secrets.json"), options)
-    before = origins.last(state)
+    """Return the notes of a start with these options."""
+    plan = StackSpec(state, PORTS, dev_secrets.load(state / "secrets.json"), options)
     plan.write_configuration()
-    return origins.record(state, before, plan.origins())
+    return server_history.record(state, plan.servers())
 
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("tools.packages.rabbitmq_server", lambda: Path("/usr/lib/rabbitmq/bin/rabbitmq-server"))
+    monkeypatch.setattr("tools.apt.rabbitmq_server", lambda: Path("/usr/lib/rabbitmq/bin/rabbitmq-server"))
     (tmp_path / ".dev" / "data").mkdir(parents=True)
     return tmp_path / ".dev"
 
 
-def test_nothing_is_said_while_the_servers_stay_the_same(state: Path) -> None:
+def test_there_is_no_note_while_the_servers_stay_the_same(state: Path) -> None:
     assert [started(state, Options()) for _ in range(2)] == [[], []]
-    assert [origin.text for origin in origins.last(state).values()] == [
+    assert [server.text for server in server_history.last(state).values()] == [
         "secantusd-py, data in .dev/data/secantusd-py",
         "rabbitmq-server, data in .dev/data/rabbitmq",
     ]
 
 
-def test_another_server_program_has_other_data_and_that_is_said_once(state: Path, path: Path) -> None:
+def test_another_server_program_has_other_data_and_one_note_says_so(state: Path, path: Path) -> None:
     started(state, Options(mongodb="secantusd-rs"))
-    said = "\n".join(started(state, Options()))
-    assert "MongoDB is not the same server as last time" in said
-    assert "secantusd-rs, data in .dev/data/secantusd-rs" in said
-    assert "./dev up --mongodb secantusd-rs" in said
-    assert "RabbitMQ is the same as last time" in said
+    notes = "\n".join(started(state, Options()))
+    assert "MongoDB is not the same server as last time" in notes
+    assert "secantusd-rs, data in .dev/data/secantusd-rs" in notes
+    assert "./dev up --mongodb secantusd-rs" in notes
+    assert "RabbitMQ is the same as last time" in notes
     assert started(state, Options()) == []
 
 
@@ -149,26 +152,20 @@ def test_a_server_that_is_not_on_the_path_is_named_by_its_path(state: Path, tmp_
     assert f"./dev up --mongodb {mongod}" in "\n".join(started(state, Options()))
 
 
-def test_servers_of_an_administrator_are_told_from_own_ones_without_their_passwords(state: Path) -> None:
+def test_notes_name_external_servers_without_their_passwords(state: Path) -> None:
     started(state, Options())
-    there = "\n".join(started(state, ELSEWHERE))
-    assert "secantusd-py, data in .dev/data/secantusd-py" in there
-    assert "rabbitmq-server, data in .dev/data/rabbitmq" in there
-    assert "RabbitMQ is the same" not in there
+    external_notes = "\n".join(started(state, ELSEWHERE))
+    assert "secantusd-py, data in .dev/data/secantusd-py" in external_notes
+    assert "rabbitmq-server, data in .dev/data/rabbitmq" in external_notes
+    assert "RabbitMQ is the same" not in external_notes
     back = "\n".join(started(state, Options(rabbitmq_url=ELSEWHERE.rabbitmq_url)))
     assert "the server of MONGO_URL, at db.example" in back
-    assert ":pw@" not in there + back + (state / "data" / "origins.json").read_text()
+    assert ":pw@" not in external_notes + back + (state / "data" / "servers.json").read_text()
 
 
 def test_another_broker_keeps_the_events_that_wait_in_it(state: Path) -> None:
     started(state, Options())
     assert "stay there" in started(state, Options(rabbitmq_url="amqp://a:b@mq/"))[-1]
-
-
-def test_data_of_before_servers_were_recorded_is_not_forgotten(state: Path) -> None:
-    (state / "data" / "secantusd-rs").mkdir()
-    (state / "data" / "secantusd-rs" / "replica-set.key").touch()
-    assert "./dev up --mongodb secantusd-rs" in started(state, Options())[0]
 
 
 def test_pytest_refuses_to_test_on_another_server_than_the_named_one() -> None:
@@ -186,5 +183,5 @@ def test_arguments_of_pytest_keep_their_order_and_own_ones_are_taken_out(monkeyp
 
 def test_the_named_server_does_not_make_a_part_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "run", lambda *_: 0)
-    monkeypatch.setattr(checks, "test_side_by_side", lambda choice: {("--mongodb=mongod",): 17}[tuple(choice)])
+    monkeypatch.setattr(checks, "test_in_parallel", lambda choice: {("--mongodb=mongod",): 17}[tuple(choice)])
     assert checks.test([], in_compose=False, server="mongod") == 17

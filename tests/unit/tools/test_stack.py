@@ -1,5 +1,8 @@
+"""A stack: its parts, its supervision, and the messages when it cannot start."""
+
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,11 +13,13 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from tools import blueprint, launch, limits, readiness, secret_store, supervision
-from tools.blueprint import PORTS, Blueprint, Options
+from tests.waiting import until
 from tools.paths import ROOT
-from tools.readiness import StackError
-from tools.stack import Stack
+from tools.services import PORTS
+from tools.stack import dev_secrets, launch, open_files, readiness, spec, supervision
+from tools.stack.readiness import StackError
+from tools.stack.spec import Options, StackSpec
+from tools.stack.stack import Stack
 
 ELSEWHERE = Options(
     mongo_url="mongodb://root:pw@db.example:27018/admin?authSource=admin&replicaSet=rs1",
@@ -24,29 +29,29 @@ ELSEWHERE = Options(
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Blueprint:
-    return Blueprint(tmp_path, PORTS, secret_store.load(tmp_path / "secrets.json"), ELSEWHERE)
+def plan(tmp_path: Path) -> StackSpec:
+    return StackSpec(tmp_path, PORTS, dev_secrets.load(tmp_path / "secrets.json"), ELSEWHERE)
 
 
-def test_services_get_accounts_of_their_own_on_the_administrators_servers(plan: Blueprint, tmp_path: Path) -> None:
-    password = secret_store.load(tmp_path / "secrets.json")["order_service"]
+def test_services_get_accounts_of_their_own_on_the_administrators_servers(plan: StackSpec, tmp_path: Path) -> None:
+    password = dev_secrets.load(tmp_path / "secrets.json")["order_service"]
     mongo_url = f"mongodb://order_service:{password}@db.example:27018/order_service?replicaSet=rs1"
     assert plan.service_mongo_url("order_service") == mongo_url
     assert plan.service_rabbitmq_url("order_service") == f"amqp://order_service:{password}@mq.example:5673/shop"
 
 
-def test_servers_that_are_given_are_not_started_nor_are_their_ports_needed(plan: Blueprint) -> None:
+def test_external_servers_are_not_started_and_their_ports_are_not_needed(plan: StackSpec) -> None:
     assert plan.server_programs() == []
     assert {"mongodb", "rabbitmq", "rabbitmq-management"}.isdisjoint(plan.ports_to_bind())
 
 
-def test_extra_settings_reach_their_program_only(plan: Blueprint) -> None:
+def test_extra_settings_reach_their_program_only(plan: StackSpec) -> None:
     levels = {program.name: program.environment.get("LOG_LEVEL") for program in plan.service_programs()}
     assert levels.pop("order-worker") == "DEBUG"
     assert set(levels.values()) == {None}
 
 
-def test_every_command_line_names_its_package(plan: Blueprint) -> None:
+def test_every_command_line_names_its_package(plan: StackSpec) -> None:
     commands = {program.name: program.command[-1] for program in plan.service_programs()}
     assert commands["order-service"] == "order_service:create_app()"
     assert commands["order-worker"] == "order_service.worker"
@@ -55,7 +60,7 @@ def test_every_command_line_names_its_package(plan: Blueprint) -> None:
 
 def test_secrets_stay_and_are_private(tmp_path: Path) -> None:
     path = tmp_path / "secrets.json"
-    assert secret_store.load(path) == secret_store.load(path)
+    assert dev_secrets.load(path) == dev_secrets.load(path)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -73,14 +78,28 @@ def test_supervisord_understands_its_configuration_whatever_the_folder_is_called
     (web,) = group.process_configs
     assert options.logfile == f"{state}/logs/supervisord.log"
     assert (group.name, web.name, web.stdout_logfile) == ("services", "web", "logs/web.log")
-    assert shlex.split(web.command) == ["/bin/sh", "-c", 'exec "$SHOP_PYTHON" -m tools.launch web']
+    assert shlex.split(web.command) == ["/bin/sh", "-c", 'exec "$SHOP_PYTHON" -m tools.stack.launch web']
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="there is no setpriv here")
+def test_a_stack_in_the_foreground_stops_when_its_dev_up_is_killed(tmp_path: Path) -> None:
+    for folder in ("run", "logs"):
+        (tmp_path / folder).mkdir()
+    supervision.write_configuration(tmp_path, {})
+    code = "import pathlib, sys, time; from tools.stack import supervision as s; "
+    code += "s.start(pathlib.Path(sys.argv[1]), stop_with_parent=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT) as dev_up:
+        until((tmp_path / "run" / "supervisord.pid").exists, "supervisord has started")
+        assert supervision.is_running(tmp_path)
+        dev_up.kill()
+    until(lambda: not supervision.is_running(tmp_path), "supervisord has stopped")
 
 
 def test_a_supervisord_that_does_not_start_is_noticed_at_once_with_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervision, "SUPERVISOR_SECTION", "[supervisord]\nnodaemon = perhaps\n")
-    stack = Stack(tmp_path / "state", blueprint.free_ports(), ELSEWHERE)
+    stack = Stack(tmp_path / "state", spec.free_ports(), ELSEWHERE)
     started = time.monotonic()
     with pytest.raises(StackError, match=r"supervisord, which starts all programs, has ended.(.|\n)*perhaps"):
         stack.up()
@@ -96,14 +115,14 @@ def test_as_many_files_may_be_opened_as_the_hard_limit_allows_within_reason(
     limits_set: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits_set.append(pair))
-    limits.allow_open_files()
+    open_files.raise_limit()
     assert limits_set == [(allowed, hard)]
 
 
 def test_a_stack_that_may_not_open_enough_files_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (512, 512))
     with pytest.raises(SystemExit, match="may open only 512 files here"):
-        Stack(tmp_path / "state", blueprint.free_ports(), ELSEWHERE).up()
+        Stack(tmp_path / "state", spec.free_ports(), ELSEWHERE).up()
 
 
 def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
@@ -135,13 +154,13 @@ def test_starts_of_a_program_are_a_second_apart(tmp_path: Path) -> None:
 
 def test_a_program_waits_for_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "web.held").touch()
-    waiting = threading.Thread(target=launch.wait_while_held, args=(tmp_path, "web", "run/provisioned"), daemon=True)
+    (tmp_path / "run" / "web.suspended").touch()
+    waiting = threading.Thread(target=launch.wait_for_turn, args=(tmp_path, "web", "run/provisioned"), daemon=True)
     waiting.start()
     (tmp_path / "run" / "provisioned").touch()
     waiting.join(0.2)
     assert waiting.is_alive()
-    (tmp_path / "run" / "web.held").unlink()
+    (tmp_path / "run" / "web.suspended").unlink()
     waiting.join(5)
     assert not waiting.is_alive()
 
@@ -157,7 +176,7 @@ def test_a_program_that_ends_again_and_again_is_named_with_the_end_of_its_log(tm
         readiness.check_starts(tmp_path, ["web"])
 
 
-def test_ports_of_ones_own_are_not_the_well_known_ones() -> None:
-    chosen = blueprint.free_ports()
-    assert chosen.keys() == PORTS.keys()
-    assert set(chosen.values()).isdisjoint(PORTS.values())
+def test_free_ports_are_not_the_well_known_ones() -> None:
+    ports = spec.free_ports()
+    assert ports.keys() == PORTS.keys()
+    assert set(ports.values()).isdisjoint(PORTS.values())

@@ -1,0 +1,88 @@
+"""Programs that come as Debian packages: found on this machine, or installed with apt. Standard library only."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.paths import STATE
+
+# Debian's own script in /usr/sbin is not among them: it changes the user and the folders.
+RABBITMQ_SCRIPTS = (Path("/usr/lib/rabbitmq/bin/rabbitmq-server"), Path("/opt/rabbitmq/sbin/rabbitmq-server"))
+LOCK_TIMEOUT = 120  # seconds; a new machine installs packages of its own after its first boot
+RABBITMQ_ADVICE = """\
+RabbitMQ is not installed and ./dev cannot install it here. Please do one of these:
+  sudo apt-get install rabbitmq-server      (Debian, Ubuntu; ./dev runs a server of its own with it)
+  RABBITMQ_URL=amqp://user:password@host:5672/ ./dev up      (an administrator's URL of a server that you have)
+  docker compose up --build      (everything in containers)"""
+WRK_ADVICE = "./dev bench needs wrk and cannot install it here. Please run: sudo apt-get install wrk"
+
+
+def install(package: str, reason: str) -> bool:
+    """Install a package as root, or with a sudo that needs no password; return False where neither is possible.
+
+    At a terminal apt lists the packages and asks first. Without one, as in CI, it asks nothing.
+    """
+    if not shutil.which("apt-get") or not _can_become_root():
+        return False
+    print(f"./dev: installing {package} and what it depends on, with apt: {reason}", file=sys.stderr)
+    quiet = () if sys.stdin.isatty() else ("-qq", "--yes")
+    apt = (f"DEBIAN_FRONTEND={'noninteractive' if quiet else 'dialog'}", "apt-get", *quiet)
+    _run_as_root(*apt, "update")
+    options = ("--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}")
+    _run_as_root(*apt, "install", *options, package)
+    return True
+
+
+def rabbitmq_server() -> Path:
+    """Return RabbitMQ's start script, installing the package where that is possible. Raises SystemExit with advice."""
+    with _one_at_a_time():
+        if not _rabbitmq_script() and install("rabbitmq-server", "the message broker of the shop"):
+            print("./dev: stopping and disabling the system's RabbitMQ; ./dev runs one of its own", file=sys.stderr)
+            _run_as_root("service", "rabbitmq-server", "stop")
+            _run_as_root("update-rc.d", "rabbitmq-server", "disable")
+        if script := _rabbitmq_script():
+            return script
+    raise SystemExit(RABBITMQ_ADVICE)
+
+
+def wrk() -> Path:
+    """Return the load generator wrk, installing the package where that is possible. Raises SystemExit with advice."""
+    with _one_at_a_time():
+        if not shutil.which("wrk"):
+            install("wrk", "the load generator of ./dev bench")
+    if program := shutil.which("wrk"):
+        return Path(program)
+    raise SystemExit(WRK_ADVICE)
+
+
+def _rabbitmq_script() -> Path | None:
+    on_path = shutil.which("rabbitmq-server")
+    others = [Path(on_path)] if on_path and "/usr/sbin" not in on_path else []
+    return next((path for path in (*RABBITMQ_SCRIPTS, *others) if path.exists()), None)
+
+
+def _can_become_root() -> bool:
+    if os.geteuid() == 0:
+        return True
+    return bool(shutil.which("sudo")) and not subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode
+
+
+def _run_as_root(*command: str) -> None:
+    """Run a command, which variables may precede. At a terminal its output is shown and it may ask."""
+    sudo = () if os.geteuid() == 0 else ("sudo", "-n")
+    stream = None if sys.stdin.isatty() else subprocess.DEVNULL
+    subprocess.run([*sudo, "env", *command], stdin=stream, stdout=stream)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Make other ./dev commands of this clone wait: to them a package that is half installed looks complete."""
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

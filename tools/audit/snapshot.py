@@ -1,0 +1,76 @@
+"""The audit records of all services at about one moment.
+
+Each service prints those of its own database (`python -m order_service.audit`); the audit itself reads no database.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from tools.paths import ROOT
+from tools.services import SERVICES, Service
+from tools.stack.stack import Stack
+
+Record = dict[str, Any]
+ReadRecords = Callable[[Service], list[Record]]
+
+
+class AuditError(Exception):
+    """A service could not export its records; the message is its own."""
+
+
+class Snapshot:
+    """Records by kind and id. Those that changed less than `grace` seconds ago are not `settled`."""
+
+    def __init__(self, records: Iterable[Record], grace: float) -> None:
+        by_kind: dict[str, list[Record]] = {}
+        for record in records:
+            by_kind.setdefault(record["kind"], []).append(record)
+        self.grace = grace
+        self.products = by_kind.get("product", [])
+        self.users = by_kind.get("user", [])
+        self.notifications = by_kind.get("notification", [])
+        self.orders = {order["id"]: order for order in by_kind.get("order", [])}
+        self.reservations = {reservation["order_id"]: reservation for reservation in by_kind.get("reservation", [])}
+        self.dead_letters = [record["count"] for record in by_kind.get("dead_letters", [])]
+        self.notified = Counter((each["event_id"], each["channel"]) for each in self.notifications)
+
+    def settled(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records that are old enough to be judged."""
+        return [record for record in records if record["age"] >= self.grace]
+
+
+def take(read: ReadRecords, grace: float) -> Snapshot:
+    """Read the records of all services: what follows from an order first, the stock that precedes it afterwards."""
+    return Snapshot((record for service in reversed(SERVICES) for record in read(service)), grace)
+
+
+def reader(stack: Stack) -> ReadRecords:
+    """Return a function that reads the records of a service of a stack on this machine."""
+
+    def read(service: Service) -> list[Record]:
+        environment = {**stack.environment(_program(service)), "LOG_LEVEL": "ERROR"}
+        return _run([sys.executable, "-m", f"{service.package}.audit"], environment)
+
+    return read
+
+
+def read_in_compose(service: Service) -> list[Record]:
+    """Read the records of a service that runs under docker compose."""
+    execute = ["docker", "compose", "exec", "-T", _program(service)]
+    return _run([*execute, "python", "-m", f"{service.package}.audit"], None)
+
+
+def _program(service: Service) -> str:
+    """Return the program whose settings the audit needs: one with an account at RabbitMQ, if there is one."""
+    return next(iter(service.background), service.name)
+
+
+def _run(command: list[str], environment: Mapping[str, str] | None) -> list[Record]:
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    if process.returncode:
+        raise AuditError(f"{' '.join(command)} failed:\n{process.stderr.strip()}")
+    return [json.loads(line) for line in process.stdout.splitlines()]

@@ -1,0 +1,173 @@
+"""./dev chaos: a fresh stack, customers, faults, and at the end the audit."""
+
+import argparse
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import quantiles
+
+from tools.audit import command as audit
+from tools.audit import snapshot
+from tools.audit.invariants import Check, Expectation, check
+from tools.chaos.customers import ClientLog, Customer
+from tools.chaos.faults import ACTIONS, TARGETS, Fault, FaultInjector, schedule
+from tools.client import ShopClient
+from tools.stack import mongodb, programs
+from tools.stack.spec import Options, free_ports
+from tools.stack.stack import Stack
+
+CUSTOMERS = 8
+SECONDS_TO_SETTLE = 60.0
+LEASE_SECONDS = 30  # a consumer that is killed while it sends leaves its leases for so long; 60 would be the default
+SETTINGS = {"REGISTRATIONS_PER_MINUTE": "100000", "LEASE_SECONDS": str(LEASE_SECONDS)}
+MIN_ORDERS_PER_SECOND, MIN_FAULTS_PER_MINUTE = 5.0, 10.0  # an easier run proves too little
+STOCK = {"hot": 1_000_000, "scarce-1": 40, "scarce-2": 25, "scarce-3": 5}
+PLENTIFUL_PRODUCTS = 6
+
+
+def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
+    """Kill and freeze everything at random while customers order, then check every promise."""
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long faults are injected (60)")
+    parser.add_argument("--seed", type=int, default=1, help="repeats a schedule of faults (1)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="PROGRAM", help="spare all other programs")
+    mongodb.add_option(parser)
+    return lambda options: main(options.seconds, options.seed, options.only, options.mongodb)
+
+
+def main(seconds: float, seed: int, only: list[str], server: str) -> int:
+    """Run chaos and return 0 if every invariant held and the run was hard enough to count."""
+    options = Options(settings=SETTINGS, mongodb=server)
+    stack = Stack(Path(tempfile.mkdtemp(prefix="shop-chaos-")), free_ports(), options)
+    print(f"chaos: {seconds:g} s, seed {seed}; the stack is under {stack.state}", flush=True)
+    try:
+        stack.up(stop_with_parent=True)
+        passed = Run(stack, seconds, seed, only).execute()
+    except BaseException:
+        stack.down()
+        raise
+    if passed:
+        stack.destroy()
+        return 0
+    stack.down()
+    print(f"The logs and data of this run are kept: {stack.state}")
+    return 1
+
+
+class Run:
+    """One run on a stack that is up."""
+
+    def __init__(self, stack: Stack, seconds: float, seed: int, only: list[str]) -> None:
+        self._stack = stack
+        self._seconds = seconds
+        self._only = only
+        self._log = ClientLog()
+        self._stop = threading.Event()
+        self._injector = FaultInjector(stack, schedule(seed, seconds, only))
+        products = self._create_products()
+        self._customers = [self._create_customer(number, products, seed) for number in range(CUSTOMERS)]
+
+    def execute(self) -> bool:
+        """Run, print what happened, and return whether the run passed."""
+        started = time.monotonic()
+        for thread in (*self._customers, self._injector):
+            thread.start()
+        try:
+            self._show_progress(started)
+        finally:
+            self._injector.stop.set()
+            self._stop.set()
+            self._injector.join()
+        ended = time.monotonic()
+        for customer in self._customers:
+            customer.join()
+        checks = self._wait_until_quiescent(ended)
+        return self._report(checks, ended - started, time.monotonic() - ended)
+
+    def _create_customer(self, number: int, products: list[str], seed: int) -> Customer:
+        shop = ShopClient(self._stack.urls)
+        shop.register(phone="+4930123456" if number % 2 else None)
+        return Customer(shop, products, self._log, f"{seed}-{number}", self._stop)
+
+    def _create_products(self) -> list[str]:
+        """Create scarce, plentiful and one hot product, which is drawn as often as all others together."""
+        admin = ShopClient(self._stack.urls)
+        admin.sign_in(programs.ADMIN_EMAIL, programs.ADMIN_PASSWORD)
+        products = {}
+        for name, units in {**STOCK, **{f"plenty-{n}": 100_000 for n in range(PLENTIFUL_PRODUCTS)}}.items():
+            body = {"name": name, "price": "9.99", "stock": units}
+            products[name] = admin.call("product-service", "POST", "/products", json=body).json()["id"]
+        return [*products.values(), *[products["hot"]] * len(products)]
+
+    def _show_progress(self, started: float) -> None:
+        """Print what happens until the time is over and the last fault, which may have to wait, is injected."""
+        shown = 0
+        while (elapsed := time.monotonic() - started) < self._seconds or self._is_late(elapsed):
+            time.sleep(max(0.1, min(5.0, self._seconds - elapsed)))
+            faults = self._injector.done[shown:]
+            shown += len(faults)
+            orders = len(self._log.orders)
+            print(f"{time.monotonic() - started:6.0f} s {orders:6} orders  {'; '.join(map(str, faults))}", flush=True)
+
+    def _is_late(self, elapsed: float) -> bool:
+        return self._injector.is_alive() and elapsed < self._seconds + SECONDS_TO_SETTLE
+
+    def _wait_until_quiescent(self, ended: float) -> list[Check]:
+        """Audit until nothing is wrong or in motion, or the time is over; return the last checks."""
+        self._stack.wait_until_ready()
+        while True:
+            try:
+                checks = audit.check_once(snapshot.reader(self._stack), grace=0)
+            except snapshot.AuditError as exc:
+                checks = [Check("audit", "records", 0, {str(exc)[-500:]: ""})]
+            if audit.passed(checks) or time.monotonic() - ended > SECONDS_TO_SETTLE:
+                return checks
+            time.sleep(1)
+
+    def _report(self, checks: list[Check], seconds: float, seconds_to_settle: float) -> bool:
+        compares = "answered 201: exists; placed: was answered 201"
+        checks = [*checks, check("what customers know", compares, self._answers_are_true())]
+        print(audit.report(checks))
+        print(f"\n{summary(self._log, self._injector.done, seconds)}\nquiescent after {seconds_to_settle:.0f} s")
+        failures = [*self._log.failures, *([] if self._only else self._weaknesses(seconds))]
+        for failure in failures:
+            print(f"FAILURE: {failure}")
+        passed = audit.passed(checks) and not failures
+        print("Every promise held." if passed else "This run has failed.")
+        return passed
+
+    def _answers_are_true(self) -> Iterator[Expectation]:
+        """Compare the answers that customers got with the orders that exist."""
+        orders = snapshot.take(snapshot.reader(self._stack), 0).orders
+        for order_id in self._log.orders:
+            expected = ("confirmed", "cancelled") if order_id in self._log.cancelled else ("confirmed",)
+            status = orders.get(order_id, {}).get("status")
+            yield Expectation(status in expected, f"order {order_id}: {status}")
+        for order_id, order in orders.items():
+            is_known = order["status"] in ("failed", "rejected") or order_id in self._log.orders
+            yield Expectation(is_known, f"order {order_id}: {order['status']}, but no customer got an answer")
+
+    def _weaknesses(self, seconds: float) -> list[str]:
+        """Return why a run does not count: too few orders or faults, or a target that was spared."""
+        orders, faults = len(self._log.orders) / seconds, len(self._injector.done)
+        injected = {(fault.target, fault.action) for fault in self._injector.done}
+        spared = {(target, action) for target in TARGETS for action in ACTIONS} - injected
+        return [
+            *([f"only {orders:.1f} orders/s"] if orders < MIN_ORDERS_PER_SECOND else []),
+            *([f"only {faults} faults"] if faults / seconds * 60 < MIN_FAULTS_PER_MINUTE else []),
+            *(f"never {action}: {target}" for target, action in sorted(spared)),
+        ]
+
+
+def summary(log: ClientLog, faults: list[Fault], seconds: float) -> str:
+    """Return the figures of a run."""
+    kinds = Counter(fault.action for fault in faults)
+    orders = len(log.orders)
+    p50, p99 = (quantiles(log.seconds, n=100)[i] * 1000 for i in (49, 98)) if orders > 1 else (0.0, 0.0)
+    answers = ", ".join(f"{kind}: {count}" for kind, count in sorted(log.answers.items()))
+    return (
+        f"{orders} orders in {seconds:.0f} s ({orders / seconds:.1f}/s; p50 {p50:.0f} ms, p99 {p99:.0f} ms), "
+        f"{kinds['kill']} kills, {kinds['freeze']} freezes, {kinds['restart']} restarts\n{answers}"
+    )

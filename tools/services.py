@@ -1,0 +1,39 @@
+"""The services of the shop: the one table that everything in tools reads. Standard library only.
+
+To add a service, add a line to `SERVICES`; docs/architecture.md names what else it needs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service, named like its folder. `background` has its programs that serve no HTTP: name and module of each.
+
+    A service with background programs has an account at RabbitMQ.
+    """
+
+    name: str
+    port: int
+    background: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def package(self) -> str:
+        """Return the name of the Python package, which is also that of the database and its account."""
+        return self.name.replace("-", "_")
+
+
+SERVICES = (
+    Service("user-service", 5002),
+    Service("product-service", 5001),
+    Service("order-service", 5003, {"order-worker": "order_service.worker"}),
+    Service("notification-service", 5004, {"notification-consumer": "notification_service.consumer"}),
+)
+SERVERS = {"mongodb": 27017, "rabbitmq": 5672, "rabbitmq-management": 15672}
+PORTS = {**SERVERS, **{service.name: service.port for service in SERVICES}}
+
+
+def local_urls(ports: Mapping[str, int]) -> dict[str, str]:
+    """Return the base URL of each web service on this machine, by name."""
+    return {service.name: f"http://127.0.0.1:{ports[service.name]}" for service in SERVICES}

@@ -1,0 +1,1 @@
+"""A stack: MongoDB, RabbitMQ, the services and their supervisor, as ./dev up, tests, chaos and bench run them."""

@@ -1,0 +1,45 @@
+"""TCP ports of this machine: which are free, and which process uses one that is not."""
+
+import random
+import socket
+
+import psutil
+
+# Outgoing connections take ports from 32768 on: below, a restarting server gets its port again.
+EPHEMERAL_PORTS = range(16000, 25000)
+
+
+def loopback_hosts() -> list[str]:
+    """Return the addresses of `localhost`, as URLs write them; some clients try only the IPv6 one."""
+    return ["127.0.0.1", "[::1]"] if _can_listen("::1", 0) else ["127.0.0.1"]
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on the port at every address of `localhost`."""
+    return all(_can_listen(host.strip("[]"), port) for host in loopback_hosts())
+
+
+def _can_listen(host: str, port: int) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            probe.listen(1)
+    except OSError:
+        return False
+    return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different free ports, chosen at random so that two callers rarely choose the same."""
+    candidates = random.sample(EPHEMERAL_PORTS, len(EPHEMERAL_PORTS))
+    return [port for port, _ in zip(filter(is_free, candidates), range(count), strict=False)]
+
+
+def port_owner(port: int) -> str:
+    """Return pid and command of the process that listens on a port, as far as this user may see them."""
+    for connection in psutil.net_connections("tcp"):
+        is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+        if is_listener and connection.pid:
+            return f"pid {connection.pid}: {' '.join(psutil.Process(connection.pid).cmdline())}"
+    return "a process of another user"

@@ -1,0 +1,69 @@
+"""Find, signal and end the processes of a stack.
+
+Every process of a stack carries two tags in its environment, the stack's state directory and the program's name, and
+whatever it starts inherits them. So orphans, frozen workers and daemons are found as well, and no process of another
+checkout is ever touched. psutil refuses to signal a process whose pid has been reused.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import psutil
+
+STACK, PROGRAM = "SHOP_STACK", "SHOP_PROGRAM"
+
+
+def tags(state: Path, program: str) -> dict[str, str]:
+    """Return the environment variables that tag a process of a stack."""
+    return {STACK: str(state), PROGRAM: program}
+
+
+def find(state: Path, program: str | None = None) -> list[psutil.Process]:
+    """Return the living processes of a stack, or of one of its programs, oldest first, without the calling process."""
+    expected = {(STACK, str(state)), *([(PROGRAM, program)] if program else [])}
+    others = (process for process in psutil.process_iter() if process.pid != os.getpid())
+    return sorted((process for process in others if _has_tags(process, expected)), key=_start_time)
+
+
+def _has_tags(process: psutil.Process, expected: set[tuple[str, str]]) -> bool:
+    try:
+        return expected <= process.environ().items()
+    except psutil.Error:  # it has ended, or belongs to another user
+        return False
+
+
+def _start_time(process: psutil.Process) -> float:
+    try:
+        return process.create_time()
+    except psutil.Error:
+        return 0.0
+
+
+def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    """Send a signal to processes; those that have ended are skipped."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
+
+
+def end(search: Callable[[], list[psutil.Process]], grace: float) -> None:
+    """End all processes that `search` finds, until it finds none: SIGTERM for `grace` seconds, then SIGKILL.
+
+    A frozen process cannot react to SIGTERM: it is killed at once.
+    """
+    send(search(), signal.SIGTERM if grace else signal.SIGKILL)
+    deadline = time.monotonic() + grace
+    while processes := search():
+        send(processes if time.monotonic() > deadline else filter(_is_frozen, processes), signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _is_frozen(process: psutil.Process) -> bool:
+    try:
+        return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except psutil.Error:
+        return False

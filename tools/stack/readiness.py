@@ -1,0 +1,44 @@
+"""Which programs of a stack are ready, and what is wrong with one that is not."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from deploy import healthcheck
+
+FRESH_HEARTBEAT = 3.0  # seconds; a program that works renews its file about every second
+FAILED_STARTS = 5  # a program that has started so often before it was ready never will be
+LINES_SHOWN = 15
+
+
+class StackError(Exception):
+    """The stack, or a part of it, cannot start; the message names the part and the reason."""
+
+
+class SupervisordEnded(StackError):
+    """Nothing starts or restarts programs any more: supervisord was stopped or killed, or could not start."""
+
+
+def unready(state: Path, urls: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Return the programs that are not ready; web services have a URL, the others a heartbeat file."""
+    return [name for name in names if not _is_ready(state, urls, name)]
+
+
+def _is_ready(state: Path, urls: Mapping[str, str], name: str) -> bool:
+    if name in urls:
+        return healthcheck.is_ready(urls[name], timeout=4)
+    return healthcheck.beats(state / "run" / f"{name}.heartbeat", within=FRESH_HEARTBEAT)
+
+
+def check_starts(state: Path, names: Iterable[str]) -> None:
+    """Raise StackError if one of the programs ends again and again."""
+    for name in names:
+        starts = state / "run" / f"{name}.starts"
+        if starts.exists() and starts.stat().st_size >= FAILED_STARTS:
+            raise StackError(f"{name} cannot start.\n{last_lines(state, name)}")
+
+
+def last_lines(state: Path, name: str) -> str:
+    """Return the end of a program's log, with its path."""
+    path = state / "logs" / f"{name}.log"
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return "\n".join([f"The last lines of {path}:", *(f"  {line}" for line in lines[-LINES_SHOWN:])])

@@ -1,0 +1,183 @@
+"""A stack: everything that `./dev up` runs, with a state directory and ports of its own."""
+
+import fcntl
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tools.services import PORTS, local_urls
+from tools.stack import (
+    dev_secrets,
+    open_files,
+    processes,
+    programs,
+    readiness,
+    server_history,
+    spec,
+    startup,
+    supervision,
+)
+from tools.stack.readiness import StackError, SupervisordEnded
+from tools.stack.spec import Options, StackSpec
+
+SECONDS_TO_START = 120.0
+
+
+class Stack:
+    """All programs of the shop under one supervisor. Objects with the same `state` are the same stack.
+
+    `notes` says, after `up`, which servers are not those of the last start.
+    """
+
+    def __init__(self, state: Path, ports: Mapping[str, int] = PORTS, options: Options | None = None) -> None:
+        self.state = state.resolve()
+        self.ports = dict(ports)
+        self.urls = local_urls(ports)
+        self.notes: list[str] = []
+        self._options = options or Options()
+        self._supervisord: subprocess.Popen[bytes] | None = None
+
+    def up(self, *, fresh: bool = False, stop_with_parent: bool = False) -> bool:
+        """Start everything and wait until it is ready; return False if it was running before.
+
+        Leftovers of a stack whose supervisord was killed are ended first. With `stop_with_parent` the stack stops when
+        the calling process ends. Raises StackError, naming what cannot start and why, and leaves nothing running then.
+        """
+        for folder in ("data", "logs", "run"):
+            (self.state / folder).mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            if self.is_running():
+                with suppress(SupervisordEnded):  # it was stopping
+                    self.wait_until_ready()
+                    return False
+            self.down()
+            if fresh:
+                spec.remove_data(self.state)
+            try:
+                self._start(stop_with_parent)
+            except BaseException:
+                self.down()
+                raise
+        return True
+
+    def down(self) -> bool:
+        """Stop everything, whatever state it is in; return False if nothing was running."""
+        stopped = supervision.stop(self.state)
+        self._reap()
+        return stopped
+
+    def destroy(self) -> None:
+        """Kill everything and remove the state directory: the quick end of a stack that served a test."""
+        supervision.kill(self.state)
+        self._reap()
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def is_running(self) -> bool:
+        """Return whether supervisord lives, which restarts everything else."""
+        return supervision.is_running(self.state)
+
+    def leftovers(self) -> list[str]:
+        """Return the programs that run, of a stack whose supervisord was killed."""
+        return [name for name in self.programs() if self.pids(name)] if processes.find(self.state) else []
+
+    def programs(self) -> dict[str, list[str]]:
+        """Return the command of every program by its name, as of the last start."""
+        return {name: program["command"] for name, program in self._programs().items()}
+
+    def services(self) -> list[str]:
+        """Return the names of the web services and background programs, as of the last start."""
+        return [name for name, program in self._programs().items() if program["after"] == programs.PROVISIONED]
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the environment of a program, as of the last start."""
+        return dict(self._programs()[name]["environment"])
+
+    def servers(self) -> dict[str, server_history.ServerRecord]:
+        """Return which servers are used and where their data is, by name, as of the last start."""
+        return server_history.last(self.state)
+
+    def administrators(self) -> dict[str, str]:
+        """Return the administrators' `MONGO_URL` and `RABBITMQ_URL`."""
+        return dict(line.split("=", 1) for line in (self.state / "admin.env").read_text().splitlines())
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """Return the processes of a program, oldest (a web service's master) first."""
+        return processes.find(self.state, name)
+
+    def pids(self, name: str) -> list[int]:
+        """Return the pids of a program's processes, oldest first."""
+        return [process.pid for process in self.processes(name)]
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to all processes of a program; supervisord restarts what ends."""
+        processes.send(self.processes(name), number)
+
+    def suspend(self, name: str) -> None:
+        """Kill a program and keep it from starting until `resume`."""
+        self._suspended(name).touch()
+        self.kill(name)
+
+    def resume(self, name: str) -> None:
+        """Let a suspended program start again."""
+        self._suspended(name).unlink(missing_ok=True)
+
+    def unready(self) -> list[str]:
+        """Return the services and background programs that are not ready."""
+        return readiness.unready(self.state, self.urls, self.services())
+
+    def wait_until_ready(self, seconds: float = SECONDS_TO_START, *, starting: bool = False) -> None:
+        """Wait until every service is ready. Raises StackError naming one that is not.
+
+        When `starting`, a program that ends again and again raises it at once.
+        """
+        deadline = time.monotonic() + seconds
+        while unready := self.unready():
+            self._check_starts(unready if starting else ())
+            if time.monotonic() > deadline:
+                reason = readiness.last_lines(self.state, unready[0])
+                raise StackError(f"Not ready after {seconds:g} s: {', '.join(unready)}.\n{reason}")
+            time.sleep(0.1)
+
+    def _start(self, stop_with_parent: bool) -> None:
+        open_files.raise_limit()
+        secrets = dev_secrets.load(self.state / "secrets.json")
+        plan = StackSpec(self.state, self.ports, secrets, self._options)
+        startup.require_free(plan.ports_to_bind())
+        self._supervisord = startup.start_programs(self.state, plan, stop_with_parent=stop_with_parent)
+        startup.prepare(self.state, plan, secrets["mongodb_admin"], self._check_starts)
+        self.wait_until_ready(starting=True)
+        self.notes = server_history.record(self.state, plan.servers())
+
+    def _check_starts(self, names: Iterable[str]) -> None:
+        """Raise StackError if supervisord has ended, or one of the programs ends again and again."""
+        if not self.is_running():
+            log = readiness.last_lines(self.state, supervision.SUPERVISORD)
+            raise SupervisordEnded(f"supervisord, which starts all programs, has ended.\n{log}")
+        readiness.check_starts(self.state, names)
+
+    def _reap(self) -> None:
+        """Wait for the supervisord that this process has started, so that no zombie stays behind."""
+        if self._supervisord:
+            self._supervisord.wait()
+            self._supervisord = None
+
+    def _programs(self) -> dict[str, dict[str, Any]]:
+        table: dict[str, dict[str, Any]] = json.loads((self.state / "programs.json").read_text())
+        return table
+
+    def _suspended(self, name: str) -> Path:
+        return self.state / "run" / f"{name}.suspended"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.state / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

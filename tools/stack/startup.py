@@ -1,0 +1,80 @@
+"""Start a stack: write the files that its programs read, start supervisord, prepare the servers."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from tools.paths import ROOT
+from tools.stack import bootstrap_mongodb, dev_secrets, ports, processes, programs, readiness, supervision
+from tools.stack.mongodb import MongoServer
+from tools.stack.programs import Program
+from tools.stack.readiness import StackError
+from tools.stack.spec import StackSpec
+
+CheckStarts = Callable[[Iterable[str]], None]  # raises StackError if one of these programs cannot start
+
+
+def require_free(numbers: Mapping[str, int]) -> None:
+    """Raise StackError naming every port that is in use, and the process that uses it."""
+    used = [name for name, port in numbers.items() if not ports.is_free(port)]
+    if used:
+        lines = (f"{name}: port {numbers[name]} is in use by {ports.port_owner(numbers[name])}" for name in used)
+        raise StackError("\n".join(lines))
+
+
+def start_programs(state: Path, spec: StackSpec, *, stop_with_parent: bool) -> subprocess.Popen[bytes]:
+    """Start supervisord, and with it the servers; the services wait until `prepare` is done."""
+    for leftover in (state / "run").iterdir():
+        leftover.unlink()
+    spec.write_configuration()
+    dev_secrets.write_private(state / "admin.env", spec.administrators())
+    groups = {"servers": spec.server_programs(), "services": spec.service_programs()}
+    table = {program.name: _entry(state, program) for group in groups.values() for program in group}
+    dev_secrets.write_private(state / "programs.json", json.dumps(table, indent=2))
+    supervision.write_configuration(state, {name: [p.name for p in group] for name, group in groups.items()})
+    return supervision.start(state, stop_with_parent=stop_with_parent)
+
+
+def _entry(state: Path, program: Program) -> dict[str, object]:
+    tags = processes.tags(state, program.name)
+    return {**dataclasses.asdict(program), "environment": {**programs.inherited(), **program.environment, **tags}}
+
+
+def prepare(state: Path, spec: StackSpec, mongodb_password: str, check_starts: CheckStarts) -> None:
+    """Create the administrator of a new MongoDB while RabbitMQ starts, then provision both."""
+    if spec.mongodb and not spec.mongodb.prepared.exists():
+        _bootstrap(state, spec.mongodb, mongodb_password)
+    _provision(state, spec.provisioning_environment(), check_starts)
+    (state / programs.PROVISIONED).touch()
+
+
+def _bootstrap(state: Path, server: MongoServer, password: str) -> None:
+    name = "mongodb-preparation"
+    with (state / "logs" / f"{name}.log").open("wb") as log:
+        try:
+            environment = {**programs.inherited(), **processes.tags(state, name)}
+            bootstrap_mongodb.bootstrap(server, password, environment, log)
+        except SystemExit as exc:
+            raise StackError(f"{exc}\n{readiness.last_lines(state, name)}") from exc
+
+
+def _provision(state: Path, variables: Mapping[str, str], check_starts: CheckStarts) -> None:
+    """Run the provisioning to its end, unless a server that it needs cannot start."""
+    name = "provisioning"
+    command = [sys.executable, "-m", "deploy.provision"]
+    environment = {**programs.inherited(), **variables, **processes.tags(state, name)}
+    with (state / "logs" / f"{name}.log").open("wb") as log:
+        provisioning = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        while provisioning.poll() is None:
+            check_starts(("mongodb", "rabbitmq"))
+            time.sleep(0.05)
+    finally:
+        provisioning.kill()
+        provisioning.wait()
+    if provisioning.returncode:
+        raise StackError(f"{name} has failed.\n{readiness.last_lines(state, name)}")
