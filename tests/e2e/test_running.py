@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bench.measuring import pss_megabytes
+from bench.measurement import pss_megabytes
 from tests.e2e.shop import Shop
 from tests.waiting import until
 from tools import ports, processes, supervision
