@@ -65,7 +65,7 @@ def fastest_mongodb() -> str:
 def run_shop(name: str, state: Path, database: str, checkout: Path, settings: Mapping[str, str]) -> Iterator[Target]:
     """Run the shop of a checkout, with customers and products, until the end of the block."""
     if checkout != ROOT:
-        subprocess.run([checkout / "dev", "--help"], stdout=subprocess.DEVNULL, check=True)  # makes its .venv
+        subprocess.run(["./dev", "--help"], cwd=checkout, stdout=subprocess.DEVNULL, check=True)  # makes its .venv
     stack = {"settings": {"WEB_THREADS": THREADS, **settings}, "extra": {"user-service": USER_SERVICE}}
     options = json.dumps({"workers": int(WORKERS), "mongodb": database, **stack, **EXTERNAL_SERVERS})
     python, script = str(checkout / ".venv" / "bin" / "python"), str(ROOT / "bench" / "run_shop.py")
