@@ -21,7 +21,7 @@ APPS = {
     },
     FLOOR: {"product-service": "bench.baseline.floor:create_app()"},
 }
-UNTIL_READY = Retry(connect=100, backoff_factor=0.1, backoff_max=0.3)  # half a minute
+UNTIL_LISTENING = Retry(total=100, backoff_factor=0.1, backoff_max=0.3)  # half a minute
 
 
 def start(name: str, shop: Target) -> Target:
@@ -41,11 +41,19 @@ def start(name: str, shop: Target) -> Target:
         variables = {**environment, **processes.marks(shop.state, program)}
         with (shop.state / "logs" / f"{program}.log").open("wb") as log:
             subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=variables, stdout=log, stderr=log)
-    with requests.Session() as http:
-        http.mount("http://", HTTPAdapter(max_retries=UNTIL_READY))
-        for url in urls.values():
-            http.get(url, timeout=10)
+    _wait_until_listening(target)
     return target
+
+
+def _wait_until_listening(target: Target) -> None:
+    with requests.Session() as http:
+        http.mount("http://", HTTPAdapter(max_retries=UNTIL_LISTENING))
+        for service, url in target.urls.items():
+            try:
+                http.get(url, timeout=10)
+            except requests.ConnectionError as exc:
+                log = target.state / "logs" / f"{target.name}-{service}.log"
+                raise SystemExit(f"{target.name}-{service} does not listen. Its log:\n{log.read_text()}") from exc
 
 
 def _environment(target: Target, shop: Target) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """A run as Markdown: one table, with the ratios of the paired rounds. `bench/results` has the saved runs."""
 
 import json
+from collections import defaultdict
+from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -50,22 +52,26 @@ def text(run: dict[str, Any]) -> str:
 
 
 def table(measurements: list[Measurement]) -> str:
-    """Return a row per workload, number of clients and target, without the columns that have no value."""
-    rows = [["workload", "clients", "target", *COLUMNS.values(), *RATIOS.values()]]
-    for (workload, clients), group in groupby(measurements, itemgetter("workload", "clients")):
-        by_target: dict[str, list[Measurement]] = {SHOP: []}
-        for measurement in group:
-            by_target.setdefault(measurement["target"], []).append(measurement)
-        for target, rounds in by_target.items():
-            medians = [_median([each[key] for each in rounds if key in each]) for key in COLUMNS]
-            spreads = [_spread(ratios(by_target[SHOP], rounds, key)) if target != SHOP else "" for key in RATIOS]
-            rows += [[workload, str(clients), target, *medians, *spreads]] if rounds else []
+    """Return a Markdown table of all rows, without the columns that have no value."""
+    rows = [["workload", "clients", "target", *COLUMNS.values(), *RATIOS.values()], *_rows(measurements)]
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
     padded = [[cell.rjust(width) for cell in column] for column, width in zip(columns, widths, strict=True)]
     header, *body = (f"| {' | '.join(row)} |" for row in zip(*padded, strict=True))
     rule = f"| {' | '.join('-' * (width - 1) + ':' for width in widths)} |"
     return "\n".join([header, rule, *body])
+
+
+def _rows(measurements: list[Measurement]) -> Iterator[list[str]]:
+    """Yield a row per workload, number of clients and target, the shop first."""
+    for (workload, clients), group in groupby(measurements, itemgetter("workload", "clients")):
+        by_target: dict[str, list[Measurement]] = defaultdict(list)
+        for measurement in group:
+            by_target[measurement["target"]].append(measurement)
+        for target, rounds in sorted(by_target.items(), key=lambda item: item[0] != SHOP):
+            medians = [_median([each[key] for each in rounds if key in each]) for key in COLUMNS]
+            spreads = [_spread(ratios(by_target[SHOP], rounds, key)) if target != SHOP else "" for key in RATIOS]
+            yield [workload, str(clients), target, *medians, *spreads]
 
 
 def ratios(shop: list[Measurement], other: list[Measurement], key: str) -> list[float]:

@@ -1,4 +1,4 @@
--- What every workload shares. wrk runs this file once per thread; `BENCH_DATA` names a Lua file with the tokens and
+-- The code that all workloads share. wrk runs this file once per thread; `BENCH_DATA` names a Lua file with the tokens and
 -- products, and `BENCH_RUN` is different in every run, so that idempotency keys are never used twice.
 
 data = dofile(os.getenv("BENCH_DATA"))
