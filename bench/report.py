@@ -1,25 +1,25 @@
-"""A run's results as text, as a chart, and as the files of bench/results: one set per kind of database."""
+"""A run as Markdown: one table, with the ratios of the paired rounds. `bench/results` has the saved runs."""
 
 import json
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.chart import chart
-from bench.figures import Figures
-from bench.load import BASELINE, FLOOR, SHOP, WORKLOADS
-from bench.measuring import Point
+from bench.measurement import Measurement
+from bench.targets import SHOP
 from tools.paths import ROOT
 
 RESULTS = ROOT / "bench" / "results"
-PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- written by ./dev bench -->\n", "<!-- end -->\n"
 COLUMNS = {
     "throughput": "requests/s",
     "p50": "p50 ms",
     "p99": "p99 ms",
-    "refused": "refused",
-    "broken": "broken",
+    "http_errors": "4xx/5xx",
+    "socket_errors": "no answer",
     "cpu": "CPU ms",
     "cpu_database": "database",
     "cpu_broker": "broker",
@@ -27,107 +27,72 @@ COLUMNS = {
     "lag_p50": "lag p50",
     "lag_p99": "lag p99",
 }
-LINES = (
-    ("Orders of one line, beside the naive flow", "orders-spread", BASELINE, "throughput"),
-    ("CPU of all services per order, beside the naive flow", "orders-spread", BASELINE, "cpu"),
-    ("Orders of a product that everybody wants, beside the naive flow", "orders-hot", BASELINE, "throughput"),
-    ("A product by its id, beside an empty route with the same find", "product", FLOOR, "throughput"),
-    ("p99 from the answer to the stored notification, at half of the peak load", "lag", SHOP, "lag_p99"),
-)
-Run = dict[str, Any]
+RATIOS = {"throughput": "shop/this, requests/s", "cpu": "shop/this, CPU ms"}
 
 
-def save(run: Run) -> list[Path]:
-    """Write a run's points, tables and chart, and on the page that shows this database its figures."""
-    RESULTS.mkdir(exist_ok=True)
-    stem = RESULTS / run["database"]
-    points = ",\n".join(json.dumps(point) for point in run["points"])
-    head = json.dumps({key: value for key, value in run.items() if key != "points"}, indent=1)[:-2]
+def save(run: dict[str, Any], folder: Path = RESULTS) -> list[Path]:
+    """Write the measurements (JSON) and the table (Markdown). They replace the last run on the same database."""
+    folder.mkdir(exist_ok=True)
+    environment = {key: value for key, value in run.items() if key != "measurements"}
+    lines = ",\n".join(json.dumps(measurement) for measurement in run["measurements"])
     texts = {
-        ".json": f'{head},\n "points": [\n{points}\n]}}\n',
-        ".md": f"# Results on {run['database']}\n\n![chart]({stem.name}.svg)\n\n{text(run)}\n",
-        ".svg": chart(Figures(run["points"])),
+        ".json": f'{json.dumps(environment, indent=1)[:-2]},\n "measurements": [\n{lines}\n]}}\n',
+        ".md": f"# Results on {run['database']}\n\n{text(run)}\n",
     }
-    paths = {stem.with_name(stem.name + suffix): content for suffix, content in texts.items()}
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    shown, _, after = rest.partition(END)
-    if f"{stem.name}.svg" in shown:
-        block = f"{introduction(run)}\n\n{summary(run)}\n\n![chart](../bench/results/{stem.name}.svg)\n"
-        paths[PAGE] = f"{before}{BEGIN}{block}{END}{after}"
-    for path, content in paths.items():
-        path.write_text(content)
-    return list(paths)
+    for suffix, content in texts.items():
+        (folder / f"{run['database']}{suffix}").write_text(content)
+    return [folder / f"{run['database']}{suffix}" for suffix in texts]
 
 
-def text(run: Run) -> str:
-    """Return a run as Markdown: what was measured, the figures that matter, and a table per workload."""
-    figures = Figures(run["points"])
-    named = [f"## {name}\n\n{table(figures, name)}" for name in WORKLOADS if figures.clients(name)]
-    return "\n\n".join(part for part in (introduction(run), summary(run), *named) if part)
-
-
-def introduction(run: Run) -> str:
-    """Return what was measured, where and how long."""
+def text(run: dict[str, Any]) -> str:
+    """Return what was measured, on what and how long, and the table."""
     where = f"{run['database']} {run['database_version']}, {run['cpus']} CPUs, Python {run['python']}"
     how = f"medians of {run['rounds']} rounds of {run['seconds']} s"
-    return f"Version {run['version']}, {run['date']}, on {where}; {how}."
+    return f"Version {run['version']}, {run['date']}, on {where}; {how}.\n\n{table(run['measurements'])}"
 
 
-def table(figures: Figures, workload: str) -> str:
-    """Return the table of a workload; ratios are of the same rounds: the median, the lowest and the highest."""
-    rows = [(n, target) for n in figures.clients(workload) for target in figures.targets(workload, n)]
-    shown = [key for key in COLUMNS if any(figures.median(workload, *row, key) is not None for row in rows)]
-    compared = ["throughput", "cpu"] if any(figures.ratios(workload, *row, "cpu") for row in rows) else []
-    header = ["clients", "", *(COLUMNS[key] for key in shown), *(f"shop/this, {COLUMNS[key]}" for key in compared)]
-    lines = [
-        [
-            str(row[0]),
-            row[1],
-            *(number(figures.median(workload, *row, key)) for key in shown),
-            *(_spread(figures.ratios(workload, *row, key)) for key in compared),
-        ]
-        for row in rows
-    ]
-    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
-    rule = ["-" * (width - 1) + ":" for width in widths]
-    return "\n".join(
-        f"| {' | '.join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))} |"
-        for line in (header, rule, *lines)
-    )
+def table(measurements: list[Measurement]) -> str:
+    """Return a Markdown table of all rows, without the columns that have no value."""
+    rows = [["workload", "clients", "target", *COLUMNS.values(), *RATIOS.values()], *_rows(measurements)]
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    padded = [[cell.rjust(width) for cell in column] for column, width in zip(columns, widths, strict=True)]
+    header, *body = (f"| {' | '.join(row)} |" for row in zip(*padded, strict=True))
+    rule = f"| {' | '.join('-' * (width - 1) + ':' for width in widths)} |"
+    return "\n".join([header, rule, *body])
 
 
-def summary(run: Run) -> str:
-    """Return the figures that matter, a line each; what was not measured is left out."""
-    figures = Figures(run["points"])
-    found = {
-        title: [_figure(figures, workload, n, other, key) for n in figures.clients(workload, other)]
-        for title, workload, other, key in LINES
-    }
-    return "\n".join(f"* **{title}:** {'; '.join(each)}" for title, each in found.items() if each)
+def _rows(measurements: list[Measurement]) -> Iterator[list[str]]:
+    """Yield a row per workload, number of clients and target, the shop first."""
+    for (workload, clients), group in groupby(measurements, itemgetter("workload", "clients")):
+        by_target: dict[str, list[Measurement]] = defaultdict(list)
+        for measurement in group:
+            by_target[measurement["target"]].append(measurement)
+        for target, rounds in sorted(by_target.items(), key=lambda item: item[0] != SHOP):
+            medians = [_median([each[key] for each in rounds if key in each]) for key in COLUMNS]
+            spreads = [_spread(ratios(by_target[SHOP], rounds, key)) if target != SHOP else "" for key in RATIOS]
+            yield [workload, str(clients), target, *medians, *spreads]
 
 
-def _figure(figures: Figures, workload: str, clients: int, other: str, key: str) -> str:
-    value = f"{number(figures.median(workload, clients, SHOP, key))} {'a second' if key == 'throughput' else 'ms'}"
-    ratios = figures.ratios(workload, clients, other, key)
-    ratio = f", {median(ratios):.2f} times as {'many' if key == 'throughput' else 'much'}" if ratios else ""
-    return f"{value} with {clients} clients{ratio}"
+def ratios(shop: list[Measurement], other: list[Measurement], key: str) -> list[float]:
+    """Return the shop's values divided by the other target's values of the same rounds, in ascending order."""
+    by_round = {measurement["round"]: measurement[key] for measurement in other}
+    return sorted(each[key] / by_round[each["round"]] for each in shop if by_round.get(each["round"]))
 
 
-def line(point: Point) -> str:
-    """Return a point as it is printed when it has been measured."""
-    lag = f", lag p99 {number(point['lag_p99'])} ms" if "lag_p99" in point else ""
-    lost = "".join(f", {point[key]} {key}" for key in ("refused", "broken") if point[key])
-    cpu = " + ".join(number(point[key]) for key in ("cpu", "cpu_database", "cpu_broker"))
-    latency = f"p50 {number(point['p50'])} ms, p99 {number(point['p99'])} ms"
-    return f"{number(point['throughput'])}/s, {latency}, CPU {cpu} ms{lag}{lost}"
+def line(measurement: Measurement) -> str:
+    """Return one measurement as a line."""
+    return ", ".join(f"{title} {number(measurement[key])}" for key, title in COLUMNS.items() if key in measurement)
 
 
-def number(value: float | None) -> str:
-    """Write a figure with three digits."""
-    if value is None:
-        return ""
+def number(value: float) -> str:
+    """Return a value with three digits."""
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 
-def _spread(ratios: list[float]) -> str:
-    return f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})" if ratios else ""
+def _median(values: list[float]) -> str:
+    return number(median(values)) if values else ""
+
+
+def _spread(values: list[float]) -> str:
+    return f"{median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f})" if values else ""

@@ -7,28 +7,28 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pika
-from pymongo import MongoClient
+
+from bench.baseline import connect_database
 
 
 def main() -> None:
-    """Consume until killed."""
+    """Consume until the process is killed."""
     logging.basicConfig(level=logging.INFO)
     logging.getLogger("pika").setLevel(logging.WARNING)
-    notifications = MongoClient[dict[str, Any]](os.environ["MONGO_URL"]).get_default_database().notifications
+    notifications = connect_database().notifications
 
-    def take(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
+    def handle(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
         order = json.loads(body)
         text = f"Thank you for order {order['id']}: {order['total']}"
-        sent = {"order_id": order["id"], "user_id": order["user"]["id"], "channel": "email", "body": text}
-        notifications.insert_one({**sent, "created_at": datetime.now(UTC)})
-        logging.info("sent an e-mail for order %s", order["id"])
+        notification = {"order_id": order["id"], "user_id": order["user"]["id"], "channel": "email", "body": text}
+        notifications.insert_one({**notification, "created_at": datetime.now(UTC)})
+        logging.info("e-mail for order %s sent", order["id"])
         channel.basic_ack(method.delivery_tag)
 
-    connection = pika.BlockingConnection(pika.URLParameters(os.environ["RABBITMQ_URL"]))
-    channel = connection.channel()
+    channel = pika.BlockingConnection(pika.URLParameters(os.environ["RABBITMQ_URL"])).channel()
     channel.queue_declare(os.environ["QUEUE"], durable=True)
     channel.basic_qos(prefetch_count=16)
-    channel.basic_consume(os.environ["QUEUE"], take)
+    channel.basic_consume(os.environ["QUEUE"], handle)
     channel.start_consuming()
 
 

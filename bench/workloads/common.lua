@@ -1,4 +1,4 @@
--- What every workload shares. wrk runs this file once per thread; `BENCH_DATA` names a Lua file with the tokens and
+-- The code that all workloads share. wrk runs this file once per thread; `BENCH_DATA` names a Lua file with the tokens and
 -- products, and `BENCH_RUN` is different in every run, so that idempotency keys are never used twice.
 
 data = dofile(os.getenv("BENCH_DATA"))
@@ -40,9 +40,10 @@ if pause > 0 then
 end
 
 function done(summary, latency)
-  local failed = summary.errors
+  local errors = summary.errors
+  local answered = summary.requests - errors.status
   io.write(string.format(
-    '\nRESULT {"requests": %d, "microseconds": %d, "p50": %.3f, "p99": %.3f, "refused": %d, "broken": %d}\n',
-    summary.requests, summary.duration, latency:percentile(50) / 1000, latency:percentile(99) / 1000,
-    failed.status, failed.connect + failed.read + failed.write + failed.timeout))
+    '\nRESULT {"requests": %d, "throughput": %.3f, "p50": %.3f, "p99": %.3f, "http_errors": %d, "socket_errors": %d}\n',
+    answered, answered / summary.duration * 1e6, latency:percentile(50) / 1000, latency:percentile(99) / 1000,
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
 end

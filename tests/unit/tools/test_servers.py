@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench import shops
+from bench import targets
 from tests import ephemeral_servers
 from tests.conftest import pytest_configure
 from tests.waiting import until
@@ -78,12 +78,12 @@ def test_a_named_server_that_is_not_here_is_refused_and_not_replaced(tmp_path: P
 
 
 def test_the_bench_takes_the_fastest(path: Path) -> None:
-    assert shops.fastest() == "secantusd-rs"
+    assert targets.fastest_mongodb() == "secantusd-rs"
     install(path, "mongod")
-    assert shops.fastest() == "mongod"
+    assert targets.fastest_mongodb() == "mongod"
     for program in path.iterdir():
         program.unlink()
-    assert shops.fastest() == "secantusd-py"
+    assert targets.fastest_mongodb() == "secantusd-py"
 
 
 def test_a_mongod_logs_no_queries_and_leaves_restartable_sequences_to_glibc(tmp_path: Path, path: Path) -> None:

@@ -1,16 +1,16 @@
-"""The floor of a product by its id: a route that does the same find and answers nothing of it."""
+"""The floor for a product by its id: a Flask route with the same database query and an empty answer."""
 
-import os
 from typing import Any
 
 from flask import Flask
-from pymongo import MongoClient
+
+from bench.baseline import connect_database
 
 
 def create_app() -> Flask:
     """Return the WSGI app."""
     app = Flask(__name__)
-    products = MongoClient[dict[str, Any]](os.environ["MONGO_URL"]).get_default_database().products
+    products = connect_database().products
 
     @app.get("/products/<product_id>")
     def get_product(product_id: str) -> dict[str, Any]:
