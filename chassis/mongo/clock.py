@@ -12,9 +12,9 @@ from chassis.mongo.outages import problem_of
 
 
 class DatabaseClock:
-    """The database server's clock: processes agree on the time even if their machines' clocks are wrong.
+    """A clock on which all processes agree, even if the clocks of their machines are wrong.
 
-    One thread at a time measures the offset to the monotonic clock every `refresh` seconds. In an outage the last
+    One thread at a time measures the offset to the monotonic clock, every `refresh` seconds. In an outage the last
     offset stays in use.
     """
 
