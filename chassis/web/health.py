@@ -1,7 +1,6 @@
-"""Health checks: `/health` for the process, `/ready` for its database, and what the service depends on.
+"""Health checks: `/health` for the process, `/ready` for its database and for the other services that it calls.
 
-The database is prepared (indexes) at the start. If that fails, each request to a route tries again before anything
-else uses the database.
+The database is prepared (indexes) at the start. If that fails, each request to a route first tries again.
 """
 
 import logging
@@ -29,21 +28,27 @@ class Health:
         self._misconfigurations = Misconfigurations()
 
     def ensure_prepared(self) -> None:
-        """Prepare the database unless that is done. Raises Unavailable."""
+        """Prepare the database unless it is prepared. Raises Unavailable."""
         if not self._is_prepared:
             self._prepare()
             self._is_prepared = True
 
     def unreachable_dependencies(self) -> dict[str, str]:
-        """Check each dependency. Return those that fail, by name, with the reason."""
-        reasons = {name: self._failure(name, check) for name, check in self._dependencies.items()}
-        return {name: reason for name, reason in reasons.items() if reason}
+        """Check each dependency. Return the reason of each failure by the name of the dependency."""
+        reasons = {}
+        for name, check in self._dependencies.items():
+            try:
+                with self._misconfigurations.watch(name):
+                    check()
+            except Problem as exc:
+                reasons[name] = exc.detail
+        return reasons
 
     def report(self) -> dict[str, Any]:
         """Return the body of `/ready`. Raises Unavailable.
 
-        A dependency that is away degrades the service. One that answers and refuses is a misconfiguration: waiting does
-        not help, and health checks count the service as unhealthy.
+        A dependency that does not answer degrades the service. A dependency that answers and refuses is a
+        misconfiguration (`refused`): waiting does not help, and health checks count the service as unhealthy.
         """
         with self._misconfigurations.watch("the database"):
             self.ensure_prepared()
@@ -51,17 +56,9 @@ class Health:
         body = {"status": "ready", "degraded": list(self.unreachable_dependencies())}
         return {**body, "refused": list(self._misconfigurations)} if self._misconfigurations else body
 
-    def _failure(self, name: str, check: Check) -> str:
-        try:
-            with self._misconfigurations.watch(name):
-                check()
-        except Problem as exc:
-            return exc.detail
-        return ""
-
 
 def init_app(app: App, health: Health) -> None:
-    """Add `/health` and `/ready`, and prepare the database now, or else before the first request that needs it."""
+    """Add `/health` and `/ready`, and prepare the database, now or else before the first request that needs it."""
 
     @public
     def live() -> Response:
@@ -87,14 +84,10 @@ def init_app(app: App, health: Health) -> None:
 
 def check_dependencies(app: Flask) -> None:
     """Check each dependency once, so that keys and tokens are cached before user-service goes away."""
-    _health(app).unreachable_dependencies()
+    cast(Health, app.extensions["health"]).unreachable_dependencies()
 
 
 def log_unreachable_dependencies(app: Flask) -> None:
-    """Log each dependency that does not answer, with its URL: the variable that names it may be wrong."""
-    for name, reason in _health(app).unreachable_dependencies().items():
+    """Log each dependency that does not answer. The reason has its URL: the variable that names it may be wrong."""
+    for name, reason in cast(Health, app.extensions["health"]).unreachable_dependencies().items():
         logging.getLogger(app.name).warning("dependency %s is unreachable: %s", name, reason)
-
-
-def _health(app: Flask) -> Health:
-    return cast(Health, app.extensions["health"])

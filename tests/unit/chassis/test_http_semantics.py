@@ -66,6 +66,20 @@ def test_a_chunked_body_that_is_too_large_is_never_taken_for_what_fits(client: F
     assert stream.read(1) == b""  # all of it was read, so that the client gets the answer
 
 
+class BrokenStream(io.BytesIO):
+    """A body whose connection breaks."""
+
+    def read(self, _size: int | None = -1) -> bytes:
+        raise OSError("the connection is closed")
+
+
+@pytest.mark.parametrize("environ", [{"wsgi.input_terminated": True}, {"CONTENT_LENGTH": "9"}])
+def test_a_body_that_breaks_off_is_400(client: FlaskClient, environ: dict[str, Any]) -> None:
+    environ = {"wsgi.input": BrokenStream(), **environ}
+    answer = client.post("/things", content_type="application/json", environ_overrides=environ)
+    assert (answer.status_code, answer.json["type"]) == (400, "bad-request")
+
+
 def test_a_chunked_body_that_just_fits_is_taken(client: FlaskClient) -> None:
     assert send_chunked(client, BODY + b" " * (json_bodies.MAX_BODY - len(BODY)))[0].status_code == 200
 
