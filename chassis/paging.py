@@ -1,4 +1,4 @@
-"""Keyset paging: a cursor holds the sort values of the last item, so that new items make no page skip or repeat one.
+"""Keyset paging: a cursor holds the sort values of the last item, so that new items do not shift the next page.
 
 Clients treat a cursor as opaque. A cursor that was changed, or belongs to another sort order, is rejected.
 """
@@ -18,7 +18,7 @@ SortValue = str | int | datetime
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some items of a list; `next_cursor` leads to the following ones, None at the end."""
+    """Some items of a list; `next_cursor` leads to the next page, None at the end."""
 
     items: list[T]
     next_cursor: str | None

@@ -5,7 +5,8 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Response, g, request
 from flask_openapi3 import Info, OpenAPI
@@ -18,9 +19,6 @@ from chassis.web.conditions import reject_unsupported_conditions
 from chassis.web.headers import drop_malformed
 from chassis.web.json_bodies import MAX_BODY, Request, drain_body, require_json_body
 from chassis.web.problems import ProblemDocument, reject_invalid
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 # From OWASP's REST security cheat sheet. The gateway adds Strict-Transport-Security, where TLS ends.
 SECURITY_HEADERS = (
@@ -53,7 +51,7 @@ class App(OpenAPI):
         """Return the function as it is: no view is asynchronous. (Flask would check that at each call.)"""
         return func
 
-    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Handle a request. A security header that the view has set stays as it is."""
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
@@ -105,7 +103,7 @@ def _begin(app: App) -> None:
             check(view)
 
 
-def _check_host(environ: "WSGIEnvironment") -> None:
+def _check_host(environ: WSGIEnvironment) -> None:
     """Raise BadRequest for an invalid `Host`, or a missing one in HTTP/1.1 (RFC 9112, section 3.2)."""
     host = environ.get("HTTP_HOST")
     if not _HOST.fullmatch(host or "") or (host is None and environ["SERVER_PROTOCOL"] == "HTTP/1.1"):

@@ -6,15 +6,12 @@ To handle another header, add its test to `_IS_VALID`.
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from wsgiref.types import WSGIEnvironment
 
 from flask import request
 from werkzeug.http import parse_date
 
 from chassis.errors import Invalid
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -27,7 +24,7 @@ def idempotency_key() -> str | None:
     return key
 
 
-def drop_malformed(environ: "WSGIEnvironment") -> None:
+def drop_malformed(environ: WSGIEnvironment) -> None:
     """Remove malformed header values from a request's environment, and a range whose `If-Range` is malformed."""
     for header, is_valid in _IS_VALID.items():
         if header in environ and not is_valid(environ[header]):
