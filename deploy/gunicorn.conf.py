@@ -21,7 +21,6 @@ from gunicorn.workers.gthread import ThreadWorker
 from chassis.config import EnvironmentSettings, PositiveInt
 from chassis.errors import Problem
 from chassis.web.app import SECURITY_HEADERS
-from chassis.web.health import check_dependencies, log_unreachable_dependencies
 from chassis.web.problems import document
 
 DEPENDENCY_START_TIMEOUT = 10.0  # s; services that start at the same time are ready by then
@@ -112,14 +111,14 @@ def post_worker_init(worker: Any) -> None:
 
     The first worker logs later which dependencies are unreachable.
     """
-    if "health" in getattr(worker.wsgi, "extensions", ()):
-        _start_timer(0.0, check_dependencies, worker.wsgi)
+    if health := getattr(worker.wsgi, "extensions", {}).get("health"):
+        _start_timer(0.0, health.unreachable_dependencies)
         if worker.age == 1:
-            _start_timer(DEPENDENCY_START_TIMEOUT, log_unreachable_dependencies, worker.wsgi)
+            _start_timer(DEPENDENCY_START_TIMEOUT, health.log_unreachable_dependencies)
 
 
-def _start_timer(seconds: float, function: Callable[[Any], None], app: Any) -> None:
-    timer = threading.Timer(seconds, function, [app])
+def _start_timer(seconds: float, function: Callable[[], object]) -> None:
+    timer = threading.Timer(seconds, function)
     timer.daemon = True
     timer.start()
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import pymongo
+from pymongo import ASCENDING as ASCENDING
+from pymongo import DESCENDING as DESCENDING
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -15,8 +16,6 @@ from pymongo.uri_parser import parse_uri
 
 Document = dict[str, Any]
 Write = InsertOne[Document] | UpdateOne
-
-ASCENDING, DESCENDING = pymongo.ASCENDING, pymongo.DESCENDING
 
 MONGODB_8 = 25  # the version of its wire protocol
 COMMAND_NOT_SUPPORTED, DUPLICATE_KEY = 115, 11000  # the server's error codes

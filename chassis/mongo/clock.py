@@ -39,11 +39,9 @@ class DatabaseClock:
         started = time.monotonic()
         try:
             server_time: datetime = self._admin.command("hello")["localTime"]
+            self._offset = server_time.timestamp() - (started + time.monotonic()) / 2
         except PyMongoError as exc:
-            offset = self._offset
-            if offset is None:
+            if self._offset is None:
                 raise problem_of(exc) from exc
-        else:
-            offset = server_time.timestamp() - (started + time.monotonic()) / 2
-        self._offset, self._measured_at = offset, time.monotonic()
-        return offset
+        self._measured_at = time.monotonic()
+        return self._offset

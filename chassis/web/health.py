@@ -5,9 +5,9 @@ The database is prepared (indexes) at the start. If that fails, each request to 
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Response, jsonify, request
 
 from chassis.auth.access import public
 from chassis.errors import Problem, Unavailable
@@ -15,6 +15,8 @@ from chassis.misconfigurations import Misconfigurations
 from chassis.web.app import App
 
 Check = Callable[[], None]
+
+log = logging.getLogger(__name__)
 
 
 class Health:
@@ -43,6 +45,11 @@ class Health:
             except Problem as exc:
                 reasons[name] = exc.detail
         return reasons
+
+    def log_unreachable_dependencies(self) -> None:
+        """Log each dependency that does not answer. The reason has its URL: the variable that names it may be wrong."""
+        for name, reason in self.unreachable_dependencies().items():
+            log.warning("dependency %s is unreachable: %s", name, reason)
 
     def report(self) -> dict[str, Any]:
         """Return the body of `/ready`. Raises Unavailable.
@@ -79,15 +86,4 @@ def init_app(app: App, health: Health) -> None:
     try:
         health.ensure_prepared()
     except Unavailable as exc:
-        logging.getLogger(app.name).warning("started without the database, each request tries again: %s", exc.detail)
-
-
-def check_dependencies(app: Flask) -> None:
-    """Check each dependency once, so that keys and tokens are cached before user-service goes away."""
-    cast(Health, app.extensions["health"]).unreachable_dependencies()
-
-
-def log_unreachable_dependencies(app: Flask) -> None:
-    """Log each dependency that does not answer. The reason has its URL: the variable that names it may be wrong."""
-    for name, reason in cast(Health, app.extensions["health"]).unreachable_dependencies().items():
-        logging.getLogger(app.name).warning("dependency %s is unreachable: %s", name, reason)
+        log.warning("started without the database, each request tries again: %s", exc.detail)

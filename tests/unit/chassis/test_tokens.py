@@ -20,7 +20,7 @@ from tests.waiting import until
 
 
 class Time:
-    """A clock that passes when it is told to."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -41,7 +41,7 @@ def users() -> Iterator[LocalServer]:
         yield server
 
 
-KEYS, NEW_KEYS = jwks("k1"), jwks("k2")  # made here: it may take longer than a client waits for an answer
+KEYS, NEW_KEYS = jwks("k1"), jwks("k2")  # made in advance: a client may time out meanwhile
 
 
 def public(kid: str) -> Any:
@@ -78,11 +78,10 @@ def test_a_key_that_was_revoked_is_not_used_longer_than_the_copy_lives(users: Lo
 
 
 def test_while_user_service_is_away_no_request_waits_for_keys(users: LocalServer, time: Time) -> None:
-    keys = JwksClient(users.url, clock=time)
+    keys = JwksClient(users.url, timeout=60, clock=time)
     keys.public_key("k1")
     hanging = threading.Event()
     users.answer = lambda _asked: (503, {} if hanging.wait(60) else {})
-    keys._timeout = 60
     try:
         time.now += 299
         for asked in range(2, 8):
@@ -193,7 +192,7 @@ def test_threads_that_wait_for_keys_together_fail_together(users: LocalServer, t
         failed.append(refused.value)
 
     with meanwhile(ask, threads=8, stop=hanging):
-        until(lambda: len(failed) == 8, "all are told")
+        until(lambda: len(failed) == 8, "all have failed")
     assert len(users.requests) == 1
 
 
@@ -207,7 +206,7 @@ def test_a_user_service_that_hangs_holds_a_request_for_its_time_out_only(users: 
         hanging.set()
 
 
-def test_the_check_tells_whether_user_service_publishes_its_keys(users: LocalServer) -> None:
+def test_the_check_fails_while_user_service_publishes_no_keys(users: LocalServer) -> None:
     keys = JwksClient(users.url)
     keys.check()
     users.answer = lambda _asked: (500, {})
@@ -226,18 +225,18 @@ def test_the_check_tells_whether_user_service_publishes_its_keys(users: LocalSer
 def test_an_address_without_keys_is_a_refusal_only_while_there_were_never_any(
     users: LocalServer, answer: tuple[int, Any], reason: str
 ) -> None:
-    known, unknown = JwksClient(users.url), JwksClient(users.url)
-    known.check()
+    with_keys, without_keys = JwksClient(users.url), JwksClient(users.url)
+    with_keys.check()
     users.answer = lambda _asked: answer
     with pytest.raises(Misconfigured, match=reason):
-        unknown.check()
+        without_keys.check()
     with pytest.raises(Unavailable, match=reason) as raised:
-        known.check()
+        with_keys.check()
     assert not isinstance(raised.value, Misconfigured)
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_a_proxy_of_the_environment_is_not_asked_for_neighbours(
+def test_requests_to_user_service_ignore_a_proxy_of_the_environment(
     users: LocalServer, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
@@ -330,14 +329,14 @@ def test_an_expired_service_token_is_not_used(users: LocalServer, time: Time) ->
     assert token() == "t2"
 
 
-def test_a_refused_service_token_is_forgotten_and_a_later_one_kept(users: LocalServer, time: Time) -> None:
+def test_a_rejected_service_token_is_invalidated_and_a_newer_token_is_not(users: LocalServer, time: Time) -> None:
     users.answer = granting(("t1", 3600), ("t2", 3600))
     token = service_token(users, time)
     assert token() == "t1"
     time.now += 2
     token.invalidate("t1")
     assert token() == "t2"
-    token.invalidate("t1")  # another thread was told so of the old one
+    token.invalidate("t1")  # by another thread, which used the old token
     assert token() == "t2"
     assert len(users.requests) == 2
 
@@ -361,5 +360,5 @@ def test_threads_that_wait_for_a_token_together_fail_together(users: LocalServer
         failed.append(refused.value)
 
     with meanwhile(ask, threads=8, stop=hanging):
-        until(lambda: len(failed) == 8, "all are told")
+        until(lambda: len(failed) == 8, "all have failed")
     assert len(users.requests) == 1
