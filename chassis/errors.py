@@ -79,7 +79,7 @@ class Conflict(Problem):
 
 
 class PreconditionFailed(Problem):
-    """`If-Match` does not match the present ETag (RFC 9110, 13.1.1). Read again before you repeat."""
+    """`If-Match` does not match the present ETag, or `If-None-Match` does (RFC 9110, 13.1). Read before you repeat."""
 
     status, code, title = 412, "precondition-failed", "Precondition Failed"
 

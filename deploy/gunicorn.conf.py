@@ -77,7 +77,7 @@ settings = ServerSettings.load()
 workers, threads = settings.web_concurrency, settings.web_threads
 
 timeout = 15  # s; a worker that does not report for so long hangs, and gunicorn replaces it
-graceful_timeout = 20  # s; longer than any request takes
+graceful_timeout = 20  # s to finish the requests in progress
 keepalive = 75  # s; order-service keeps its connections. The gateway opens one for each request
 
 control_socket_disable = True

@@ -11,7 +11,7 @@ from chassis.auth.renewal import Clock, RenewedValue
 from chassis.auth.user_service import ask
 from chassis.errors import Misconfigured, Unavailable
 
-LIFETIME = 300.0  # s; user-service publishes a new key for so long before it signs with it
+LIFETIME = 300.0  # s; user-service publishes a new key for at least this time before it signs with it
 UNKNOWN_KEY_PAUSE = 10.0  # s between two fetches for an unknown key id, which anybody can put into a token
 FIRST_KEYS_PAUSE = 1.0  # s between two fetches while there are no keys at all
 OUTAGE_PAUSE = 30.0  # s between two requests that wait in an outage; between them, the background renewal tries

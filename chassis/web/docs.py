@@ -16,13 +16,13 @@ from chassis.errors import Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-# The problem that describes a status for which a route declares nothing else.
+# These describe a status for which a route declares no problem.
 _GENERIC = {problem.status: problem for problem in (errors.Unauthorized, errors.Conflict, errors.TooManyRequests)}
 _PAGE_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
 
 def raises(*problems: type[Problem]) -> Callable[[View], View]:
-    """Describe the problems of a route alone. The common ones follow from its roles, body, path and conditions."""
+    """Describe the problems that only this route has. Those of its roles, body, path and conditions are added."""
 
     def mark(view: View) -> View:
         view.__dict__["problems"] = problems
