@@ -20,8 +20,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _ENCODER = json.JSONEncoder(default=str)
 _ACCESS = logging.getLogger("access")
 _quoted = json.encoder.encode_basestring_ascii
-_service = '""'
-_STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_service = '""'  # as JSON text; set by `configure`
+_STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}  # not from `extra`
 
 
 def access(method: str, path: str, status: int, seconds: float) -> None:

@@ -79,7 +79,7 @@ class TokenVerifier:
         if verified is None or not self._is_valid(verified):
             verified = self._verify(token)
             if len(self._cache) >= self._cache_size:
-                self._cache = {}
+                self._cache = {}  # rare; the tokens in use come back with their next request
             self._cache[digest] = verified
         return verified.identity
 
@@ -88,7 +88,7 @@ class TokenVerifier:
         return not is_expired and self._keys.public_key(verified.kid) == verified.key
 
     def _verify(self, token: str) -> VerifiedToken:
-        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # as flask-jwt-extended spells it
+        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # the only spelling that flask-jwt-extended reads
         try:
             header, claims = verify_jwt_in_request() or ({}, {})
         except (JWTExtendedException, jwt.PyJWTError, ValueError) as exc:

@@ -7,7 +7,7 @@ from chassis.auth.renewal import Clock, RenewedValue
 from chassis.auth.user_service import ask
 from chassis.errors import Misconfigured, Unavailable
 
-RETRY_PAUSE = 1.0  # s between two requests that wait for a token
+RETRY_PAUSE = 1.0  # s between two attempts while requests wait for a token
 
 
 class ClientCredentials:
