@@ -46,13 +46,13 @@ def declare_topology(url: str, deadline: float, milliseconds: int | None = None)
 
     def declare() -> None:
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-            _declare(connection.channel(), json.loads(TOPOLOGY.read_text()), milliseconds)
+            try:
+                _declare(connection.channel(), json.loads(TOPOLOGY.read_text()), milliseconds)
+            except ChannelClosedByBroker as exc:  # waiting does not help
+                raise SystemExit(f"RabbitMQ refuses contracts/topology.json: {exc.reply_text}") from exc
 
     what = f"RabbitMQ is not reachable at {urlsplit(url).hostname}:{urlsplit(url).port or 5672}"
-    try:
-        retry(declare, FAILURES, deadline=deadline, what=what)
-    except ChannelClosedByBroker as exc:
-        raise SystemExit(f"RabbitMQ refuses contracts/topology.json: {exc.reply_text}") from exc
+    retry(declare, FAILURES, deadline=deadline, what=what)
 
 
 def _declare(channel: BlockingChannel, topology: dict[str, Any], milliseconds: int | None) -> None:

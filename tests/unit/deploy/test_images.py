@@ -1,4 +1,4 @@
-"""What images are built and watched with."""
+"""The programs that build images, watch containers and wait for the broker."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
-from pika.exceptions import AMQPConnectionError, ConnectionClosedByBroker
+from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker, ConnectionClosedByBroker
 
 from deploy import broker, healthcheck, lock_subset
 from tests.local_server import serving
@@ -119,3 +119,25 @@ def test_a_broker_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("pika.BlockingConnection", refuse)
     with pytest.raises(SystemExit, match=r"RabbitMQ is not reachable at rabbitmq:5672 after 0\.1 s"):
         broker.declare_topology("amqp://rabbitmq", deadline=0.1)
+
+
+def test_a_topology_that_the_broker_refuses_ends_the_provisioning_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Connection:
+        def __init__(self, _parameters: object) -> None:
+            pass
+
+        def __enter__(self) -> "Connection":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def channel(self) -> "Connection":
+            return self
+
+        def exchange_declare(self, *_: object, **__: object) -> None:
+            raise ChannelClosedByBroker(406, "PRECONDITION_FAILED - inequivalent arg")
+
+    monkeypatch.setattr("pika.BlockingConnection", Connection)
+    with pytest.raises(SystemExit, match=r"^RabbitMQ refuses contracts/topology\.json: PRECONDITION_FAILED"):
+        broker.declare_topology("amqp://rabbitmq", deadline=60)
