@@ -1,7 +1,7 @@
 """The OpenAPI description of a service with its problems, and Swagger UI from assets that the service itself serves."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,8 +16,6 @@ from chassis.errors import Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-# These describe a status for which a route declares no problem.
-_GENERIC = {problem.status: problem for problem in (errors.Unauthorized, errors.Conflict, errors.TooManyRequests)}
 _PAGE_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
 
@@ -54,18 +52,22 @@ def _describe_problems(app: OpenAPI) -> None:
 
 
 def _describe_operation(operation: dict[str, Any], view: Callable[..., Any], path: str) -> None:
+    operation["description"] = _description(operation.get("description", ""), getattr(view, "problems", ()))
     if allowed_roles(view):
         operation["security"] = [{"bearer": []}]
     responses = operation["responses"]
     problems = _problems_of(view, path)
-    described = {problem.status for problem in problems}
-    for status in map(int, responses):
-        if status in _GENERIC and status not in described and "content" not in responses[str(status)]:
-            problems.append(_GENERIC[status])
     for status in {problem.status for problem in problems}:
         same_status = [problem for problem in problems if problem.status == status]
         _describe_response(responses.setdefault(str(status), {}), same_status)
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _description(docstring: str, problems: Iterable[type[Problem]]) -> str:
+    """Return a docstring, whose lines flask-openapi3 joins with a tag, and the problems that it does not name."""
+    text = docstring.replace("<br/>", "\n").strip()
+    unnamed = [f"`{problem.code}` ({problem.status})" for problem in problems if f"`{problem.code}`" not in text]
+    return f"{text}\n\nProblems: {', '.join(unnamed)}.".strip() if unnamed else text
 
 
 def _problems_of(view: Callable[..., Any], path: str) -> list[type[Problem]]:
@@ -79,7 +81,7 @@ def _problems_of(view: Callable[..., Any], path: str) -> list[type[Problem]]:
         problems.append(errors.NotFound)
     if getattr(view, "checks_conditions", False):
         problems.append(errors.PreconditionFailed)
-    return [*problems, *getattr(view, "problems", ())]
+    return list(dict.fromkeys([*problems, *getattr(view, "problems", ())]))
 
 
 def _describe_response(response: dict[str, Any], problems: list[type[Problem]]) -> None:

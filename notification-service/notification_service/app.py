@@ -6,24 +6,23 @@ from chassis.service import create_service
 from chassis.web.app import App
 from notification_service.api import api
 from notification_service.config import Settings
-from notification_service.notifications import History
-from notification_service.store import NotificationStore
+from notification_service.history import NotificationHistory
 
 
 def create_app(settings: Settings | None = None) -> App:
     """Return the WSGI app, wired from settings, by default those of the environment."""
     settings = settings or Settings.load()
     database = mongo.connect(settings.mongo_url, "notification-service")
-    store = NotificationStore(database, mongo.DatabaseClock(database))
+    history = NotificationHistory(database)
     keys = JwksClient(settings.jwks_url)
     return create_service(
         "notification_service",
         __doc__ or "",
         settings,
         api,
-        collaborators={"history": History(store)},
+        collaborators={"history": history},
         keys=keys,
-        prepare=store.prepare,
-        ping=store.ping,
+        prepare=history.ensure_indexes,
+        ping=history.ping,
         dependencies={"user-service": keys.check},
     )

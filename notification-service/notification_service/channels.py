@@ -1,4 +1,4 @@
-"""The channels that notifications go out on. To add one, write a class with a `send` like these and name it below."""
+"""The channels of notifications. To add one, write a class with a `send` like these, and name it in `channels`."""
 
 import logging
 import uuid
@@ -9,56 +9,51 @@ from email.message import EmailMessage
 from email.utils import localtime
 
 from notification_service.addresses import mailbox
+from notification_service.delivery import Channel, PermanentDeliveryError
 from notification_service.model import EMAIL, SMS, Notification
-from notification_service.notifications import Channel, NotSent, Undeliverable
-from notification_service.smtp import Connections, NotAccepted
+from notification_service.smtp_pool import SmtpPool
 
-SMTP_TIMEOUT = 15.0  # seconds for one e-mail as a whole, well below the lease of a claim
-MESSAGE_IDS = uuid.UUID("6f0b7c1e-5d2a-4c43-9a86-3f6a0c9d51e7")
+SMTP_TIMEOUT = 15.0  # s for one e-mail as a whole, far below the lease of a claim
+MESSAGE_ID_NAMESPACE = uuid.UUID("6f0b7c1e-5d2a-4c43-9a86-3f6a0c9d51e7")  # must not change: it makes Message-IDs last
 POLICY = policy.default.clone(cte_type="7bit")  # not every mail server has 8BITMIME (RFC 6152)
 
 log = logging.getLogger(__name__)
 
 
-def channels(smtp: Connections | None, sender: Address) -> Mapping[str, Channel]:
-    """Return a channel for each kind; what there is no provider for is simulated."""
-    return {
-        EMAIL: EmailChannel(smtp, sender) if smtp else SimulatedChannel(),
-        SMS: SimulatedChannel(),
-    }
+def channels(smtp: SmtpPool | None, sender: Address) -> Mapping[str, Channel]:
+    """Return the channel of each kind; a kind without a provider is simulated."""
+    return {EMAIL: EmailChannel(smtp, sender) if smtp else SimulatedChannel(), SMS: SimulatedChannel()}
 
 
 class SimulatedChannel:
-    """Sends nothing, and says so in the log."""
+    """Sends nothing, and logs it."""
 
-    at_once = 0
+    max_concurrent = 0
 
     def send(self, notification: Notification) -> None:
-        """Log that a notification would have been sent now."""
-        log.info("simulated %s", notification.channel, extra={"event_id": notification.event_id})
+        """Log a notification instead of sending it."""
+        extra = {"event_id": notification.event_id}
+        log.info("notification simulated: no provider for %s", notification.channel, extra=extra)
 
 
 class EmailChannel:
     """Sends e-mail over SMTP."""
 
-    def __init__(self, server: Connections, sender: Address, *, timeout: float = SMTP_TIMEOUT) -> None:
-        self.at_once = server.at_once
-        self._server = server
+    def __init__(self, smtp: SmtpPool, sender: Address, *, timeout: float = SMTP_TIMEOUT) -> None:
+        self.max_concurrent = smtp.max_connections
+        self._smtp = smtp
         self._sender = sender
         self._timeout = timeout
 
     def send(self, notification: Notification) -> None:
-        """Hand an e-mail to the mail server. Raises Undeliverable if it will never take it, else NotSent."""
+        """Hand an e-mail to the mail server. Raises DeliveryError."""
         try:
             recipient = mailbox(notification.recipient)
         except ValueError:
-            raise Undeliverable("the recipient is no e-mail address") from None
+            raise PermanentDeliveryError("the recipient is not an e-mail address") from None
         message = self._message(notification, recipient)
-        try:
-            self._server.send(message, self._sender.addr_spec, recipient.addr_spec, timeout=self._timeout)
-        except NotAccepted as exc:
-            raise (Undeliverable if exc.permanent else NotSent)(str(exc)) from None
-        log.info("sent", extra={"event_id": notification.event_id, "channel": EMAIL})
+        self._smtp.send(message, self._sender.addr_spec, recipient.addr_spec, timeout=self._timeout)
+        log.info("notification sent", extra={"event_id": notification.event_id, "channel": EMAIL})
 
     def _message(self, notification: Notification, recipient: Address) -> EmailMessage:
         message = EmailMessage(POLICY)
@@ -66,7 +61,7 @@ class EmailChannel:
         message["To"] = recipient
         message["Subject"] = " ".join(notification.subject.split())  # a header is one line
         message["Date"] = localtime()
-        message["Message-ID"] = f"<{uuid.uuid5(MESSAGE_IDS, notification.id)}@{self._sender.domain}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: out-of-office answers are not wanted
+        message["Message-ID"] = f"<{uuid.uuid5(MESSAGE_ID_NAMESPACE, notification.id)}@{self._sender.domain}>"
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks for no out-of-office replies
         message.set_content(notification.body)
         return message

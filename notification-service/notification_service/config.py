@@ -20,7 +20,7 @@ from chassis.config import (
 )
 from notification_service.addresses import client_name, mailbox
 from notification_service.channels import SMTP_TIMEOUT
-from notification_service.smtp import SmtpServer
+from notification_service.smtp_connection import SmtpServer
 
 TOPOLOGY_FILE = Path(chassis.__file__).resolve().parent.parent / "contracts" / "topology.json"
 MAIL_FROM = Address(username="shop", domain="example.com")

@@ -1,71 +1,69 @@
-"""Look at dead letters and play them again: `python -m notification_service.dead_letters list|replay`.
+"""List dead letters, or replay them: `python -m notification_service.dead_letters list|replay`.
 
-What a message says of a person is not shown. A message is called by its id, which for an event is the event's. What a
-terminal would obey is shown escaped: whoever may publish chooses ids, types and reasons.
+Personal data is not shown. A dead letter is named by its id, which for an event is the event's id. Control characters
+are shown escaped: publishers choose ids, types and reasons, and a terminal obeys control characters.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 
 from pika.adapters.blocking_connection import BlockingChannel
 
 from chassis.amqp import FAILURES
 from notification_service import config
-from notification_service.publisher import Message, connect
-from notification_service.topology import DEAD
+from notification_service.messages import Message, connect
+from notification_service.topology import DEAD_LETTERS
 
 
 def dead_letters(channel: BlockingChannel) -> Iterator[Message]:
-    """Take each message that is in the queue now; what is not settled goes back when the channel closes."""
+    """Receive each dead letter that is there now. The queue gets the unsettled ones back when the channel closes."""
     for _ in range(count(channel)):
-        method, properties, body = channel.basic_get(DEAD)
+        method, properties, body = channel.basic_get(DEAD_LETTERS)
         if method is None:
             return
         yield Message(channel, method.delivery_tag, properties, body)
 
 
 def count(channel: BlockingChannel) -> int:
-    """Return how many there are."""
-    return int(channel.queue_declare(DEAD, passive=True).method.message_count)
+    """Return the number of dead letters."""
+    return int(channel.queue_declare(DEAD_LETTERS, passive=True).method.message_count)
 
 
 def show(channel: BlockingChannel, limit: int | None) -> int:
     """Print a line for each dead letter, and return 0. Nothing changes."""
     row = "{:<45} {:<16} {:<24} {:>8}  {}\n".format
     sys.stdout.write(row("ID", "TYPE", "DIED AT", "ATTEMPTS", "REASON"))
-    for number, message in enumerate(dead_letters(channel)):
-        if number == limit:
-            break
+    for message in islice(dead_letters(channel), limit):
         died_at, reason = message.death
-        shown = map(escaped, (message.id, message.type, died_at, str(message.attempts), reason))
-        sys.stdout.write(row(*shown))
+        sys.stdout.write(row(*map(_escape, (message.id, message.type, died_at, str(message.attempts), reason))))
     return 0
 
 
-def replay(channel: BlockingChannel, limit: int | None, wanted: set[str]) -> int:
-    """Move dead letters, by default all, back to where they are consumed; return 1 if one that is wanted is missing.
+def replay(channel: BlockingChannel, limit: int | None, ids: set[str]) -> int:
+    """Move dead letters back to the consumer's queue: those with the ids that `show` prints, or all if `ids` is empty.
 
-    They are called as `show` prints them.
+    Return 1 if an id is missing.
     """
     channel.confirm_delivery()
     replayed: list[str] = []
     for message in dead_letters(channel):
         if len(replayed) == limit:
             break
-        name = escaped(message.id)
-        if not wanted or name in wanted:
+        message_id = _escape(message.id)
+        if not ids or message_id in ids:
             message.replay()
-            replayed.append(name)
-    missing = sorted(wanted.difference(replayed)) if limit is None else []
+            replayed.append(message_id)
+    missing = sorted(ids.difference(replayed)) if limit is None else []
     sys.stdout.write(f"{len(replayed)} replayed\n")
     sys.stderr.write("".join(f"there is no dead letter {message_id}\n" for message_id in missing))
     return 1 if missing else 0
 
 
-def escaped(text: str) -> str:
-    """Return a text without what moves a terminal's cursor or hides: these are written `\\x1b`, `\\u202e`."""
+def _escape(text: str) -> str:
+    """Return a text with control and invisible characters escaped, as in `\\x1b` or `\\u202e`."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -78,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
             channel = connection.channel()
             if options.command == "list":
                 return show(channel, options.limit)
-            return replay(channel, options.limit, set(map(escaped, options.ids)))
+            return replay(channel, options.limit, set(map(_escape, options.ids)))
     except FAILURES as exc:
         sys.stderr.write(f"RabbitMQ: {type(exc).__name__} {exc}\n")
         return 1
@@ -88,10 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m notification_service.dead_letters", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="show the dead letters; changes nothing")
-    replaying = commands.add_parser("replay", help="move dead letters back to where they are consumed")
-    replaying.add_argument("ids", metavar="ID", nargs="*", help="which ones; without any, all")
+    replaying = commands.add_parser("replay", help="move dead letters back to the queue of the consumer")
+    replaying.add_argument("ids", metavar="ID", nargs="*", help="which dead letters; without an id, all")
     for command in (listing, replaying):
-        command.add_argument("--limit", type=_positive, metavar="N", help="no more than N")
+        command.add_argument("--limit", type=_positive, metavar="N", help="at most N")
     return parser
 
 

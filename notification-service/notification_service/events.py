@@ -1,64 +1,63 @@
-"""Reading events: CloudEvents 1.0 in JSON, described by the schemas under `contracts/events`.
+"""Reading events: CloudEvents 1.0 in JSON, by the schemas under `contracts/events`.
 
-A tolerant reader: what a notification cannot do without must be there, all else may be missing, new or odd.
+A tolerant reader: only the fields that a notification needs must be valid; all others may be missing, new or wrong.
 """
 
 import json
 from typing import Any
 
-from notification_service.model import Buyer, Event
-from notification_service.texts import TEXTS
+from notification_service.model import Event
+from notification_service.templates import TEMPLATES
 
 MAX_TEXT = 320  # the longest e-mail address (RFC 5321: 64 + 1 + 255)
 
 
-class Unreadable(Exception):
-    """The message is no event that can be notified of. Repeating it is pointless."""
+class InvalidEvent(Exception):
+    """No notification can be made of the message. A retry is pointless. The text names no value of the message."""
 
 
 def read_event(body: bytes) -> Event:
-    """Return the event in a message's body. Raises Unreadable, naming what is wrong but never a value."""
-    event = _parsed(body)
+    """Return the event in the body of a message. Raises InvalidEvent."""
+    event = _parse(body)
     data = _member(event, "data", dict)
-    kind = _text(event, "type")
-    if kind not in TEXTS:
-        raise Unreadable("the type of event is unknown")
+    event_type = _text(event, "type")
+    if event_type not in TEMPLATES:
+        raise InvalidEvent("the type of event is unknown")
+    user = _member(data, "user", dict)
     return Event(
         id=_text(event, "id"),
-        type=kind,
+        type=event_type,
         order_id=_text(data, "order_id"),
-        user=_buyer(_member(data, "user", dict)),
+        user_id=_text(user, "id"),
+        email=_text(user, "email"),
+        phone=_optional_text(user, "phone"),
         lines=_lines(data.get("lines")),
         total=_total(data),
         request_id=_optional_text(event, "requestid"),
     )
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> dict[str, Any]:
     try:
         event = json.loads(body)
-        json.dumps(event, ensure_ascii=False).encode()  # refuses lone surrogates, which can be neither stored nor sent
+        json.dumps(event, ensure_ascii=False).encode()  # lone surrogates fail: they can be neither stored nor sent
     except (ValueError, RecursionError):
-        raise Unreadable("the body is not JSON") from None
+        raise InvalidEvent("the body is not JSON") from None
     if not isinstance(event, dict):
-        raise Unreadable("the body is not a JSON object")
+        raise InvalidEvent("the body is not a JSON object")
     return event
-
-
-def _buyer(user: dict[str, Any]) -> Buyer:
-    return Buyer(_text(user, "id"), _text(user, "email"), _optional_text(user, "phone"))
 
 
 def _member(parent: dict[str, Any], name: str, kind: type) -> Any:
     if not isinstance(value := parent.get(name), kind):
-        raise Unreadable(f"{name} is missing or of another kind")
+        raise InvalidEvent(f"{name} is missing or has the wrong type")
     return value
 
 
 def _text(parent: dict[str, Any], name: str) -> str:
     value: str = _member(parent, name, str)
     if not _is_text(value):
-        raise Unreadable(f"{name} is empty, too long or not printable")
+        raise InvalidEvent(f"{name} is empty, too long or not printable")
     return value
 
 

@@ -1,81 +1,42 @@
-"""What becomes of messages: each is done, to be tried again, dead, or to be left to the broker."""
+"""Handling messages: reads the events of a batch, and has all their notifications sent together."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 from chassis.errors import Unavailable
-from notification_service.events import Unreadable, read_event
-from notification_service.notifications import Claimed, Notifier, NotSent, Stopping, Task
-from notification_service.texts import notifications_of
+from notification_service.delivery import Disposition, Outcome
+from notification_service.events import InvalidEvent, read_event
+from notification_service.model import Notification
+from notification_service.notifier import Notifier
+from notification_service.templates import notifications_of
 
 log = logging.getLogger(__name__)
 
 
-class Verdict(Enum):
-    """What the consumer is to do with a message.
-
-    WAIT is a short retry that does not count as an attempt. What is left stays unacknowledged: the broker delivers it
-    again.
-    """
-
-    DONE = auto()
-    RETRY = auto()
-    WAIT = auto()
-    DEAD = auto()
-    LEAVE = auto()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A verdict, and the reason for it, which names no person."""
-
-    verdict: Verdict
-    reason: str = ""
-
-
-class Handler:
-    """Handles the bodies of messages. It never raises."""
-
-    def __init__(self, notifier: Notifier) -> None:
-        self._notifier = notifier
-
-    def __call__(self, bodies: Sequence[bytes]) -> list[Outcome]:
-        """Notify of the events in the bodies, all of them together; return what becomes of each."""
-        read = [_read(body) for body in bodies]
-        outcomes = iter(self._notify([task for task in read if isinstance(task, Task)]))
-        return [one if isinstance(one, Outcome) else next(outcomes) for one in read]
-
-    def _notify(self, tasks: Sequence[Task]) -> list[Outcome]:
-        try:
-            return [_outcome(problems) for problems in self._notifier.notify(tasks)]
-        except Unavailable as exc:
-            return [Outcome(Verdict.LEAVE, exc.detail)] * len(tasks)
-        except Exception as exc:
-            return [_unexpected(exc)] * len(tasks)
-
-
-def _read(body: bytes) -> Task | Outcome:
+def handle_messages(notifier: Notifier, bodies: Sequence[bytes]) -> list[Outcome]:
+    """Send the notifications of the events in the bodies; return the outcome of each message. It never raises."""
+    messages = [_read(body) for body in bodies]
+    outcomes: Iterator[Outcome]
     try:
-        event = read_event(body)
-        return Task(notifications_of(event), event.request_id or event.id)
-    except Unreadable as exc:
-        return Outcome(Verdict.DEAD, str(exc))
+        outcomes = iter(notifier.notify([message for message in messages if not isinstance(message, Outcome)]))
+    except Unavailable as exc:
+        outcomes = repeat(Outcome(Disposition.UNSETTLED, exc.detail))
+    except Exception as exc:
+        outcomes = repeat(_unexpected(exc))
+    return [message if isinstance(message, Outcome) else next(outcomes) for message in messages]
+
+
+def _read(body: bytes) -> list[Notification] | Outcome:
+    """Return the notifications of an event, or the outcome of a message that cannot be read."""
+    try:
+        return notifications_of(read_event(body))
+    except InvalidEvent as exc:
+        return Outcome(Disposition.DEAD_LETTER, str(exc))
     except Exception as exc:
         return _unexpected(exc)
 
 
 def _unexpected(exc: Exception) -> Outcome:
-    log.error("unexpected error", exc_info=exc)
-    return Outcome(Verdict.RETRY, f"unexpected {type(exc).__name__}")
-
-
-def _outcome(problems: Sequence[NotSent]) -> Outcome:
-    return Outcome(_verdict(problems), "; ".join(map(str, problems))) if problems else Outcome(Verdict.DONE)
-
-
-def _verdict(problems: Sequence[NotSent]) -> Verdict:
-    if all(isinstance(problem, Claimed) for problem in problems):
-        return Verdict.LEAVE if any(isinstance(problem, Stopping) for problem in problems) else Verdict.WAIT
-    return Verdict.DEAD if all(problem.permanent for problem in problems) else Verdict.RETRY
+    log.error("message not handled: unexpected error", exc_info=exc)
+    return Outcome(Disposition.RETRY, f"unexpected {type(exc).__name__}")

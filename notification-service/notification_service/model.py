@@ -1,4 +1,4 @@
-"""The values of notification-service: an event, and the notifications that come of it."""
+"""The values of notification-service: an event, and the notifications of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,22 +9,15 @@ PENDING, SENDING, SENT, FAILED = "pending", "sending", "sent", "failed"
 
 
 @dataclass(frozen=True)
-class Buyer:
-    """Who is notified, as known when the order was placed."""
-
-    id: str
-    email: str
-    phone: str | None = None
-
-
-@dataclass(frozen=True)
 class Event:
-    """What happened to an order; lines and total are texts, as far as the event has them."""
+    """A change of an order, and the buyer as known when the order was placed. Lines and total are texts."""
 
     id: str
     type: str
     order_id: str
-    user: Buyer
+    user_id: str
+    email: str
+    phone: str | None = None
     lines: tuple[str, ...] = ()
     total: str | None = None
     request_id: str | None = None
@@ -32,7 +25,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Notification:
-    """A message to a user on one channel. Its id, `{event_id}:{channel}`, makes it the only one of its kind."""
+    """A message to a user on one channel. Log lines bind its `request_id`, which is not stored."""
 
     event_id: str
     event_type: str
@@ -42,24 +35,17 @@ class Notification:
     recipient: str
     subject: str
     body: str
+    request_id: str = ""
 
     @property
     def id(self) -> str:
-        """Return the id."""
+        """Return the id, which makes the notification unique: one for each event and channel."""
         return f"{self.event_id}:{self.channel}"
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """A notification in the history, and how far it is: `pending`, `sending`, `sent` or `failed`."""
+@dataclass(frozen=True, kw_only=True)
+class NotificationRecord(Notification):
+    """A notification in the history. Its status is `pending`, `sending`, `sent` or `failed`."""
 
-    id: str
-    event_id: str
-    event_type: str
-    order_id: str
-    channel: str
-    recipient: str
-    subject: str
-    body: str
     status: str
     created_at: datetime

@@ -1,8 +1,9 @@
-"""MongoDB of notification-service: one document per event and channel, each change a compare-and-set, safe to repeat.
+"""The history of notifications in MongoDB: one document per event and channel.
 
-`pending -> sending -> sent | failed`. Who sends holds a claim, which ends with its lease, by the database's clock. A
-notification is inserted with one; `pending` is one whose claim was given back. What is not sent always has a
-`lease_until`, long past where nobody has a claim: one comparison tells whether it is free.
+Its status goes `pending -> sending -> sent | failed`. Each change is a compare-and-set and idempotent. A consumer holds
+a claim while it sends; the claim ends with its lease, by the database's clock. A notification is inserted with a claim,
+and becomes `pending` when that claim is released. Every notification that is not sent has a `lease_until`, which is in
+the past if no consumer holds a claim: so one comparison finds the free ones.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,57 +11,29 @@ from datetime import UTC, datetime, timedelta
 
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
-from pymongo.operations import IndexModel
 
-from chassis.mongo import ASCENDING, DESCENDING, DUPLICATE_KEY, DatabaseClock, Document, find_page, retry_and_translate
-from chassis.paging import Page
-from notification_service.model import FAILED, PENDING, SENDING, SENT, Notification, Recorded
+from chassis.mongo import DUPLICATE_KEY, DatabaseClock, Document, retry_and_translate
+from notification_service.model import FAILED, PENDING, SENDING, SENT, Notification
 
 NO_LEASE = datetime(1970, 1, 1, tzinfo=UTC)
-
-_NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
 
 
 @retry_and_translate
 class NotificationStore:
-    """The history of notifications, for the web service and the consumer. `lease` is in seconds."""
+    """Writes the notifications of the consumer, one step at a time. `lease` is in seconds."""
 
     def __init__(self, database: Database[Document], clock: DatabaseClock, *, lease: float = 60.0) -> None:
-        self._database = database
         self._notifications = database.notifications
         self._clock = clock
         self._lease = timedelta(seconds=lease)
 
-    def prepare(self) -> None:
-        """Make the indexes."""
-        newest = [(field, way) for field, way, _ in _NEWEST_FIRST]
-        self._notifications.create_indexes([IndexModel(newest), IndexModel([("user_id", ASCENDING), *newest])])
-
-    def ping(self) -> None:
-        """Return if the database answers and lets this service read."""
-        self._notifications.find_one({"_id": ""})
-
-    def page(self, user_id: str | None, *, limit: int, cursor: str | None) -> Page[Recorded]:
-        """Return a page of a user's notifications, or of everybody's, newest first."""
-        conditions = {} if user_id is None else {"user_id": user_id}
-        page = find_page(self._notifications, conditions, _NEWEST_FIRST, limit=limit, cursor=cursor)
-        return Page([_recorded(document) for document in page.items], page.next_cursor)
-
-    def audit_records(self) -> list[Document]:
-        """Return what an audit compares: every notification's event, channel, state and age (s), and whose it is."""
-        names = ("event_id", "channel", "status", "order_id", "user_id")
-        now = self._clock()
-        return [
-            {"kind": "notification", "id": document["_id"], **{name: document[name] for name in names}}
-            | {"age": (now - document["created_at"]).total_seconds()}
-            for document in self._notifications.find({}, dict.fromkeys((*names, "created_at"), True))
-        ]
-
     def add(self, notifications: Sequence[Notification], claim: str) -> set[str]:
-        """Insert notifications, claimed; return the ids of those that were there already, which stay as they are."""
+        """Insert notifications with a claim; return the ids of those that exist already, which do not change."""
         now = self._clock()
         state = {"attempts": 1, "error": None, "created_at": now, **self._claimed(claim, now)}
         documents = [{"_id": notification.id, **vars(notification), **state} for notification in notifications]
+        for document in documents:
+            del document["request_id"]
         try:
             self._notifications.insert_many(documents, ordered=False)
         except BulkWriteError as exc:
@@ -71,44 +44,39 @@ class NotificationStore:
         return set()
 
     def claim(self, notification_id: str, claim: str) -> bool:
-        """Take a notification that is not sent, for the time of the lease; False if it is sent or another has it."""
+        """Claim a notification for a lease; return False if it is sent, or another consumer holds a claim."""
         now = self._clock()
         free = {"_id": notification_id, "lease_until": {"$lte": now}}
         change = {"$set": self._claimed(claim, now), "$inc": {"attempts": 1}}
         if self._notifications.update_one(free, change).matched_count:
             return True
-        ours = {"_id": notification_id, "status": SENDING, "claim": claim}  # the reply to a first run was lost
-        return self._notifications.find_one(ours, {"_id": True}) is not None
+        # This call may be run twice: the first run claimed it, and its reply was lost.
+        return self._notifications.find_one(_held(notification_id, claim), {"_id": True}) is not None
 
     def _claimed(self, claim: str, now: datetime) -> Document:
         return {"status": SENDING, "claim": claim, "lease_until": now + self._lease}
 
     def sent_among(self, ids: Collection[str]) -> set[str]:
-        """Return which notifications were sent."""
-        found = self._notifications.find({"_id": {"$in": list(ids)}, "status": SENT}, {"_id": True})
-        return {document["_id"] for document in found}
+        """Return the ids of the notifications that are sent."""
+        sent = self._notifications.find({"_id": {"$in": list(ids)}, "status": SENT}, {"_id": True})
+        return {document["_id"] for document in sent}
 
     def mark_sent(self, ids: Collection[str]) -> None:
-        """Note that notifications were sent. That is a fact, whoever has the claims now."""
-        known: Document = {"status": SENT, "error": None}
-        over = {"claim": "", "lease_until": ""}
-        self._notifications.update_many({"_id": {"$in": list(ids)}}, {"$set": known, "$unset": over})
+        """Mark notifications as sent, even if another consumer holds the claims by now: sent is sent."""
+        change = {"$set": {"status": SENT, "error": None}, "$unset": {"claim": "", "lease_until": ""}}
+        self._notifications.update_many({"_id": {"$in": list(ids)}}, change)
 
-    def give_back(self, ids: Collection[str], claim: str) -> None:
-        """End claims before their lease does: nothing was sent."""
-        ours = {"_id": {"$in": list(ids)}, "status": SENDING, "claim": claim}
-        free = {"status": PENDING, "lease_until": NO_LEASE}
-        self._notifications.update_many(ours, {"$set": free, "$unset": {"claim": ""}})
+    def release_claims(self, ids: Collection[str], claim: str) -> None:
+        """End claims before their leases end: nothing was sent."""
+        change = {"$set": {"status": PENDING, "lease_until": NO_LEASE}, "$unset": {"claim": ""}}
+        self._notifications.update_many(_held({"$in": list(ids)}, claim), change)
 
     def mark_failed(self, notification_id: str, claim: str, error: str) -> None:
-        """Note why a notification was not sent, unless another one has claimed it since."""
-        ours = {"_id": notification_id, "status": SENDING, "claim": claim}
-        known = {"status": FAILED, "error": error, "lease_until": NO_LEASE}
-        self._notifications.update_one(ours, {"$set": known, "$unset": {"claim": ""}})
+        """Mark a notification as failed, with the reason, unless another consumer has claimed it since."""
+        change = {"$set": {"status": FAILED, "error": error, "lease_until": NO_LEASE}, "$unset": {"claim": ""}}
+        self._notifications.update_one(_held(notification_id, claim), change)
 
 
-def _recorded(document: Document) -> Recorded:
-    return Recorded(id=document["_id"], **{name: document[name] for name in _SHOWN})
-
-
-_SHOWN = [name for name in Recorded.__dataclass_fields__ if name != "id"]
+def _held(notification_id: object, claim: str) -> Document:
+    """Return the filter for notifications that are being sent under a claim."""
+    return {"_id": notification_id, "status": SENDING, "claim": claim}

@@ -1,27 +1,27 @@
-"""The queues that the consumer uses, from `contracts/topology.json`, where the topology stands once."""
+"""The queues of the consumer, from `contracts/topology.json`."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 NOTIFICATIONS = "notifications"
-DEAD = "notifications.dead"
-RETRY = "notifications.retry."
+DEAD_LETTERS = "notifications.dead"
+_DELAY_PREFIX = "notifications.retry."
 
 
 @dataclass(frozen=True)
 class Topology:
-    """The queues in which a message waits for its next attempt, by growing delay."""
+    """The queues in which a message waits for its next attempt, the shortest delay first (backoff)."""
 
-    retries: tuple[str, ...]
+    delays: tuple[str, ...]
 
-    def retry(self, attempts: int) -> str | None:
-        """Return the queue to wait in for a message that was retried so often; None if that was the last time."""
-        return self.retries[attempts] if attempts < len(self.retries) else None
+    def delay(self, attempts: int) -> str | None:
+        """Return the queue for a message that has failed `attempts` times before; None after the last attempt."""
+        return self.delays[attempts] if attempts < len(self.delays) else None
 
 
 def load(path: Path) -> Topology:
     """Read the topology file."""
     queues = json.loads(path.read_text())["queues"]
-    delays = {q["name"]: q["arguments"]["x-message-ttl"] for q in queues if q["name"].startswith(RETRY)}
-    return Topology(tuple(sorted(delays, key=delays.__getitem__)))
+    lifetimes = {q["name"]: q["arguments"]["x-message-ttl"] for q in queues if q["name"].startswith(_DELAY_PREFIX)}
+    return Topology(tuple(sorted(lifetimes, key=lifetimes.__getitem__)))

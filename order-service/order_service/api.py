@@ -3,23 +3,36 @@
 from typing import cast
 
 from flask import Response, current_app
-from flask_openapi3 import APIBlueprint
+from flask_openapi3 import APIBlueprint, Tag
 
 from chassis.auth.access import ADMIN, CUSTOMER, Identity, caller, requires
 from chassis.errors import Forbidden
+from chassis.web.docs import raises
 from chassis.web.headers import idempotency_key
 from chassis.web.responses import created, json_response
 from order_service.model import Buyer, Item
-from order_service.orders import Orders
+from order_service.orders import Orders, WrongState
+from order_service.placing import InsufficientStock, KeyReused, OrderFailed, UnknownProduct
+from order_service.product_replies import ProductServiceUnavailable
 from order_service.schemas import OrderBody, OrderList, OrderPath, OrderQuery, OrderReply
 
-api = APIBlueprint("orders", __name__)
+ORDERS = Tag(name="Orders", description="Place orders, read them, and move them from status to status.")
+api = APIBlueprint("orders", __name__, abp_tags=[ORDERS])
 
 
-@api.post("/orders", responses={201: OrderReply, 409: None})
+@api.post("/orders", responses={201: OrderReply})
+@raises(InsufficientStock, UnknownProduct, KeyReused, OrderFailed, ProductServiceUnavailable)
 @requires(CUSTOMER, ADMIN)
 def place_order(body: OrderBody) -> Response:
-    """Place an order. With an `Idempotency-Key` a repeat is answered with the same order."""
+    """Place an order.
+
+    The prices come from product-service. Send an `Idempotency-Key` header (1 to 255 visible ASCII characters) to repeat
+    a request safely: the repeat gets the same order, as it is now, with `Idempotent-Replayed: true`.
+
+    Problems by `type`: 409 `insufficient-stock` says in `lines` how much there is. 422 `unknown-product` names products
+    that are not for sale, `idempotency-key-reused` means that the key has another order, `invalid-input` names each
+    invalid field. 503 `product-service-unavailable`, `order-not-placed` or `unavailable`: please repeat.
+    """
     user = caller()
     buyer = Buyer(user.id, user.email, user.phone)
     items = [Item(item.product_id, item.quantity) for item in body.all_items()]
@@ -33,36 +46,56 @@ def place_order(body: OrderBody) -> Response:
 @api.get("/orders", responses={200: OrderList})
 @requires(CUSTOMER, ADMIN)
 def list_orders(query: OrderQuery) -> Response:
-    """List your orders, newest first; an administrator lists everybody's."""
-    page = _orders().page(_listed_owner(query.user_id), query.status, limit=query.limit, cursor=query.cursor)
+    """List orders, newest first.
+
+    A customer gets their own orders, an administrator everybody's. 403 `forbidden`: only an administrator may ask for
+    the `user_id` of somebody else. 422 `invalid-input` names each invalid parameter.
+    """
+    page = _orders().list_orders(_listed_owner(query.user_id), query.status, limit=query.limit, cursor=query.cursor)
     return json_response(OrderList, page)
 
 
 @api.get("/orders/<order_id>", responses={200: OrderReply})
 @requires(CUSTOMER, ADMIN)
 def get_order(path: OrderPath) -> Response:
-    """Get one of your orders."""
-    return json_response(OrderReply, _orders().get(path.order_id, _owner(caller())))
+    """Get an order.
+
+    404 `not-found`: there is no such order, or it belongs to another user.
+    """
+    return json_response(OrderReply, _orders().get(path.order_id, _visible_owner(caller())))
 
 
-@api.post("/orders/<order_id>/cancel", responses={200: OrderReply, 409: None})
+@api.post("/orders/<order_id>/cancel", responses={200: OrderReply})
+@raises(WrongState)
 @requires(CUSTOMER, ADMIN)
 def cancel_order(path: OrderPath) -> Response:
-    """Cancel an order that is confirmed and not shipped yet."""
-    return json_response(OrderReply, _orders().cancel(path.order_id, _owner(caller())))
+    """Cancel a confirmed order.
+
+    Its stock returns, and the buyer is notified. 409 `wrong-state`: the order is not `confirmed`, for example already
+    shipped. 404 `not-found`: there is no such order, or it belongs to another user.
+    """
+    return json_response(OrderReply, _orders().cancel(path.order_id, _visible_owner(caller())))
 
 
-@api.post("/orders/<order_id>/ship", responses={200: OrderReply, 409: None})
+@api.post("/orders/<order_id>/ship", responses={200: OrderReply})
+@raises(WrongState)
 @requires(ADMIN)
 def ship_order(path: OrderPath) -> Response:
-    """Mark a confirmed order as shipped."""
+    """Mark a confirmed order as shipped.
+
+    For administrators. The buyer is notified. 409 `wrong-state`: the order is not `confirmed`.
+    """
     return json_response(OrderReply, _orders().ship(path.order_id))
 
 
-@api.post("/orders/<order_id>/deliver", responses={200: OrderReply, 409: None})
+@api.post("/orders/<order_id>/deliver", responses={200: OrderReply})
+@raises(WrongState)
 @requires(ADMIN)
 def deliver_order(path: OrderPath) -> Response:
-    """Mark a shipped order as delivered."""
+    """Mark a shipped order as delivered.
+
+    For administrators. The buyer is notified. 409 `wrong-state`: the order is not `shipped`.
+    """
     return json_response(OrderReply, _orders().deliver(path.order_id))
 
 
@@ -70,8 +103,8 @@ def _orders() -> Orders:
     return cast(Orders, current_app.extensions["orders"])
 
 
-def _owner(user: Identity) -> str | None:
-    """Return whose orders a caller may see: its own, or None for everybody's."""
+def _visible_owner(user: Identity) -> str | None:
+    """Return whose orders a caller may see: their own, or None for everybody's."""
     return None if user.is_admin else user.id
 
 

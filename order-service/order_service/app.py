@@ -8,7 +8,7 @@ from chassis.web.app import App
 from order_service.api import api
 from order_service.config import Settings
 from order_service.orders import Orders
-from order_service.products import ProductClient
+from order_service.product_client import ProductClient
 from order_service.store import OrderStore
 
 
@@ -20,7 +20,7 @@ def create_app(settings: Settings | None = None) -> App:
     store = OrderStore(database, clock)
     keys = JwksClient(settings.jwks_url)
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
-    products = ProductClient(settings.product_service_url, token, slots=max(1, settings.web_threads // 2))
+    products = ProductClient(settings.product_service_url, token, max_concurrent=max(1, settings.web_threads // 2))
 
     def check_user_service() -> None:
         keys.check()
@@ -33,7 +33,7 @@ def create_app(settings: Settings | None = None) -> App:
         api,
         collaborators={"orders": Orders(store, products, clock)},
         keys=keys,
-        prepare=store.prepare,
+        prepare=store.ensure_indexes,
         ping=store.ping,
         dependencies={"product-service": products.check, "user-service": check_user_service},
     )

@@ -1,4 +1,4 @@
-"""What order-service knows about its orders: `python -m order_service.audit`, see `chassis.audit_export`."""
+"""The audit records of order-service: `python -m order_service.audit`; see `chassis.audit_export`."""
 
 from chassis import audit_export, mongo
 from chassis.config import DatabaseSettings
@@ -6,7 +6,7 @@ from order_service.store import OrderStore
 
 
 def main() -> None:
-    """Print each order with its state, its lines and what is still due."""
+    """Print each order with its status, its lines, and the work that is still due."""
     database = mongo.connect(DatabaseSettings.load().mongo_url, "order-audit", timeout=60)
     audit_export.write(OrderStore(database, mongo.DatabaseClock(database)).audit_records())
 

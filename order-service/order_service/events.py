@@ -1,7 +1,7 @@
 """The events that order-service publishes: CloudEvents 1.0 in JSON, described by the schemas under `contracts/events`.
 
-To add one, write its schema and example there, give it a name here, and put it into the outbox in the same write
-that makes it true.
+To add an event type, write its schema and example there, name it here, and put the event into the outbox in the same
+write that makes it true.
 """
 
 from datetime import datetime
@@ -17,19 +17,19 @@ TYPES = (ORDER_CREATED, ORDER_CANCELLED, ORDER_SHIPPED, ORDER_DELIVERED)
 """All types; buyers are notified of each, so each must reach the queue of notification-service."""
 
 
-def order_event(kind: str, order: Order, now: datetime) -> dict[str, Any]:
-    """Return the event of a confirmed order. Its id is the same however often it is made or published."""
+def order_event(event_type: str, order: Order, now: datetime) -> dict[str, Any]:
+    """Return the event of a confirmed order. Its id is always the same, so that publishing it twice is harmless."""
     event = {
         "specversion": "1.0",
-        "id": f"{order.id}.{kind}",
+        "id": f"{order.id}.{event_type}",
         "source": "/order-service",
-        "type": kind,
+        "type": event_type,
         "subject": order.id,
         "time": format_time(now),
         "datacontenttype": "application/json",
         "data": {
             "order_id": order.id,
-            "user": {k: v for k, v in vars(order.user).items() if v is not None},
+            "user": {name: value for name, value in vars(order.user).items() if value is not None},
             "lines": [_line(line) for line in order.lines],
             "total": format_money(order.total or 0),
             "currency": order.currency,

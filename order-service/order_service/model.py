@@ -1,4 +1,4 @@
-"""The values of order-service: an order, its parts and its states."""
+"""The values of order-service: an order, its parts, its statuses, and the results of reservations."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ from typing import Any
 CONFIRMED, SHIPPED, DELIVERED = "confirmed", "shipped", "delivered"
 REJECTED, FAILED, CANCELLED = "rejected", "failed", "cancelled"
 
-NOT_LIVING = (REJECTED, FAILED, CANCELLED)
+NOT_HOLDING_STOCK = (REJECTED, FAILED, CANCELLED)
 """An order with one of these statuses must not hold stock. An order with any other status holds the stock it took."""
 
 
 @dataclass(frozen=True)
 class Buyer:
-    """Who ordered, as known at that moment."""
+    """The user who ordered, with the contact data of that moment."""
 
     id: str
     email: str | None
@@ -25,7 +25,7 @@ class Buyer:
 
 @dataclass(frozen=True)
 class Item:
-    """Some units of a product, as asked for."""
+    """Some units of a product, as requested."""
 
     product_id: str
     quantity: int
@@ -43,7 +43,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an order was rejected: the problem that was answered, so that a repeat is answered alike."""
+    """Why an order was rejected: the problem that the caller got, kept so that a repeat gets the same one."""
 
     status: int
     code: str
@@ -52,22 +52,22 @@ class Refusal:
     members: dict[str, Any]
 
 
-class Answer(Enum):
-    """What product-service answers when it is asked to reserve the stock of an order."""
+class Outcome(Enum):
+    """How a request to reserve the stock of an order ends."""
 
-    TAKEN = auto()  # 201: the stock was taken just now
-    FOUND = auto()  # 200: it was taken before, with the same lines
+    RESERVED = auto()  # 201: the stock was taken just now
+    ALREADY_RESERVED = auto()  # 200: it was taken before, with the same lines
     REFUSED = auto()  # 409, 422: too little stock, or an unknown product; recorded, and so final for this id
-    DIFFERS = auto()  # 409: the id has a reservation with other lines
-    RELEASED = auto()  # 409: the reservation was released, and cannot be made again
+    MISMATCH = auto()  # 409: the id has a reservation with other lines
+    RELEASED = auto()  # 409: the reservation was released; its tombstone refuses a new one
     UNKNOWN = auto()  # no answer in time: the request may still arrive
 
 
 @dataclass(frozen=True)
-class Reservation:
-    """An answer of product-service. Lines and currency are there for TAKEN and FOUND, the refusal for REFUSED."""
+class ReservationResult:
+    """The answer of product-service. A reservation has lines and a currency, a refused one has a refusal."""
 
-    answer: Answer
+    outcome: Outcome
     lines: tuple[Line, ...] = ()
     currency: str | None = None
     refusal: Refusal | None = None
@@ -75,11 +75,9 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Order:
-    """An order. Its total is in minor units of `currency`; lines, total and currency are there unless it is
-    rejected or failed.
+    """An order, with its total in minor units of `currency`. A rejected order has no lines, total and currency.
 
-    A `failed` order is a note that an attempt is over: it has neither user nor items. `outbox` holds the events to
-    publish. `release`: its stock is still to be released.
+    A `failed` order is a note that an attempt is over: it has neither user nor items.
     """
 
     id: str
@@ -94,13 +92,13 @@ class Order:
     refusal: Refusal | None = None
     key: str | None = None
     fingerprint: str = ""
-    outbox: tuple[dict[str, Any], ...] = ()
-    release: bool = False
+    outbox: tuple[dict[str, Any], ...] = ()  # the events to publish
+    release_due: bool = False  # its stock must still be released
 
 
-def summed(items: Iterable[Item]) -> tuple[Item, ...]:
-    """Sum the items per product, in the order in which the products are first named."""
-    totals: Counter[str] = Counter()
+def merge_items(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Sum the quantities per product, in the order in which the products first appear."""
+    quantities: Counter[str] = Counter()
     for item in items:
-        totals[item.product_id] += item.quantity
-    return tuple(Item(product_id, quantity) for product_id, quantity in totals.items())
+        quantities[item.product_id] += item.quantity
+    return tuple(Item(product_id, quantity) for product_id, quantity in quantities.items())

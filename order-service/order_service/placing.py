@@ -1,11 +1,11 @@
 """Placing an order: the saga across order-service and product-service. `tests/model/saga.py` specifies it.
 
-The order is written once, when its outcome is known, under an id that follows from the idempotency key: the unique
-`_id` is the compare-and-set between everybody who works on the same order. A request that finds the id taken reads the
-order and obeys it. Two rules keep the stock right:
+The order is written once, when its outcome is known. Its id follows from the idempotency key, and the unique `_id` is
+the compare-and-set between all that work on the same order. A request that finds the id taken reads the order and obeys
+it. Two rules keep the stock right:
 
 - A duplicate id means only that the order is decided, not how.
-- Nobody releases a reservation before an order with a status that is not living is written or read under its id.
+- Nobody releases a reservation before having written or read, under its id, an order that must not hold stock.
 """
 
 import hashlib
@@ -14,45 +14,52 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from chassis.errors import Invalid, Problem, Unavailable
+from chassis.errors import Conflict, Invalid, Problem, Unavailable
 from order_service import events
 from order_service.model import (
     CONFIRMED,
     FAILED,
-    NOT_LIVING,
+    NOT_HOLDING_STOCK,
     REJECTED,
-    Answer,
     Buyer,
     Item,
     Order,
-    Refusal,
-    Reservation,
+    Outcome,
+    ReservationResult,
 )
 
 if TYPE_CHECKING:
-    from order_service.products import ProductClient
+    from order_service.product_client import ProductClient
     from order_service.store import OrderStore
 
-ATTEMPTS_READ = 100
-NO_NEW_ATTEMPT_AFTER = 4.0  # s; one that begins just before takes about as long again
-DECIDING_TRIES, DECIDING_PAUSE = 20, 0.05
+ATTEMPTS_PER_QUERY = 100
+LAST_ATTEMPT_AFTER = 4.0  # s; an attempt that begins just before takes about as long again
+MAJORITY_READ_TRIES, MAJORITY_READ_PAUSE = 20, 0.05  # a second in all, for a write to reach the majority
+KEY_REUSED = "This Idempotency-Key was used for another order. Use a new key for a new order."
+NOT_PLACED = "The order could not be placed in time. Nothing was ordered; please try again."
 
 
-class OrderRejected(Problem):
-    """Product-service refused the stock. Final: the same key gets the same answer."""
+class InsufficientStock(Conflict):
+    """A product has too little stock; `lines` says how much. Final: a repeat with the same key gets it again."""
 
-    def __init__(self, refusal: Refusal, *, replayed: bool) -> None:
-        headers = {"Idempotent-Replayed": "true"} if replayed else {}
-        super().__init__(refusal.detail, headers=headers, **refusal.members)
-        self.status, self.code, self.title = refusal.status, refusal.code, refusal.title
+    code, title = "insufficient-stock", "Insufficient Stock"
+
+
+class UnknownProduct(Invalid):
+    """A product is not for sale; `errors` names it. Final: a repeat with the same key gets it again."""
+
+    code, title = "unknown-product", "Unknown Product"
+
+
+REJECTIONS: dict[str, type[Problem]] = {problem.code: problem for problem in (InsufficientStock, UnknownProduct)}
 
 
 class OrderFailed(Unavailable):
-    """The order was not placed, and stock that was taken for it is released. Safe to repeat."""
+    """The order was not placed; stock that was taken for it is released. Safe to repeat."""
 
     code, title = "order-not-placed", "Order Not Placed"
 
@@ -63,150 +70,131 @@ class KeyReused(Invalid):
     code, title = "idempotency-key-reused", "Idempotency Key Reused"
 
 
+@dataclass
 class Placement:
     """One request to place an order. With an idempotency key, `attempt` 0, 1, ... leads to the same ids everywhere."""
 
-    def __init__(
-        self,
-        store: "OrderStore",
-        products: "ProductClient",
-        clock: Callable[[], datetime],
-        buyer: Buyer,
-        items: tuple[Item, ...],
-        key: str | None,
-    ) -> None:
-        self._store = store
-        self._products = products
-        self._clock = clock
-        self._buyer = buyer
-        self._items = items
-        self._key = key
-        self._fingerprint = fingerprint(items)
-        self._source = f"{buyer.id} {key}" if key else uuid.uuid4().hex
+    store: "OrderStore"
+    products: "ProductClient"
+    clock: Callable[[], datetime]
+    buyer: Buyer
+    items: tuple[Item, ...]
+    key: str | None
+
+    def __post_init__(self) -> None:
+        self._fingerprint = fingerprint(self.items)
+        self._id_source = f"{self.buyer.id} {self.key}" if self.key else uuid.uuid4().hex
         self._outage = Unavailable()
 
     def run(self) -> tuple[Order, bool]:
-        """Return the order, and whether it is the answer to an earlier request with the same key.
+        """Return the order, and whether it answers an earlier request with the same key.
 
-        Raises OrderRejected, OrderFailed, KeyReused, Unavailable.
+        Raises InsufficientStock, UnknownProduct, OrderFailed, KeyReused, Unavailable.
         """
-        attempt, deadline = 0, time.monotonic() + NO_NEW_ATTEMPT_AFTER
+        attempt, deadline = 0, time.monotonic() + LAST_ATTEMPT_AFTER
         while True:
             order_id = self._order_id(attempt)
-            reservation = self._reserve(order_id)
-            order, is_new = self._decide(order_id, reservation)
-            if order.status == FAILED:
-                attempt, later = self._go_on(attempt, order, reservation.answer)
-                if later is None:
-                    if time.monotonic() < deadline:
-                        continue
-                    raise _not_placed()
-                order, is_new = later, False
-            elif order.status in NOT_LIVING and reservation.answer in (Answer.TAKEN, Answer.FOUND):
-                with suppress(Unavailable):  # the worker's comparison finds what stays behind
-                    self._products.release(order_id)
-            return self._replied(order, replayed=not is_new and self._key is not None)
+            result = self._reserve(order_id)
+            order, is_new = self._write_or_read(order_id, result)
+            if order.status != FAILED:
+                self._release_unneeded(order, result.outcome)
+                return self._reply(order, replayed=not is_new and self.key is not None)
+            attempt, later_order = self._next_attempt(attempt, order, result.outcome)
+            if later_order is not None:
+                return self._reply(later_order, replayed=True)
+            if time.monotonic() >= deadline:
+                raise OrderFailed(NOT_PLACED)
 
     def _order_id(self, attempt: int) -> str:
-        return hashlib.sha256(f"{self._source} {attempt}".encode()).hexdigest()[:32]
+        return hashlib.sha256(f"{self._id_source} {attempt}".encode()).hexdigest()[:32]
 
-    def _reserve(self, order_id: str) -> Reservation:
+    def _reserve(self, order_id: str) -> ReservationResult:
         try:
-            return self._products.reserve(order_id, self._items)
-        except Unavailable as exc:  # product-service, or user-service for the token to call it with
+            return self.products.reserve(order_id, self.items)
+        except Unavailable as exc:  # product-service, or user-service, which gives the token for it
             self._outage = exc
-            return Reservation(Answer.UNKNOWN)
+            return ReservationResult(Outcome.UNKNOWN)
 
-    def _decide(self, order_id: str, reservation: Reservation) -> tuple[Order, bool]:
-        """Return the order that is written under the id, and whether this call has written it.
+    def _write_or_read(self, order_id: str, result: ReservationResult) -> tuple[Order, bool]:
+        """Return the order under the id, and whether this call has written it.
 
-        Raises KeyReused or Unavailable where there is none and this request must not write one.
+        Raises KeyReused or Unavailable if there is none and this request must not write one.
         """
-        if reservation.answer in (Answer.TAKEN, Answer.REFUSED) and (order := self._insert(order_id, reservation)):
+        is_decided = result.outcome in (Outcome.RESERVED, Outcome.REFUSED)
+        if is_decided and (order := self._write(order_id, result)):
             return order, True
-        for _ in range(DECIDING_TRIES):
-            if found := self._store.read(order_id):
-                return found, False
-            if reservation.answer is Answer.DIFFERS:
-                raise _key_reused()
-            if reservation.answer is Answer.UNKNOWN and self._key is not None:
+        for _ in range(MAJORITY_READ_TRIES):
+            if existing := self.store.find(order_id):
+                return existing, False
+            if result.outcome is Outcome.MISMATCH:
+                raise KeyReused(KEY_REUSED)
+            if result.outcome is Outcome.UNKNOWN and self.key is not None:
                 raise self._outage  # nothing is written: a repeat goes on with the same id
-            if order := self._insert(order_id, reservation):
+            if order := self._write(order_id, result):
                 return order, True
-            time.sleep(DECIDING_PAUSE)  # taken, and by a write that the majority does not have yet
-        raise Unavailable("Another request is writing this order.")
+            time.sleep(MAJORITY_READ_PAUSE)  # the id is taken, by a write that the majority does not have yet
+        raise Unavailable("Another request is writing this order; please try again.")
 
-    def _insert(self, order_id: str, reservation: Reservation) -> Order | None:
-        """Write the order that follows from an answer, and return it; None if its id is taken."""
-        order = self._drafted(order_id, reservation)
-        return order if self._store.insert(order) else None
+    def _write(self, order_id: str, result: ReservationResult) -> Order | None:
+        """Write the order that follows from a result, and return it; None if its id is taken."""
+        order = self._new_order(order_id, result)
+        return order if self.store.create(order) else None
 
-    def _drafted(self, order_id: str, reservation: Reservation) -> Order:
-        """Return the order as it is to be written after this answer."""
-        now = self._clock()
-        if reservation.answer in (Answer.RELEASED, Answer.UNKNOWN, Answer.DIFFERS):
+    def _new_order(self, order_id: str, result: ReservationResult) -> Order:
+        now = self.clock()
+        if result.outcome in (Outcome.RELEASED, Outcome.UNKNOWN):
             return failed_order(order_id, now)
-        asked = Order(
-            order_id,
-            REJECTED,
-            now,
-            now,
-            user=self._buyer,
-            items=self._items,
-            key=self._key,
-            fingerprint=self._fingerprint,
-            refusal=reservation.refusal,
+        order = Order(
+            order_id, CONFIRMED, now, now, self.buyer, self.items, key=self.key, fingerprint=self._fingerprint
         )
-        if reservation.answer is Answer.REFUSED:
-            return asked
-        total = sum(line.unit_price * line.quantity for line in reservation.lines)
-        known = {"status": CONFIRMED, "lines": reservation.lines, "currency": reservation.currency, "total": total}
-        confirmed = replace(asked, **known)  # type: ignore[arg-type]
-        return replace(confirmed, outbox=(events.order_event(events.ORDER_CREATED, confirmed, now),))
+        if result.outcome is Outcome.REFUSED:
+            return replace(order, status=REJECTED, refusal=result.refusal)
+        total = sum(line.unit_price * line.quantity for line in result.lines)
+        order = replace(order, lines=result.lines, total=total, currency=result.currency)
+        return replace(order, outbox=(events.order_event(events.ORDER_CREATED, order, now),))
 
-    def _go_on(self, attempt: int, failed: Order, answer: Answer) -> tuple[int, Order | None]:
+    def _release_unneeded(self, order: Order, outcome: Outcome) -> None:
+        """Release what this request has reserved for an order that must not hold stock."""
+        if order.status in NOT_HOLDING_STOCK and outcome in (Outcome.RESERVED, Outcome.ALREADY_RESERVED):
+            with suppress(Unavailable):  # the worker's reconciliation finds it
+                self.products.release(order.id)
+
+    def _next_attempt(self, attempt: int, failed: Order, outcome: Outcome) -> tuple[int, Order | None]:
         """Return the first attempt after a failed one that has not failed, with its order if there is one.
 
-        The stock of the failed ones is released first, lest it be missing to the next attempt. Raises Unavailable
-        where that cannot be done now, and OrderFailed without a key, as there is no next attempt then.
+        The stock of the failed attempts is released first, so that the next attempt can take it. Raises Unavailable if
+        that is impossible now, and OrderFailed without a key, as there is no next attempt then.
         """
-        if self._key is None:
-            raise _not_placed()
-        if answer not in (Answer.RELEASED, Answer.UNKNOWN):
-            self._products.release(failed.id)
+        if self.key is None:
+            raise OrderFailed(NOT_PLACED)
+        if outcome not in (Outcome.RELEASED, Outcome.UNKNOWN):
+            self.products.release(failed.id)
         while True:
-            ids = [self._order_id(attempt + number) for number in range(1, ATTEMPTS_READ + 1)]
-            orders = self._store.attempts(ids)
+            ids = [self._order_id(attempt + number) for number in range(1, ATTEMPTS_PER_QUERY + 1)]
+            orders = self.store.find_many(ids)
             for order_id in ids:
                 attempt, order = attempt + 1, orders.get(order_id)
-                if order is None and answer is Answer.UNKNOWN:
+                if order is None and outcome is Outcome.UNKNOWN:
                     raise self._outage
                 if order is None or order.status != FAILED:
                     return attempt, order
-                if order.release and answer is not Answer.UNKNOWN:
-                    self._products.release(order_id)
+                if order.release_due and outcome is not Outcome.UNKNOWN:
+                    self.products.release(order_id)
 
-    def _replied(self, order: Order, *, replayed: bool) -> tuple[Order, bool]:
+    def _reply(self, order: Order, *, replayed: bool) -> tuple[Order, bool]:
         if order.fingerprint != self._fingerprint:
-            raise _key_reused()
-        if order.status == REJECTED and order.refusal:
-            raise OrderRejected(order.refusal, replayed=replayed)
+            raise KeyReused(KEY_REUSED)
+        if order.refusal:
+            headers = {"Idempotent-Replayed": "true"} if replayed else {}
+            raise REJECTIONS[order.refusal.code](order.refusal.detail, headers=headers, **order.refusal.members)
         return order, replayed
 
 
 def failed_order(order_id: str, now: datetime) -> Order:
-    """Return the note that nothing was ordered under an id; its stock is to be released."""
-    return Order(order_id, FAILED, now, now, release=True)
+    """Return the note that nothing was ordered under an id; its stock must be released."""
+    return Order(order_id, FAILED, now, now, release_due=True)
 
 
 def fingerprint(items: Iterable[Item]) -> str:
     """Return a digest of what is ordered, to recognise another body under the same idempotency key."""
     return hashlib.sha256(json.dumps([asdict(item) for item in items], sort_keys=True).encode()).hexdigest()
-
-
-def _key_reused() -> KeyReused:
-    return KeyReused("This Idempotency-Key was used for another order.")
-
-
-def _not_placed() -> OrderFailed:
-    return OrderFailed("The order could not be placed in time. Nothing was ordered; please try again.")

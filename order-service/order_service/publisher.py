@@ -1,15 +1,14 @@
-"""Publishing events to RabbitMQ, each confirmed by the broker before it counts as published.
+"""Publishing events to RabbitMQ with publisher confirms: an event counts as published when the broker confirms it.
 
-A batch is sent as a whole, and its confirms are waited for together: the broker writes it to its disk at once. That is
-what pika's asynchronous connection is for; it is run here until what is awaited has come.
+A batch is sent as a whole, and its confirms are awaited together, so that the broker writes it to disk at once. Only
+pika's asynchronous connection can do that; here its loop runs until the awaited answer has come.
 
-`mandatory` makes the broker return an event that no queue takes, but it is content with any queue, such as one that
-somebody binds to watch events. So before events are published, the queue that must get them is bound, which changes
-nothing where the binding is there, makes it anew where it was lost, and fails where the queue is missing.
+`mandatory` makes the broker return an event that reaches no queue. But any queue will do, for example one that somebody
+has bound to watch events. So the publisher first binds the queue that must get the events: this changes nothing if the
+binding exists, restores a lost one, and fails if the queue is missing.
 """
 
 import json
-import logging
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -27,36 +26,44 @@ from order_service.events import TYPES
 
 EXCHANGE = "shop.events"
 QUEUE = "notifications"
-HEARTBEAT = 6
-SOCKET_SECONDS = 3
-CONNECT_SECONDS = 5
-CONFIRM_SECONDS = 25  # the heartbeats notice a broker that is frozen within 22 s
-CLOSE_SECONDS = 2
-PAUSE = 1.0
-
-log = logging.getLogger(__name__)
+HEARTBEAT = 6  # s, like all times here; the worker answers the broker's heartbeats between its rounds, which take less
+SOCKET_TIMEOUT = 3.0
+CONNECT_TIMEOUT = 5.0  # for the whole of TCP, TLS and AMQP
+BLOCKED_TIMEOUT = 5.0  # for a broker that is short of memory or disk
+CONFIRM_TIMEOUT = 25.0  # the heartbeats notice a frozen broker within 22 s
+CLOSE_TIMEOUT = 2.0
+RECONNECT_DELAY = 1.0
 
 
 class BrokerUnavailable(Exception):
-    """RabbitMQ did not confirm; whether it has the events is not known. Safe to repeat."""
+    """RabbitMQ did not confirm, so whether it has the events is unknown. Safe to repeat."""
 
 
-class BrokerRefuses(BrokerUnavailable):
-    """RabbitMQ answers and refuses: a right, a setting or a queue is missing. Safe to repeat when that is corrected."""
+class BrokerMisconfigured(BrokerUnavailable):
+    """RabbitMQ answers and refuses: a right, a setting or a queue is missing. Safe to repeat once corrected."""
 
 
 class Publisher:
     """Publishes to the exchange of events, over one connection, used by one thread.
 
-    It is opened when needed, and after a failure not again for a second.
+    The connection is opened when needed; after a failure, not before a second has passed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        heartbeat: int = HEARTBEAT,
+        socket_timeout: float = SOCKET_TIMEOUT,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        clock: Any = time,
+    ) -> None:
         self._parameters = pika.URLParameters(url)
-        self._parameters.heartbeat = HEARTBEAT
-        self._parameters.blocked_connection_timeout = 5
-        self._parameters.socket_timeout = SOCKET_SECONDS
-        self._parameters.stack_timeout = CONNECT_SECONDS
+        self._parameters.heartbeat = heartbeat
+        self._parameters.blocked_connection_timeout = BLOCKED_TIMEOUT
+        self._parameters.socket_timeout = socket_timeout
+        self._parameters.stack_timeout = connect_timeout
+        self._clock = clock
         self._connection: SelectConnection | None = None
         self._channel: Channel | None = None
         self._sent = 0
@@ -66,7 +73,7 @@ class Publisher:
         self._refusal: str | None = None
 
     def check(self) -> None:
-        """Return if events can be published; publishes none. Raises BrokerUnavailable, BrokerRefuses."""
+        """Return if events can be published, without publishing any. Raises BrokerUnavailable, BrokerMisconfigured."""
         try:
             with BlockingConnection(self._parameters) as connection:
                 channel = connection.channel()
@@ -79,7 +86,7 @@ class Publisher:
     def publish(self, events: Iterable[dict[str, Any]]) -> None:
         """Publish events, persistent and in their order, and wait for the confirm of each.
 
-        Raises BrokerUnavailable, BrokerRefuses; some of the events may have been published then.
+        Raises BrokerUnavailable, BrokerMisconfigured; some of the events may be published nevertheless.
         """
         events = list(events)
         if not events:
@@ -88,15 +95,15 @@ class Publisher:
             channel = self._open()
             for event_type in dict.fromkeys(event["type"] for event in events):
                 channel.queue_bind(QUEUE, EXCHANGE, event_type, callback=self._stop)
-                self._run(CONFIRM_SECONDS)
+                self._run(CONFIRM_TIMEOUT)
             for event in events:
                 self._send(channel, event)
-            self._run(CONFIRM_SECONDS)
+            self._run(CONFIRM_TIMEOUT)
         except FAILURES as exc:
             self._give_up(exc)
 
     def keep_alive(self) -> None:
-        """Answer the broker's heartbeats; to be called every few seconds while there is nothing to publish."""
+        """Answer the broker's heartbeats. Call it every few seconds while there is nothing to publish."""
         if self._connection:
             self._connection.ioloop.call_later(0, self._stop)
             self._connection.ioloop.start()
@@ -109,19 +116,19 @@ class Publisher:
         if connection is None:
             return
         loop = connection.ioloop
-        loop.call_later(0 if connection.is_closed else CLOSE_SECONDS, loop.stop)
+        loop.call_later(0 if connection.is_closed else CLOSE_TIMEOUT, loop.stop)
         if not (connection.is_closed or connection.is_closing):
             connection.add_on_close_callback(lambda *_: loop.stop())
             connection.close()
-        loop.start()  # also what pika has left to do for one that failed
+        loop.start()  # a failed connection has callbacks left to run as well
         loop.close()
 
     def _open(self) -> Channel:
-        """Return a channel in confirm mode. Raises one of `FAILURES`, or what the last failure was a moment ago."""
-        if time.monotonic() < self._retry_at:
-            raise (
-                BrokerRefuses(self._refusal) if self._refusal else BrokerUnavailable("RabbitMQ was away a moment ago.")
-            )
+        """Return a channel in confirm mode. Raises one of `FAILURES`, or BrokerUnavailable just after a failure."""
+        if self._clock.monotonic() < self._retry_at:
+            if self._refusal:
+                raise BrokerMisconfigured(self._refusal)
+            raise BrokerUnavailable("RabbitMQ was away a moment ago.")
         if self._channel and self._channel.is_open and not self._failure:
             return self._channel
         self.close()
@@ -132,13 +139,13 @@ class Publisher:
             on_open_error_callback=self._fail,
             on_close_callback=self._fail,
         )
-        self._run(CONNECT_SECONDS + 1)  # pika itself gives up before
+        self._run(self._parameters.stack_timeout + 1)  # pika gives up a second earlier
         return cast(Channel, self._channel)
 
     def _on_channel(self, channel: Channel) -> None:
         self._channel = channel
         channel.add_on_close_callback(self._fail)
-        channel.add_on_return_callback(lambda *_message: self._note(UnroutableError(())))
+        channel.add_on_return_callback(lambda *_message: self._note_failure(UnroutableError(())))
         channel.confirm_delivery(self._on_confirm, callback=self._stop)
 
     def _send(self, channel: Channel, event: dict[str, Any]) -> None:
@@ -157,12 +164,12 @@ class Publisher:
         settled = {sent for sent in self._unconfirmed if sent <= tag} if frame.method.multiple else {tag}
         self._unconfirmed -= settled
         if isinstance(frame.method, Basic.Nack):
-            self._note(NackError(()))
+            self._note_failure(NackError(()))
         if not self._unconfirmed:
             self._stop()
 
     def _run(self, seconds: float) -> None:
-        """Serve the connection until somebody stops that. Raises the failure, if there is one by then."""
+        """Run the connection's loop until a callback stops it. Raises the failure that a callback has noted."""
         if self._connection is None:
             raise OSError("not connected")
         loop = self._connection.ioloop
@@ -176,18 +183,17 @@ class Publisher:
         if self._connection:
             self._connection.ioloop.stop()
 
-    def _note(self, failure: Exception) -> None:
-        """Note a failure; the first one is the reason of all others."""
-        self._failure = self._failure or failure
+    def _note_failure(self, failure: Exception) -> None:
+        self._failure = self._failure or failure  # the first one is the cause of all others
 
     def _fail(self, _source: object, failure: Exception) -> None:
-        self._note(cause(failure))
+        self._note_failure(cause(failure))
         self._stop()
 
     def _give_up(self, exc: Exception) -> None:
-        self._retry_at = time.monotonic() + PAUSE
+        self._retry_at = self._clock.monotonic() + RECONNECT_DELAY
         self.close()
         self._refusal = refusal(exc)
         if self._refusal:
-            raise BrokerRefuses(self._refusal) from exc
+            raise BrokerMisconfigured(self._refusal) from exc
         raise BrokerUnavailable(f"RabbitMQ did not confirm: {type(exc).__name__} {exc}".strip()) from exc

@@ -1,33 +1,55 @@
-"""What order-service reads and writes over HTTP."""
+"""The request bodies, queries and replies of order-service. The examples are for Swagger UI and use the demo data."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from chassis.schemas import Body, Identifier, MoneyOut, PageQuery, Query, Reply, Timestamp
 
 MAX_QUANTITY = 1000
 
+ORDER_ID = "b65d1f6e3a0c4c0f9d2e7a8154c3f0ab"
+ITEM = {"product_id": "demo-2", "quantity": 2}  # the Coffee Grinder of the demo data, whose id never changes
+LINE = ITEM | {"name": "Coffee Grinder", "unit_price": "89.50"}
+ORDER: dict[str, Any] = {
+    "id": ORDER_ID,
+    "status": "confirmed",
+    "items": [ITEM],
+    "lines": [LINE],
+    "total": "179.00",
+    "currency": "EUR",
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "updated_at": "2026-01-31T12:00:00.000Z",
+}
+
+Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+
+
+def _example(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"example": example})
+
 
 class OrderPath(Query):
-    """The order that a path names."""
+    """The order in a path."""
 
-    order_id: str
+    order_id: str = Field(json_schema_extra={"example": ORDER_ID})
 
 
 class ItemBody(Body):
     """Some units of a product."""
 
+    model_config = _example(ITEM)
     product_id: Identifier
-    quantity: int = Field(ge=1, le=MAX_QUANTITY)
+    quantity: Quantity
 
 
 class OrderBody(Body):
-    """Either `items`, or `product_id` and `quantity` of a single one. The same product twice is summed."""
+    """Either `items`, or `product_id` and `quantity` of a single product. The same product twice is summed."""
 
+    model_config = _example({"items": [ITEM]})
     items: list[ItemBody] | None = Field(None, min_length=1, max_length=100)
     product_id: Identifier | None = None
-    quantity: int | None = Field(None, ge=1, le=MAX_QUANTITY)
+    quantity: Quantity | None = None
 
     @model_validator(mode="after")
     def _one_form(self) -> "OrderBody":
@@ -45,15 +67,24 @@ class OrderBody(Body):
 
 
 class OrderQuery(PageQuery):
-    """Which orders to list; `user_id` is for administrators."""
+    """Which orders to list."""
 
-    status: Literal["confirmed", "shipped", "delivered", "rejected", "failed", "cancelled"] | None = None
-    user_id: str | None = Field(None, max_length=64)
+    status: Literal["confirmed", "shipped", "delivered", "rejected", "failed", "cancelled"] | None = Field(
+        None,
+        description="Only orders with this status. Only administrators see `failed` ones.",
+        json_schema_extra={"example": "confirmed"},
+    )
+    user_id: str | None = Field(
+        None,
+        max_length=64,
+        description="Only orders of this user, for example `7c9e6679f4a24f0e9c1d2b3a4f5e6d7c`; for administrators.",
+    )  # no `example`: Swagger UI would fill it in, and a customer would get 403
 
 
 class ItemReply(Reply):
-    """Some units of a product, as asked for."""
+    """Some units of a product, as requested."""
 
+    model_config = _example(ITEM)
     product_id: str
     quantity: int
 
@@ -61,6 +92,7 @@ class ItemReply(Reply):
 class LineReply(Reply):
     """Some units of a product at the price that holds for this order."""
 
+    model_config = _example(LINE)
     product_id: str
     name: str
     unit_price: MoneyOut
@@ -68,8 +100,9 @@ class LineReply(Reply):
 
 
 class OrderReply(Reply):
-    """An order; lines, total and currency are there unless it is rejected."""
+    """An order. A rejected one has no lines, total and currency."""
 
+    model_config = _example(ORDER)
     id: str
     status: str
     items: list[ItemReply]
@@ -83,5 +116,6 @@ class OrderReply(Reply):
 class OrderList(Reply):
     """A page of orders."""
 
+    model_config = _example({"items": [ORDER], "next_cursor": None})
     items: list[OrderReply]
     next_cursor: str | None

@@ -1,126 +1,165 @@
-"""The routes of product-service: parse, call, present."""
+"""The routes of product-service: parse, call, present.
+
+The first line of a docstring is the route's summary in the API's description, the rest explains it there. `@raises`
+describes the problems that are special to the route. A parameter named `body`, `query` or `path` is parsed and checked
+before the view runs.
+"""
 
 from typing import cast
 
 from flask import Response, current_app, request
-from flask_openapi3 import APIBlueprint
+from flask_openapi3 import APIBlueprint, Tag
 
 from chassis.auth.access import ADMIN, SERVICE, caller, public, requires
+from chassis.errors import PreconditionFailed
 from chassis.web.conditions import check_conditions, conditional
+from chassis.web.docs import raises
 from chassis.web.headers import idempotency_key
 from chassis.web.responses import created, json_response, no_content
-from product_service.catalogue import Catalogue, Product, ProductFilter
-from product_service.reservations import Line, Reservations
-from product_service.schemas import (
-    ProductBody,
-    ProductList,
-    ProductPatch,
-    ProductPath,
-    ProductQuery,
-    ProductReply,
-    ReservationBody,
-    ReservationList,
-    ReservationPath,
-    ReservationQuery,
-    ReservationReply,
-    StockChangeBody,
-)
+from product_service import model, schemas
+from product_service.catalogue import Catalogue
+from product_service.reservations import Reservations
 
 api = APIBlueprint("products", __name__)
 
+CATALOGUE = Tag(name="Catalogue", description="Everybody reads it, administrators write. An `ETag` covers the stock.")
+STOCK = Tag(name="Stock", description="Administrators add units that arrive, and remove units that are lost.")
+RESERVATIONS = Tag(name="Reservations (services only)", description="Stock that order-service holds for an order.")
 
-@api.get("/products", responses={200: ProductList})
+
+@api.get("/products", tags=[CATALOGUE], responses={200: schemas.ProductList})
 @public
-def list_products(query: ProductQuery) -> Response:
-    """List products: the words of the name by prefix, category, price, stock."""
-    wanted = ProductFilter(query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort)
-    return json_response(ProductList, _catalogue().search(wanted, limit=query.limit, cursor=query.cursor))
+def list_products(query: schemas.ProductQuery) -> Response:
+    """List products.
+
+    `q` finds words of the name by their beginning, whatever their case, accents and script.
+    """
+    criteria = model.ProductFilter(
+        query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort
+    )
+    return json_response(schemas.ProductList, _catalogue().search(criteria, limit=query.limit, cursor=query.cursor))
 
 
-@api.get("/products/<product_id>", responses={200: ProductReply, 304: None})
+@api.get("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply, 304: None})
 @public
-def get_product(path: ProductPath) -> Response:
-    """Get a product as it is now."""
+def get_product(path: schemas.ProductPath) -> Response:
+    """Get a product.
+
+    Its stock is never stale. With `If-None-Match` and the current `ETag` the answer is 304, without a body.
+    """
     product = _catalogue().get(path.product_id)
-    if request.if_none_match.contains_weak(product.etag):
-        return _tagged(Response(status=304), product)
-    return _with_etag(product)
+    is_known = request.if_none_match.contains_weak(product.etag)
+    return _with_etag(product, Response(status=304) if is_known else None)
 
 
-@api.post("/products", responses={201: ProductReply, 409: None})
+@api.post("/products", tags=[CATALOGUE], responses={201: schemas.ProductReply})
 @requires(ADMIN)
-def add_product(body: ProductBody) -> Response:
-    """Add a product."""
+@raises(model.SkuTaken)
+def add_product(body: schemas.ProductBody) -> Response:
+    """Add a product.
+
+    SKUs that look alike are the same SKU.
+    """
     product = _catalogue().add(body.model_dump())
-    return _tagged(created(json_response(ProductReply, product), f"/products/{product.id}"), product)
+    return created(_with_etag(product), f"/products/{product.id}")
 
 
-@api.put("/products/<product_id>", responses={200: ProductReply, 409: None, 412: None})
+@api.put("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply})
 @conditional
 @requires(ADMIN)
-def replace_product(path: ProductPath, body: ProductBody) -> Response:
-    """Replace a product; `stock` is a stock-take."""
-    expected = _expected(path.product_id)
-    return _with_etag(_catalogue().change(path.product_id, body.model_dump(), expected))
+@raises(model.SkuTaken)
+def replace_product(path: schemas.ProductPath, body: schemas.ProductBody) -> Response:
+    """Replace a product.
+
+    `stock` is a stock-take: it overwrites the stock.
+    """
+    version = _expected_version(path.product_id)
+    return _with_etag(_catalogue().change(path.product_id, body.model_dump(), version))
 
 
-@api.patch("/products/<product_id>", responses={200: ProductReply, 409: None, 412: None})
+@api.patch("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply})
 @conditional
 @requires(ADMIN)
-def change_product(path: ProductPath, body: ProductPatch) -> Response:
-    """Change some attributes of a product; `stock` is a stock-take."""
-    expected = _expected(path.product_id)
-    return _with_etag(_catalogue().change(path.product_id, body.model_dump(exclude_unset=True), expected))
+@raises(model.SkuTaken)
+def change_product(path: schemas.ProductPath, body: schemas.ProductPatch) -> Response:
+    """Change some attributes of a product.
+
+    `stock` is a stock-take: it overwrites the stock. null clears an optional attribute.
+    """
+    version = _expected_version(path.product_id)
+    return _with_etag(_catalogue().change(path.product_id, body.model_dump(exclude_unset=True), version))
 
 
-@api.delete("/products/<product_id>", responses={204: None, 412: None})
+@api.delete("/products/<product_id>", tags=[CATALOGUE], responses={204: None})
 @conditional
 @requires(ADMIN)
-def remove_product(path: ProductPath) -> Response:
-    """Hide a product. Past orders keep what they know of it."""
-    _catalogue().remove(path.product_id, _expected(path.product_id))
+def remove_product(path: schemas.ProductPath) -> Response:
+    """Archive a product.
+
+    It can no longer be found or bought. Past orders keep its name and price, and returned units still reach it.
+    """
+    _catalogue().archive(path.product_id, _expected_version(path.product_id))
     return no_content()
 
 
-@api.post("/products/<product_id>/stock", responses={200: ProductReply, 409: None, 412: None})
+@api.post("/products/<product_id>/stock", tags=[STOCK], responses={200: schemas.ProductReply})
 @conditional
 @requires(ADMIN)
-def adjust_stock(path: ProductPath, body: StockChangeBody) -> Response:
-    """Put units in, or take some out; `Idempotency-Key` is honoured."""
+@raises(model.StockOutOfBounds)
+def adjust_stock(path: schemas.ProductPath, body: schemas.StockChangeBody) -> Response:
+    """Add units to the stock, or remove some.
+
+    With an `Idempotency-Key` it is done once: a repeat answers with the product as it is now.
+    """
     key = idempotency_key()
     key = f"{caller().id}:{key}" if key else None
-    product, repeated = _catalogue().adjust_stock(path.product_id, body.change, key, lambda: _expected(path.product_id))
+    version = _expected_version(path.product_id, key)
+    product, is_repeat = _catalogue().adjust_stock(path.product_id, body.change, key, version)
     response = _with_etag(product)
-    if repeated:
+    if is_repeat:
         response.headers["Idempotent-Replayed"] = "true"
     return response
 
 
-@api.put("/reservations/<order_id>", responses={201: ReservationReply, 200: ReservationReply, 409: None})
+@api.put(
+    "/reservations/<order_id>",
+    tags=[RESERVATIONS],
+    responses={201: schemas.ReservationReply, 200: schemas.ReservationReply},
+)
 @requires(SERVICE)
-def reserve(path: ReservationPath, body: ReservationBody) -> Response:
-    """Take the stock of all lines for an order, or of none: 201 if just now, 200 if it was taken before."""
-    lines = [Line(line.product_id, line.quantity) for line in body.lines]
-    reservation, made_now = _reservations().reserve(path.order_id, lines)
-    response = json_response(ReservationReply, reservation)
-    response.status_code = 201 if made_now else 200
+@raises(model.InsufficientStock, model.ReservationMismatch, model.ReservationReleased, model.UnknownProduct)
+def reserve(path: schemas.ReservationPath, body: schemas.ReservationBody) -> Response:
+    """Reserve the stock of all lines for an order, or of none.
+
+    201: reserved just now. 200: reserved before, with the same lines. A refusal is final for its order id.
+    """
+    lines = [model.Line(line.product_id, line.quantity) for line in body.lines]
+    reservation, is_new = _reservations().reserve(path.order_id, lines)
+    response = json_response(schemas.ReservationReply, reservation)
+    response.status_code = 201 if is_new else 200
     return response
 
 
-@api.delete("/reservations/<order_id>", responses={204: None})
+@api.delete("/reservations/<order_id>", tags=[RESERVATIONS], responses={204: None})
 @requires(SERVICE)
-def release(path: ReservationPath) -> Response:
-    """Give the stock of an order back, once."""
+def release(path: schemas.ReservationPath) -> Response:
+    """Release the stock of an order.
+
+    It returns once, however often this is sent. Without a reservation a tombstone refuses a late one for 7 days.
+    """
     _reservations().release(path.order_id)
     return no_content()
 
 
-@api.get("/reservations", responses={200: ReservationList})
+@api.get("/reservations", tags=[RESERVATIONS], responses={200: schemas.ReservationList})
 @requires(SERVICE)
-def list_reservations(query: ReservationQuery) -> Response:
-    """List reservations, oldest first."""
+def list_reservations(query: schemas.ReservationQuery) -> Response:
+    """List reservations, oldest first.
+
+    order-service compares them with its orders. A cursor can be kept to go on later.
+    """
     page = _reservations().older_than(query.older_than, limit=query.limit, cursor=query.cursor)
-    return json_response(ReservationList, page)
+    return json_response(schemas.ReservationList, page)
 
 
 def _catalogue() -> Catalogue:
@@ -131,18 +170,23 @@ def _reservations() -> Reservations:
     return cast(Reservations, current_app.extensions["reservations"])
 
 
-def _with_etag(product: Product) -> Response:
-    return _tagged(json_response(ProductReply, product), product)
-
-
-def _tagged(response: Response, product: Product) -> Response:
-    """Let caches keep an answer, and ask each time whether it still holds."""
+def _with_etag(product: model.Product, response: Response | None = None) -> Response:
+    """Return the product, or another response about it. Caches must ask each time whether it is still valid."""
+    response = response or json_response(schemas.ProductReply, product)
     response.set_etag(product.etag)
     response.headers["Cache-Control"] = "no-cache"
     return response
 
 
-def _expected(product_id: str) -> Product | None:
-    """Return the state that the request demands, None if any will do. Raises NotFound, PreconditionFailed."""
+def _expected_version(product_id: str, key: str | None = None) -> int | None:
+    """Return the version that the request demands, None for any. Raises NotFound, PreconditionFailed.
+
+    A repeat by its idempotency key demands none: its first run has changed the version.
+    """
     product = _catalogue().get(product_id)
-    return product if check_conditions(product.etag) else None
+    try:
+        return product.version if check_conditions(product.etag) else None
+    except PreconditionFailed:
+        if key and _catalogue().has_stock_change(key):
+            return None
+        raise

@@ -9,7 +9,7 @@ from product_service.catalogue import Catalogue
 from product_service.config import Settings
 from product_service.demo import DEMO_PRODUCTS
 from product_service.reservations import Reservations
-from product_service.store import Preparation, ProductStore, ReservationStore, Transactions
+from product_service.store import Indexes, ProductStore, ReservationStore, Transactions
 
 
 def create_app(settings: Settings | None = None) -> App:
@@ -24,9 +24,9 @@ def create_app(settings: Settings | None = None) -> App:
     keys = JwksClient(settings.jwks_url)
 
     def prepare() -> None:
-        Preparation(database).prepare()
+        Indexes(database).ensure_indexes()
         if settings.demo_products:
-            catalogue.stock_up(DEMO_PRODUCTS)
+            catalogue.seed_demo(DEMO_PRODUCTS)
 
     return create_service(
         "product_service",

@@ -2,14 +2,12 @@
 
 from chassis import audit_export, mongo
 from chassis.config import DatabaseSettings
-from product_service.store import ReservationStore, Transactions
+from product_service.store import audit_records
 
 
 def main() -> None:
-    """Print each product with its stock, what was received and what is held, and each reservation."""
-    database = mongo.connect(DatabaseSettings.load().mongo_url, "product-audit", timeout=60)
-    store = ReservationStore(database, mongo.DatabaseClock(database), Transactions(database))
-    audit_export.write(store.audit_records())
+    """Print each product with its stock, received and held units, and each reservation."""
+    audit_export.write(audit_records(mongo.connect(DatabaseSettings.load().mongo_url, "product-audit", timeout=60)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A dozen products to try the shop with."""
+"""A dozen products to try the shop with. Their ids, `demo-1` to `demo-12`, stay the same."""
 
 from typing import Any
 
-_GOODS = [
+_ROWS = [
     ("Espresso Machine", 24900, 25, "kitchen", "Pump pressure of 15 bar, stainless steel."),
     ("Coffee Grinder", 8950, 40, "kitchen", "Conical burrs, 30 settings."),
     ("Cast Iron Pan", 4500, 60, "kitchen", "26 cm, pre-seasoned."),
@@ -16,15 +16,9 @@ _GOODS = [
     ("Noise-cancelling Headphones", 19900, 45, "audio", "Over-ear, 30 hours of playback."),
     ("Bluetooth Speaker", 5990, 70, "audio", "Waterproof, pairs in stereo."),
 ]
+_FIELDS = ("name", "price", "stock", "category", "description")
 
-DEMO_PRODUCTS: list[dict[str, Any]] = [
-    {
-        "name": name,
-        "price": price,
-        "stock": stock,
-        "category": category,
-        "description": text,
-        "sku": f"DEMO-{number:02d}",
-    }
-    for number, (name, price, stock, category, text) in enumerate(_GOODS, 1)
-]
+DEMO_PRODUCTS: dict[str, dict[str, Any]] = {
+    f"demo-{number}": dict(zip(_FIELDS, row, strict=True)) | {"sku": f"DEMO-{number:02d}"}
+    for number, row in enumerate(_ROWS, 1)
+}

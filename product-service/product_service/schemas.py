@@ -1,8 +1,8 @@
-"""What product-service reads and writes over HTTP."""
+"""The requests and replies of product-service over HTTP, each with an example of the demo shop."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from chassis.schemas import (
     BlankIsNone,
@@ -18,45 +18,75 @@ from chassis.schemas import (
     Timestamp,
     VisibleText,
 )
-from product_service.catalogue import MAX_STOCK
+from product_service.model import MAX_STOCK
+
+
+def _example(**fields: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"example": fields})
+
+
+_ORDER_ID = "3f0c6c1e9b5d4a7f8e2d1c0b9a8f7e6d"
+_TIME = "2026-01-31T12:00:00.000Z"
+_TEXTS = {"description": "Pump pressure of 15 bar, stainless steel.", "category": "kitchen", "sku": "ESPRESSO-15"}
+_WRITTEN = {"name": "Espresso Machine", "price": "249.00", "stock": 25, **_TEXTS}
+_PRODUCT = {"id": "demo-1", **_WRITTEN, "currency": "EUR", "created_at": _TIME, "updated_at": _TIME}
+_LINE = {"product_id": "demo-1", "quantity": 2}
+_PRICED_LINE = {**_LINE, "name": "Espresso Machine", "unit_price": "249.00"}
+_RESERVATION = {"order_id": _ORDER_ID, "state": "held"}
+_LISTED = {**_RESERVATION, "created_at": _TIME}
+_CURSOR = "WyJjcmVhdGVkX2F0LF9pZCIsIDE3Njk4NjA4MDAwMDAsICIzZjBjNmMxZTliNWQ0YTdmOGUyZDFjMGI5YThmN2U2ZCJd"
+
+Name = Annotated[VisibleText, Field(min_length=1, max_length=200)]
+Stock = Annotated[int, Field(ge=0, le=MAX_STOCK)]
+Description = Annotated[VisibleText, Field(max_length=5000)]
+Label = Annotated[VisibleText, Field(min_length=1, max_length=100)]
+TextFilter = Annotated[Text | None, BlankIsNone]
 
 
 class ProductPath(Query):
-    """The product that a path names."""
+    """The product in a path."""
 
-    product_id: str
+    product_id: str = Field(json_schema_extra={"example": "demo-1"})
 
 
 class ReservationPath(Query):
-    """The order whose reservation a path names."""
+    """The order in a path, whose id is the id of its reservation as well."""
 
-    order_id: Identifier
+    order_id: Identifier = Field(json_schema_extra={"example": _ORDER_ID})
 
 
 class ProductBody(Body):
     """A product as an administrator writes it."""
 
-    name: VisibleText = Field(min_length=1, max_length=200)
+    model_config = _example(**_WRITTEN)
+
+    name: Name
     price: MoneyIn
-    stock: int = Field(ge=0, le=MAX_STOCK)
-    description: VisibleText | None = Field(None, max_length=5000)
-    category: VisibleText | None = Field(None, min_length=1, max_length=100)
-    sku: VisibleText | None = Field(None, min_length=1, max_length=100)
+    stock: Stock
+    description: Description | None = None
+    category: Label | None = None
+    sku: Label | None = None
 
 
 class ProductPatch(Body):
-    """The attributes of a product to change; null clears an optional one."""
+    """The attributes to change; null clears an optional one. A field that is left out is not changed: no default of
+    this model is ever used.
+    """
 
-    name: VisibleText = Field("", min_length=1, max_length=200)
-    price: MoneyIn = 0
-    stock: int = Field(0, ge=0, le=MAX_STOCK)
-    description: VisibleText | None = Field(None, max_length=5000)
-    category: VisibleText | None = Field(None, min_length=1, max_length=100)
-    sku: VisibleText | None = Field(None, min_length=1, max_length=100)
+    model_config = _example(price="229.00", stock=40)
+
+    name: Name = Field(default_factory=str)
+    price: MoneyIn = Field(default_factory=int)
+    stock: Stock = Field(default_factory=int)
+    description: Description | None = None
+    category: Label | None = None
+    sku: Label | None = None
 
 
 class StockChangeBody(Body):
-    """Units to add, below zero to take out."""
+    """Units to add; a negative number removes units."""
+
+    model_config = _example(change=-3)
 
     change: int = Field(ge=-MAX_STOCK, le=MAX_STOCK)
 
@@ -69,37 +99,43 @@ class StockChangeBody(Body):
 
 
 class ProductQuery(PageQuery):
-    """Which products to list; an empty `q` or `category` is none."""
+    """Which products to list. An empty `q` or `category` is no filter."""
 
-    q: Annotated[Text | None, BlankIsNone] = Field(None, max_length=200)
-    category: Annotated[Text | None, BlankIsNone] = Field(None, max_length=100)
-    min_price: MoneyQuery | None = None
-    max_price: MoneyQuery | None = None
-    in_stock: bool | None = None
+    q: TextFilter = Field(None, max_length=200, json_schema_extra={"example": "coffee"})
+    category: TextFilter = Field(None, max_length=100, json_schema_extra={"example": "kitchen"})
+    min_price: MoneyQuery | None = Field(None, json_schema_extra={"example": "10.00"})
+    max_price: MoneyQuery | None = Field(None, json_schema_extra={"example": "100.00"})
+    in_stock: bool | None = Field(None, json_schema_extra={"example": True})
     sort: Literal["name", "price", "-price", "newest"] = "name"
 
 
 class ReservationQuery(PageQuery):
-    """Which reservations to list."""
+    """Which reservations to list, by their age in seconds."""
 
-    older_than: float = Field(0, ge=0, le=10**9, allow_inf_nan=False)
+    older_than: float = Field(0, ge=0, le=10**9, allow_inf_nan=False, json_schema_extra={"example": 15})
 
 
 class LineBody(Body):
     """Some units of a product."""
+
+    model_config = _example(**_LINE)
 
     product_id: Identifier
     quantity: int = Field(ge=1, le=100_000)
 
 
 class ReservationBody(Body):
-    """The lines to take stock for."""
+    """The lines to reserve stock for."""
+
+    model_config = _example(lines=[_LINE])
 
     lines: list[LineBody] = Field(min_length=1, max_length=100)
 
 
 class ProductReply(Reply):
-    """A product."""
+    """A product. `stock` is what can be bought now."""
+
+    model_config = _example(**_PRODUCT)
 
     id: str
     name: str
@@ -116,12 +152,16 @@ class ProductReply(Reply):
 class ProductList(Reply):
     """A page of products."""
 
+    model_config = _example(items=[_PRODUCT], next_cursor=None)
+
     items: list[ProductReply]
     next_cursor: str | None
 
 
 class PricedLineReply(Reply):
-    """A line with the name and price at which its stock was taken."""
+    """A line with the name and unit price at which its stock was reserved."""
+
+    model_config = _example(**_PRICED_LINE)
 
     product_id: str
     name: str
@@ -132,6 +172,8 @@ class PricedLineReply(Reply):
 class ReservationReply(Reply):
     """Stock that is held for an order."""
 
+    model_config = _example(**_RESERVATION, currency="EUR", lines=[_PRICED_LINE])
+
     order_id: str
     state: str
     currency: str
@@ -139,7 +181,9 @@ class ReservationReply(Reply):
 
 
 class ReservationItem(Reply):
-    """A reservation in a list: `held`, `refused` or `released`."""
+    """A reservation in a list. Its state is `held`, `refused` or `released`."""
+
+    model_config = _example(**_LISTED)
 
     order_id: str
     state: str
@@ -147,7 +191,9 @@ class ReservationItem(Reply):
 
 
 class ReservationList(Reply):
-    """A page of reservations."""
+    """A page of reservations. `next_cursor` is null only after an empty page: new reservations may follow."""
+
+    model_config = _example(items=[_LISTED], next_cursor=_CURSOR)
 
     items: list[ReservationItem]
     next_cursor: str | None

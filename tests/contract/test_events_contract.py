@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from notification_service.events import read_event
-from notification_service.texts import TEXTS, notifications_of
+from notification_service.templates import TEMPLATES, notifications_of
 from tools.paths import ROOT
 
 EVENTS = ROOT / "contracts" / "events"
@@ -29,7 +29,7 @@ def test_schemas_examples_texts_and_bindings_know_the_same_types() -> None:
     bindings = json.loads((ROOT / "contracts" / "topology.json").read_text())["bindings"]
     bound = sorted(b["routing_key"] for b in bindings if b["queue"] == "notifications")
     schemas = sorted(path.name.partition(".")[0] for path in EVENTS.glob("*_*.schema.json"))
-    assert TYPES == schemas == sorted(TEXTS) == bound
+    assert TYPES == schemas == sorted(TEMPLATES) == bound
 
 
 @pytest.mark.parametrize("kind", ["order", *TYPES])

@@ -1,4 +1,4 @@
-"""The events that order-service makes are those that contracts/ describes."""
+"""The events of order-service fit the schemas and examples in contracts/."""
 
 import json
 from datetime import UTC, datetime
@@ -32,22 +32,22 @@ def validator(kind: str) -> Draft202012Validator:
     )
 
 
-def made_like(example: dict[str, Any]) -> dict[str, Any]:
-    """Return the event of the order that an example tells of, as it travels."""
-    told = example["data"]
-    lines = [Line(**{**line, "unit_price": cents(line["unit_price"])}) for line in told["lines"]]
+def event_like(example: dict[str, Any]) -> dict[str, Any]:
+    """Return the event that order-service makes of an example's order, as JSON."""
+    data = example["data"]
+    lines = [Line(**{**line, "unit_price": cents(line["unit_price"])}) for line in data["lines"]]
     order = Order(
-        id=told["order_id"],
+        id=data["order_id"],
         status=example["type"].removeprefix("order_"),
-        user=Buyer(told["user"]["id"], told["user"].get("email"), told["user"].get("phone")),
+        user=Buyer(data["user"]["id"], data["user"].get("email"), data["user"].get("phone")),
         items=tuple(Item(line.product_id, line.quantity) for line in lines),
         lines=tuple(lines),
-        total=cents(told["total"]),
-        currency=told["currency"],
+        total=cents(data["total"]),
+        currency=data["currency"],
         refusal=None,
         fingerprint="",
         outbox=(),
-        release=False,
+        release_due=False,
         created_at=MOMENT,
         updated_at=MOMENT,
     )
@@ -73,7 +73,7 @@ def test_every_event_type_has_a_schema_and_an_example_and_no_other_has() -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_golden_example_is_what_order_service_makes(kind: str) -> None:
-    assert made_like(example_of(kind)) == example_of(kind)
+    assert event_like(example_of(kind)) == example_of(kind)
 
 
 @pytest.mark.parametrize("request_id", ["5b1f0a7c9d3e4f62", ""])
@@ -82,20 +82,20 @@ def test_the_golden_example_is_what_order_service_makes(kind: str) -> None:
 def test_an_event_fits_its_schema(kind: str, phone: str | None, request_id: str) -> None:
     example = example_of(kind)
     example["data"]["user"]["phone"] = phone
-    event = made_like(example | {"requestid": request_id})
+    event = event_like(example | {"requestid": request_id})
     assert ("phone" in event["data"]["user"], "requestid" in event) == (phone is not None, request_id != "")
     validator(kind).validate(event)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_schema_refuses_an_event_of_another_type_or_without_the_order(kind: str) -> None:
-    event, other = made_like(example_of(kind)), made_like(example_of(KINDS[KINDS.index(kind) - 1]))
+    event, other = event_like(example_of(kind)), event_like(example_of(KINDS[KINDS.index(kind) - 1]))
     for wrong in (other, {**event, "data": {}}, {**event, "specversion": "0.3"}):
         with pytest.raises(ValidationError):
             validator(kind).validate(wrong)
 
 
-def test_what_is_published_finds_its_way_to_the_queue_that_the_publisher_looks_for() -> None:
+def test_every_published_event_is_routed_to_the_queue_of_the_publisher() -> None:
     topology = read("topology.json")
     assert publisher.EXCHANGE in [exchange["name"] for exchange in topology["exchanges"]]
     assert publisher.QUEUE in [queue["name"] for queue in topology["queues"]]

@@ -1,4 +1,4 @@
-"""Reservations as product-service answers them and as order-service understands them.
+"""Reservations as product-service answers them and order-service reads them.
 
 The schemas and golden examples under `contracts/http/` stand between the two: both sides are tested against them.
 """
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from order_service.model import Answer, Item, Line, Reservation
-from order_service.products import ProductClient, ProductsUnavailable
+from order_service.model import Item, Line, Outcome, ReservationResult
+from order_service.product_client import ProductClient, ProductServiceUnavailable
 from tests.integration.conftest import mongo_server, mongo_url
 from tests.integration.product_app import ORDERS, Shop, running
 from tests.local_server import LocalServer, serving
@@ -133,7 +133,7 @@ def products() -> Iterator[LocalServer]:
 
 @pytest.fixture
 def client(products: LocalServer) -> Iterator[ProductClient]:
-    client = ProductClient(products.url, lambda: "service-token", slots=2)
+    client = ProductClient(products.url, lambda: "service-token", max_concurrent=2)
     yield client
     client._pool.clear()
 
@@ -152,22 +152,22 @@ def test_order_service_asks_with_the_example(client: ProductClient, products: Lo
 
 def test_order_service_takes_names_and_prices_from_the_example(client: ProductClient) -> None:
     lines = (Line("cup", "Cup", 990, 2), Line("pan", "Cast Iron Pan", 4500, 1))
-    assert client.reserve("order-1", ASKED) == Reservation(Answer.TAKEN, lines, "EUR")
+    assert client.reserve("order-1", ASKED) == ReservationResult(Outcome.RESERVED, lines, "EUR")
 
 
 def test_order_service_knows_what_was_taken_before(client: ProductClient, products: LocalServer) -> None:
     products.answer = lambda _asked: (200, example("reservation.held"))
-    assert client.reserve("order-1", ASKED).answer is Answer.FOUND
+    assert client.reserve("order-1", ASKED).outcome is Outcome.ALREADY_RESERVED
 
 
 @pytest.mark.parametrize(
-    ("name", "answer"), [("reservation.differs", Answer.DIFFERS), ("reservation.released", Answer.RELEASED)]
+    ("name", "answer"), [("reservation.differs", Outcome.MISMATCH), ("reservation.released", Outcome.RELEASED)]
 )
 def test_order_service_knows_a_conflict_by_its_type(
-    client: ProductClient, products: LocalServer, name: str, answer: Answer
+    client: ProductClient, products: LocalServer, name: str, answer: Outcome
 ) -> None:
     products.answer = lambda _asked: (409, example(name))
-    assert client.reserve("order-1", ASKED) == Reservation(answer)
+    assert client.reserve("order-1", ASKED) == ReservationResult(answer)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_order_service_passes_a_refusal_on(
     products.answer = lambda _asked: (refused["status"], refused)
     reservation = client.reserve("order-1", ASKED)
     refusal = reservation.refusal
-    assert reservation.answer is Answer.REFUSED
+    assert reservation.outcome is Outcome.REFUSED
     assert refusal is not None
     assert (refusal.status, refusal.code, refusal.detail) == (refused["status"], code, refused["detail"])
     assert refusal.members == {member: refused[member]}
@@ -211,5 +211,5 @@ def test_an_answer_that_breaks_the_contract_is_an_outage(
     del held[left_out]
     assert not schema("reservation.held").is_valid(held)
     products.answer = lambda _asked: (201, held)
-    with pytest.raises(ProductsUnavailable):
+    with pytest.raises(ProductServiceUnavailable):
         client.reserve("order-1", ASKED)

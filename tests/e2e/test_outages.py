@@ -94,8 +94,8 @@ def test_while_the_broker_is_away_for_a_minute_orders_succeed_and_their_notifica
     ("missing", "program", "told"),
     [
         ("user-service", "product-service", "dependency user-service is unreachable: "),
-        ("rabbitmq", "order-worker", "events will wait in the outbox: "),
-        ("rabbitmq", "notification-consumer", "not consuming, and trying again: "),
+        ("rabbitmq", "order-worker", "events wait in the outbox until RabbitMQ is back: "),
+        ("rabbitmq", "notification-consumer", "connection to RabbitMQ lost, reconnecting: "),
     ],
 )
 def test_a_program_that_misses_a_neighbour_at_its_start_says_so(

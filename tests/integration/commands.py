@@ -9,8 +9,6 @@ import pymongo
 import pytest
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from chassis import mongo
-
 
 @dataclass
 class Commands(CommandListener):
@@ -46,7 +44,7 @@ def recorded() -> Iterator[Commands]:
         return clients[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mongo, "MongoClient", connect)
+        patch.setattr("chassis.mongo.client.MongoClient", connect)
         try:
             yield commands
         finally:

@@ -1,4 +1,4 @@
-"""A mail server that behaves as a test says, and a consumer of events to send through it."""
+"""A mail server whose replies a test chooses, and a consumer that sends through it."""
 
 import email
 import email.message
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import pika
@@ -18,14 +19,19 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pymongo.database import Database
 
 from chassis import mongo
+from chassis.heartbeat import Heartbeat
 from chassis.mongo import Document
 from notification_service import config, topology
 from notification_service.channels import EmailChannel, SimulatedChannel
 from notification_service.config import MAIL_FROM
 from notification_service.consumer import Consumer
-from notification_service.handling import Handler
-from notification_service.notifications import Notifier, Patience
-from notification_service.smtp import Connections, SmtpServer
+from notification_service.handling import handle_messages
+from notification_service.messages import connect
+from notification_service.notifier import Notifier
+from notification_service.retrying import RetryWhileUnavailable
+from notification_service.session import ConsumerSession
+from notification_service.smtp_connection import SmtpServer
+from notification_service.smtp_pool import SmtpPool
 from notification_service.store import NotificationStore
 from tests.at_once import meanwhile
 from tools.ports import free_ports
@@ -37,11 +43,11 @@ STRICT = re.compile(r"\[(IPv6:)?[0-9a-f.:]+\]|[\w-]+(\.[\w-]+)+")
 
 
 class MailServer:
-    """Keeps what it accepted in `received`; each mail or recipient is answered by a function that a test replaces.
+    """Keeps the mails that it accepts in `received`. A test replaces the functions that reply to a mail or a recipient.
 
-    One `step` of the dialogue, "greeting" or a command, gets `reply`. `lacks` are extensions that it does not offer,
-    `offers` more of them. `names` are those of its clients, one for each connection; a strict one wants them as RFC
-    5321, 4.1.1.1, does.
+    It replies to one `step` of the dialogue ("greeting" or a command) with `reply`. It does not offer the extensions in
+    `lacks`, and offers those in `offers`. `names` are the clients' names in EHLO, one for each connection; a strict
+    server requires them to be as in RFC 5321, 4.1.1.1.
     """
 
     def __init__(self, step: str = "", reply: str = "", *, strict: bool = False) -> None:
@@ -54,7 +60,7 @@ class MailServer:
         self.rcpt: Callable[[], str] = lambda: ACCEPTED
         self.data: Callable[[], str] = lambda: ACCEPTED
         self.delay = 0.0
-        self.goodbyes = 0
+        self.quits = 0
 
     async def handle_EHLO(
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
@@ -65,7 +71,7 @@ class MailServer:
         return [offered[0], *(f"250-{extension}" for extension in self.offers), *offered[1:]]
 
     async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
-        self.goodbyes += 1
+        self.quits += 1
         return "221 Bye"
 
     async def handle_RCPT(
@@ -94,7 +100,7 @@ class MailServer:
 
 
 class Dialogue(SMTP):
-    """aiosmtpd's side of a dialogue, but for the step that its mail server answers otherwise."""
+    """A dialogue of aiosmtpd, in which the mail server replies to one step as the test says."""
 
     def __init__(self, server: MailServer, **options: Any) -> None:
         super().__init__(server, **options)
@@ -114,7 +120,7 @@ class Dialogue(SMTP):
 
 
 class Listener(Controller):
-    """Answers each client by a dialogue of its own."""
+    """Holds a separate dialogue with each client."""
 
     def factory(self) -> SMTP:
         return Dialogue(self.handler, **self.SMTP_kwargs)
@@ -133,9 +139,9 @@ def listening(server: MailServer, port: int | None = None, **options: Any) -> It
 
 
 def answers(*first: str) -> Callable[[], str]:
-    """Return a function that gives these answers one after the other, and accepts from then on."""
-    left = list(first)
-    return lambda: left.pop(0) if left else ACCEPTED
+    """Return a function that gives these answers one after the other, and then accepts."""
+    remaining = list(first)
+    return lambda: remaining.pop(0) if remaining else ACCEPTED
 
 
 def event(order_id: str = "order-1", kind: str = "order_created", **changed: Any) -> dict[str, Any]:
@@ -154,7 +160,7 @@ def event(order_id: str = "order-1", kind: str = "order_created", **changed: Any
 
 
 class Broker:
-    """What tests do with RabbitMQ."""
+    """RabbitMQ, as a test uses it."""
 
     def __init__(self, channel: BlockingChannel) -> None:
         self._channel = channel
@@ -163,8 +169,8 @@ class Broker:
         """Publish as order-service does; bytes are published as they are."""
         for message in messages:
             body = message if isinstance(message, bytes) else json.dumps(message).encode()
-            known = {} if isinstance(message, bytes) else {"message_id": message["id"], "type": message["type"]}
-            self._channel.basic_publish("shop.events", key, body, pika.BasicProperties(**known, delivery_mode=2))
+            properties = {} if isinstance(message, bytes) else {"message_id": message["id"], "type": message["type"]}
+            self._channel.basic_publish("shop.events", key, body, pika.BasicProperties(**properties, delivery_mode=2))
 
     def depth(self, queue: str) -> int:
         """Return how many messages are ready in a queue."""
@@ -175,7 +181,7 @@ class Broker:
         self._channel.queue_delete(queue)
 
     def dead(self) -> tuple[dict[str, Any], bytes]:
-        """Take a dead letter and return its headers and body."""
+        """Remove a dead letter and return its headers and body."""
         _, properties, body = self._channel.basic_get("notifications.dead", auto_ack=True)
         assert body is not None, "no dead letter"
         return properties.headers, body
@@ -183,7 +189,7 @@ class Broker:
 
 @contextmanager
 def connected(url: str) -> Iterator[Broker]:
-    """Connect to RabbitMQ as a test does."""
+    """Connect to RabbitMQ."""
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
@@ -201,12 +207,16 @@ def consuming(
     start_within: float = 30.0,
     threads: int = 4,
 ) -> Iterator[None]:
-    """Run a consumer in a thread of its own."""
+    """Run a consumer in a thread."""
     stop = threading.Event()
     store = NotificationStore(database, mongo.DatabaseClock(database), lease=lease)
-    with closing(Connections(SmtpServer("127.0.0.1", smtp_port))) as smtp, ThreadPoolExecutor(threads) as pool:
-        ways = {"email": EmailChannel(smtp, MAIL_FROM, timeout=smtp_timeout), "sms": SimulatedChannel()}
-        notifier = Notifier(store, ways, Patience(stop), start_within=start_within)
-        consumer = Consumer(broker_url, pool, Handler(notifier), topology.load(config.TOPOLOGY_FILE))
-        with meanwhile(lambda: consumer.run(stop), stop=stop):
+    with closing(SmtpPool(SmtpServer("127.0.0.1", smtp_port))) as smtp, ThreadPoolExecutor(threads) as pool:
+        channels = {"email": EmailChannel(smtp, MAIL_FROM, timeout=smtp_timeout), "sms": SimulatedChannel()}
+        notifier = Notifier(store, channels, RetryWhileUnavailable(stop), start_within=start_within)
+        handle, queues = partial(handle_messages, notifier), topology.load(config.TOPOLOGY_FILE)
+
+        def open_session() -> ConsumerSession:
+            return ConsumerSession(connect(broker_url), pool, handle, queues, prefetch=250)
+
+        with meanwhile(lambda: Consumer(open_session, Heartbeat()).run(stop), stop=stop):
             yield

@@ -1,6 +1,6 @@
-"""What order-service does in a process of its own, which may die at any point of it: see `dying`.
+"""The work of order-service in a process of its own, which may die at a crash point: see `dying`.
 
-`SENT` is the point where a request to product-service has gone out and its answer is not read.
+`SENT` is the crash point after a request to product-service is sent and before its answer is read.
 """
 
 import os
@@ -9,20 +9,25 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any
 
 from urllib3.connection import HTTPConnection
 
 from chassis import mongo
 from chassis.auth.client_credentials import ClientCredentials
-from order_service import create_app, products, store
+from chassis.heartbeat import Heartbeat
+from order_service import app, create_app
 from order_service.config import Settings
-from order_service.products import ProductClient
+from order_service.product_client import ProductClient
 from order_service.publisher import Publisher
+from order_service.store import documents
+from order_service.timings import Timings
 from order_service.worker import Worker
 from tests.integration import dying
-from tests.integration.dying import NOWHERE
+from tests.integration.dying import NOWHERE, PatientClient
 from tests.integration.order_stack import NOBODY, RecordedEvents, Stack
+from tests.reconciling import reconcile as reconcile_now
 from tests.signing import token
 
 SENT = "sent"
@@ -33,7 +38,7 @@ def run(
 ) -> None:
     """Run a function of this module as `dying.run` does.
 
-    `ahead` is by how many seconds that process's own clocks are wrong.
+    The clocks of that process are `ahead` seconds ahead.
     """
     dying.start(_run, work, settings, arguments, point, ahead, dies=bool(point))
 
@@ -54,12 +59,12 @@ def work(settings: Settings, broker_url: str | None = None, rounds: int = 3) -> 
 
 def reconcile(settings: Settings) -> None:
     worker = make_worker(settings, None)
-    worker.reconcile(older_than=0)
-    worker._store.step_back()
+    reconcile_now(worker, min_age=0)
+    worker.reconciler.cursor.step_back()
 
 
 def leave_reservations(stack: Stack, number: int) -> list[str]:
-    """Leave what processes leave that die between the reservation and the order: a unit each; return the ids."""
+    """Leave reservations of one unit without an order, like processes that die in between; return the ids."""
     ids = [uuid.uuid4().hex for _ in range(number)]
     service = {"Authorization": f"Bearer {token('service')}"}
     lines = {"lines": [{"product_id": "mug", "quantity": 1}]}
@@ -72,10 +77,10 @@ def leave_reservations(stack: Stack, number: int) -> list[str]:
 def make_worker(settings: Settings, broker_url: str | None) -> Worker:
     database = mongo.connect(settings.mongo_url, "order-worker")
     service_token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
-    client = ProductClient(settings.product_service_url, service_token, slots=1)
+    client = PatientClient(settings.product_service_url, service_token, max_concurrent=1)
     publisher: Any = Publisher(broker_url) if broker_url else RecordedEvents()
     clock = mongo.DatabaseClock(database)
-    return Worker(store.OrderStore(database, clock), client, publisher, clock, poll=0.01)
+    return Worker(database, clock, client, publisher, Heartbeat(), Timings())
 
 
 def _run(work: Callable[..., None], settings: Settings, arguments: tuple[Any, ...], point: str, ahead: float) -> None:
@@ -83,7 +88,7 @@ def _run(work: Callable[..., None], settings: Settings, arguments: tuple[Any, ..
         _set_clocks(ahead)
     dying.be_patient()
     if settings.product_service_url == NOBODY:
-        products.BUDGET = 1.0
+        app.ProductClient = partial(ProductClient, call_deadline=1.0)  # type: ignore[assignment,misc]
     if point == SENT:
         _die_when_sent_to(settings.product_service_url)
     elif point:
@@ -103,7 +108,7 @@ def _die_when_sent_to(url: str) -> None:
 
 
 def _set_clocks(ahead: float) -> None:
-    """Make this process's own clocks wrong, those of the day and the monotonic one."""
+    """Make the clocks of this process wrong, the wall clock and the monotonic one."""
 
     class WrongTime(datetime):
         @classmethod
@@ -113,5 +118,5 @@ def _set_clocks(ahead: float) -> None:
     day, monotonic = time.time, time.monotonic
     time.time = lambda: day() + ahead
     time.monotonic = lambda: monotonic() + ahead
-    for module in (mongo, store):
+    for module in (mongo, documents):
         module.datetime = WrongTime  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""order-service with its real neighbours, product-service over HTTP and MongoDB; user-service has a stand-in."""
+"""order-service with a real product-service over HTTP and a real MongoDB; user-service has a stand-in."""
 
 import logging
 import threading
@@ -18,24 +18,26 @@ from werkzeug.test import TestResponse
 import order_service
 import product_service.config
 from chassis import mongo
+from chassis.heartbeat import Heartbeat
 from order_service.config import Settings
-from order_service.products import ProductClient
-from order_service.store import OrderStore
+from order_service.product_client import ProductClient
+from order_service.timings import Timings
 from order_service.worker import Worker
 from tests.local_server import Asked, serving
+from tests.reconciling import reconcile
 from tests.signing import KID, bearer, private_key, token
 from tests.waiting import until
 from tools import throwaway
 from tools.mongodb import MongoServer
 
 ANA, ADMIN = bearer("customer", user="ana"), bearer("admin", user="root")
-LIVING = {"confirmed", "shipped", "delivered"}
+HOLDING_STOCK = {"confirmed", "shipped", "delivered"}
 STOCK, PRICE = 10, 1999
 NOBODY = "http://127.0.0.1:1"
 
 
 class Gate:
-    """Stands before product-service. `before` and `after` see each request before and after it is done."""
+    """A proxy in front of product-service. `before` and `after` are called with each request."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -55,7 +57,7 @@ class Gate:
 
 
 class RecordedEvents:
-    """A publisher that keeps what it is given."""
+    """A publisher that records the ids of the events."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -74,11 +76,12 @@ class RecordedEvents:
 
 
 class Stack:
-    """The running services, with the verbs that tests use and the promises that they check."""
+    """The running services, with the verbs that tests use and the invariants that they check."""
 
     def __init__(self, settings: Settings, products_url: str, gate: Gate, resources: ExitStack) -> None:
         self.settings = settings
         self.gate = gate
+        self.timings = Timings(poll=0.01, publish_retry_delay=0.05, release_retry_delay=0.05)
         self._resources = resources
         database = self._database(settings.mongo_url)
         self.orders, self.worker_state = database.orders, database.worker_state
@@ -113,18 +116,18 @@ class Stack:
         return self.app.test_client().post(f"/orders/{order_id}/{action}", headers=ADMIN)
 
     def worker(self, publisher: Any = None) -> Worker:
-        """Return a worker of its own, as another process would be."""
+        """Return a new worker, with its own connections like those of another process."""
         database = mongo.connect(self.settings.mongo_url, "order-worker")
-        client = ProductClient(self.settings.product_service_url, lambda: token("service"), slots=1)
+        client = ProductClient(self.settings.product_service_url, lambda: token("service"), max_concurrent=1)
         self._resources.callback(client._pool.clear)
         clock = mongo.DatabaseClock(database)
-        return Worker(OrderStore(database, clock), client, publisher or self.events, clock, poll=0.01)
+        return Worker(database, clock, client, publisher or self.events, Heartbeat(), self.timings)
 
     def recover(self, worker: Worker | None = None) -> None:
-        """Let a worker compare all reservations, young ones too, and do all that is due, however long that waits."""
+        """Let a worker compare all reservations, whatever their age, and do everything that is due."""
         worker = worker or self.worker()
-        worker._reconcile_at = float("inf")
-        worker.reconcile(older_than=0)
+        worker.reconciler.next_run = float("inf")
+        reconcile(worker, min_age=0)
 
         def is_done() -> bool:
             worker.work()
@@ -138,11 +141,11 @@ class Stack:
     def states(self) -> list[str]:
         return sorted(document["status"] for document in self.orders.find())
 
-    def check_promises(self) -> None:
-        """Check what must hold whenever nothing is in progress, whatever happened before."""
+    def check_invariants(self) -> None:
+        """Check the invariants that hold whenever nothing is in progress."""
         held = {r["_id"]: r["lines"] for r in self.reservations.find({"state": "held"})}
-        living = {o["_id"]: o["lines"] for o in self.orders.find({"status": {"$in": list(LIVING)}})}
-        assert held == living, "stock is held for exactly the orders that live"
+        holders = {o["_id"]: o["lines"] for o in self.orders.find({"status": {"$in": list(HOLDING_STOCK)}})}
+        assert held == holders, "stock is held for exactly the orders that hold stock"
         for product in self.products.find():
             taken = sum(
                 line["quantity"] for lines in held.values() for line in lines if line["product_id"] == product["_id"]

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 import product_service
 from chassis import mongo
 from product_service.config import Settings
+from product_service.store import Transactions
 from tests.signing import PublishedKeys, bearer
 
 ADMIN = bearer("admin", user="admin-1")
@@ -20,11 +21,17 @@ ORDERS = bearer("service", user="order-service")
 
 
 class Shop:
-    """product-service, and its database to look behind it."""
+    """product-service, with its database."""
 
     def __init__(self, app: OpenAPI, database: Any) -> None:
         self.app = app
         self.database = database
+
+    @property
+    def transactions(self) -> Transactions:
+        """Return the transactions of the service, whose times a test may change."""
+        transactions: Transactions = self.app.extensions["reservations"]._store._transactions
+        return transactions
 
     def call(self, method: str, path: str, headers: Any = None, **arguments: Any) -> TestResponse:
         return self.app.test_client().open(path, method=method, headers=headers or {}, **arguments)
@@ -82,17 +89,18 @@ class Shop:
                 return
 
     def held(self, product_id: str) -> int:
-        lines = [line for found in self.database.reservations.find({"state": "held"}) for line in found["lines"]]
+        held = self.database.reservations.find({"state": "held"})
+        lines = [line for reservation in held for line in reservation["lines"]]
         return sum(line["quantity"] for line in lines if line["product_id"] == product_id)
 
     def contents(self) -> dict[str, list[Any]]:
-        """Return everything that is stored, to compare it."""
+        """Return everything that is stored."""
         return {
             name: list(self.database[name].find().sort("_id", 1))
             for name in ("products", "reservations", "stock_changes")
         }
 
-    def assert_books_balance(self, product_id: str) -> None:
+    def assert_invariant(self, product_id: str) -> None:
         document = self.database.products.find_one({"_id": product_id})
         assert document["stock"] >= 0
         assert document["stock"] + self.held(product_id) == document["received"]

@@ -1,4 +1,4 @@
-"""The catalogue: strict input, exact lists, and stock that no two people change by halves."""
+"""The catalogue: strict input, exact lists, and stock that stays right under concurrent changes."""
 
 import itertools
 from collections import Counter
@@ -28,7 +28,7 @@ def shop(mongo_url: str) -> Iterator[Shop]:
 
 @pytest.fixture(scope="module")
 def quiet_shop(mongo_server: MongoServer) -> Iterator[Shop]:
-    """A shop for all tests that change nothing of what the others look at."""
+    """A shop that tests share if they disturb no other test."""
     with throwaway.database(mongo_server) as url, running(url) as shop:
         yield shop
 
@@ -49,7 +49,7 @@ def test_a_product_comes_back_as_it_was_added(shop: Shop) -> None:
     assert (read.json, read.headers["ETag"]) == (product, answer.headers["ETag"])
 
 
-def test_what_is_optional_may_be_left_out(shop: Shop) -> None:
+def test_optional_fields_may_be_left_out(shop: Shop) -> None:
     product = shop.add(0)
     assert (product["description"], product["category"], product["sku"], product["stock"]) == (None, None, None, 0)
 
@@ -64,7 +64,7 @@ def test_an_unknown_product_is_404(quiet_shop: Shop, method: str, product_id: st
     assert (answer.status_code, answer.json["type"]) == (404, "not-found")
 
 
-def test_a_removed_product_is_gone_for_all_but_the_books(shop: Shop) -> None:
+def test_a_removed_product_is_not_found_but_stays_stored(shop: Shop) -> None:
     cup = shop.add(3, sku="C-1")["id"]
     assert shop.remove(cup).status_code == 204
     assert shop.call("GET", f"/products/{cup}").status_code == 404
@@ -76,12 +76,12 @@ def test_a_removed_product_is_gone_for_all_but_the_books(shop: Shop) -> None:
     assert shop.add(1, sku="C-1")["sku"] == "C-1"
 
 
-def test_replacing_clears_what_is_left_out(shop: Shop) -> None:
+def test_replacing_clears_fields_that_are_left_out(shop: Shop) -> None:
     cup = shop.add(3, description="For tea.", category="kitchen", sku="C-1")["id"]
     answer = shop.put(cup, name="Mug", price="5", stock=4)
     assert answer.status_code == 200
-    kept = {key: answer.json[key] for key in ("name", "price", "stock", "description", "category", "sku")}
-    assert kept == {"name": "Mug", "price": "5.00", "stock": 4, "description": None, "category": None, "sku": None}
+    stored = {key: answer.json[key] for key in ("name", "price", "stock", "description", "category", "sku")}
+    assert stored == {"name": "Mug", "price": "5.00", "stock": 4, "description": None, "category": None, "sku": None}
     assert answer.json == shop.product(cup)
 
 
@@ -97,18 +97,18 @@ def test_replacing_clears_what_is_left_out(shop: Shop) -> None:
         ({}, {}),
     ],
 )
-def test_patching_changes_what_is_named_and_nothing_else(
+def test_patching_changes_the_given_fields_and_nothing_else(
     shop: Shop, change: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     before = shop.add(3, description="For tea.", category="kitchen", sku="C-1")
     answer = shop.patch(before["id"], **change)
     assert answer.status_code == 200
     assert answer.json == {**before, **expected, "updated_at": answer.json["updated_at"]}
-    shop.assert_books_balance(before["id"])
+    shop.assert_invariant(before["id"])
 
 
 @pytest.mark.parametrize("field", ["name", "price", "stock"])
-def test_what_a_product_must_have_cannot_be_cleared(quiet_shop: Shop, field: str) -> None:
+def test_a_required_field_cannot_be_cleared(quiet_shop: Shop, field: str) -> None:
     cup = quiet_shop.add()["id"]
     before = quiet_shop.contents()
     assert quiet_shop.patch(cup, **{field: None}).status_code == 422
@@ -138,7 +138,7 @@ def test_spellings_of_a_sku_are_one_sku(shop: Shop, spelling: str) -> None:
     assert shop.patch(cup["id"], sku=spelling).status_code == 200
 
 
-def test_of_many_that_want_a_sku_at_once_one_gets_it(shop: Shop) -> None:
+def test_concurrent_requests_for_a_sku_have_one_winner(shop: Shop) -> None:
     body = {"name": "Cup", "price": 1, "stock": 1, "sku": "C-1"}
     statuses = at_once(8, lambda _: shop.call("POST", "/products", ADMIN, json=body).status_code)
     assert Counter(statuses) == {201: 1, 409: 7}
@@ -186,7 +186,7 @@ def test_a_field_that_breaks_a_rule_is_named_and_nothing_changes(
 @pytest.mark.parametrize(
     "text", ["NaN", "Infinity", "-Infinity", "1" * 5000, "01", "1.", "'1'", "{", "", "[" * 300 + "]" * 300]
 )
-def test_what_is_not_json_is_400_and_changes_nothing(quiet_shop: Shop, text: str) -> None:
+def test_a_body_that_is_not_json_is_400_and_changes_nothing(quiet_shop: Shop, text: str) -> None:
     before = quiet_shop.contents()
     body = '{"name": "Cup", "price": 1, "stock": ' + text
     body += "}" if text else ""
@@ -222,11 +222,11 @@ def test_only_administrators_change_the_catalogue(quiet_shop: Shop, method: str,
 # States of a product
 
 
-def test_a_reader_that_knows_the_state_is_told_304(shop: Shop) -> None:
+def test_a_reader_that_knows_the_state_gets_304(shop: Shop) -> None:
     cup = shop.add()["id"]
     tag = shop.etag(cup)
-    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
-        answer = shop.call("GET", f"/products/{cup}", {"If-None-Match": known})
+    for condition in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        answer = shop.call("GET", f"/products/{cup}", {"If-None-Match": condition})
         assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", tag)
         assert answer.headers["Cache-Control"] == "no-cache"
     shop.reserve("o1", (cup, 1))
@@ -268,7 +268,7 @@ def test_a_product_is_removed_or_restocked_only_in_the_state_that_is_expected(
     assert shop.contents() != before
 
 
-def test_of_many_that_remove_or_restock_the_same_state_one_wins(shop: Shop) -> None:
+def test_concurrent_removals_or_restocks_of_the_same_state_have_one_winner(shop: Shop) -> None:
     cup = shop.add(10)["id"]
     headers = {**ADMIN, "If-Match": shop.etag(cup)}
     answers = at_once(8, lambda _: shop.call("POST", f"/products/{cup}/stock", headers, json={"change": 5}))
@@ -280,7 +280,7 @@ def test_of_many_that_remove_or_restock_the_same_state_one_wins(shop: Shop) -> N
     assert {answer.status_code for answer in answers} <= {204, 404, 412}
 
 
-def test_a_stock_change_is_repeated_under_its_key_though_it_has_changed_the_state(shop: Shop) -> None:
+def test_a_repeat_of_a_stock_change_succeeds_although_the_first_run_changed_the_state(shop: Shop) -> None:
     cup = shop.add(10)["id"]
     headers = {**ADMIN, "If-Match": shop.etag(cup), "Idempotency-Key": "k"}
     answers = [shop.call("POST", f"/products/{cup}/stock", headers, json={"change": 5}) for _ in range(2)]
@@ -297,7 +297,7 @@ def test_an_order_in_between_makes_a_stock_take_with_if_match_fail(shop: Shop) -
     assert shop.stock(cup) == 8
 
 
-def test_of_many_that_expect_the_same_state_one_wins(shop: Shop) -> None:
+def test_concurrent_changes_of_the_same_state_have_one_winner(shop: Shop) -> None:
     cup = shop.add()["id"]
     tag = shop.etag(cup)
     answers = at_once(8, lambda n: shop.patch(cup, {"If-Match": tag}, name=f"Cup {n}"))
@@ -315,10 +315,10 @@ def test_a_stock_take_books_the_difference(shop: Shop) -> None:
     assert shop.patch(cup, stock=2).json["stock"] == 2
     assert shop.database.products.find_one({"_id": cup})["received"] == 6
     assert shop.put(cup, stock=20).json["stock"] == 20
-    shop.assert_books_balance(cup)
+    shop.assert_invariant(cup)
     shop.release("o1")
     assert shop.stock(cup) == 24
-    shop.assert_books_balance(cup)
+    shop.assert_invariant(cup)
 
 
 @pytest.mark.parametrize(("change", "stock"), [(5, 15), (-10, 0), (10**9 - 10, 10**9)])
@@ -329,7 +329,7 @@ def test_stock_is_changed_by_units(quiet_shop: Shop, change: int, stock: int) ->
     assert (answer.status_code, answer.json["stock"], quiet_shop.stock(cup)) == (200, stock, stock)
     assert answer.headers["ETag"] == quiet_shop.etag(cup)
     assert answer.json["updated_at"] > before
-    quiet_shop.assert_books_balance(cup)
+    quiet_shop.assert_invariant(cup)
 
 
 @pytest.mark.parametrize("change", [-11, 10**9 - 9, 10**9, -(10**9)])
@@ -342,7 +342,7 @@ def test_stock_stays_within_its_bounds(quiet_shop: Shop, change: int) -> None:
 
 
 @pytest.mark.parametrize("change", [0, True, "2", 1.0, None, [], {"$inc": 1}, 10**9 + 1, -(10**9) - 1, 10**30])
-def test_a_change_that_is_none_is_refused(quiet_shop: Shop, change: Any) -> None:
+def test_an_invalid_change_is_refused(quiet_shop: Shop, change: Any) -> None:
     cup = quiet_shop.add(10)["id"]
     before = quiet_shop.contents()
     assert quiet_shop.change_stock(cup, change).status_code == 422
@@ -381,12 +381,10 @@ def test_a_refused_change_leaves_its_key_free(shop: Shop) -> None:
     assert (answer.status_code, "Idempotent-Replayed" in answer.headers, shop.stock(cup)) == (200, False, 6)
 
 
-@pytest.mark.parametrize("turn", [0.7, 0], ids=["in one process", "without turns, as between processes"])
-def test_a_key_sent_by_many_threads_changes_the_stock_once(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, turn: float
-) -> None:
-    """The change takes all there is, so that whoever comes second must find the record before it finds no stock."""
-    monkeypatch.setattr("product_service.store.transactions.TURN_SECONDS", turn)
+@pytest.mark.parametrize("lock_wait", [0.7, 0], ids=["in one process", "without locks, as between processes"])
+def test_a_key_sent_by_many_threads_changes_the_stock_once(shop: Shop, lock_wait: float) -> None:
+    """The change takes the whole stock: a repeat must find the record before it finds no stock."""
+    shop.transactions.lock_wait = lock_wait
     for number in range(5):
         cup = shop.add(5)["id"]
         answers = at_once(8, lambda _, cup=cup, number=number: shop.change_stock(cup, -5, f"k{number}"))  # type: ignore[misc]
@@ -394,14 +392,14 @@ def test_a_key_sent_by_many_threads_changes_the_stock_once(
         done = [answer for answer in answers if answer.status_code == 200]
         assert sum("Idempotent-Replayed" not in answer.headers for answer in done) <= 1
         assert shop.stock(cup) == 0
-        shop.assert_books_balance(cup)
+        shop.assert_invariant(cup)
 
 
 def test_many_changes_at_once_add_up(shop: Shop) -> None:
     cup = shop.add(100)["id"]
 
     def change(units: int, key: str) -> bool:
-        return shop.change_stock(cup, units, key).status_code == 200  # 503: not in time, safe to repeat
+        return shop.change_stock(cup, units, key).status_code == 200  # 503 is safe to repeat
 
     def change_thrice(number: int) -> None:
         for key in "abc":
@@ -409,7 +407,7 @@ def test_many_changes_at_once_add_up(shop: Shop) -> None:
 
     at_once(8, change_thrice)
     assert shop.stock(cup) == 100 + 3 * 36
-    shop.assert_books_balance(cup)
+    shop.assert_invariant(cup)
 
 
 @pytest.mark.parametrize(
@@ -421,7 +419,7 @@ def test_many_changes_at_once_add_up(shop: Shop) -> None:
         ("POST", "insert_one", {"name": "Mug", "price": "1", "stock": 7}, 201),
     ],
 )
-def test_a_write_whose_answer_was_lost_is_not_done_twice(
+def test_a_write_with_a_lost_answer_is_not_done_twice(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, method: str, lost: str, body: Any, status: int
 ) -> None:
     cup = shop.add(10)["id"]
@@ -439,7 +437,7 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(
         return result
 
     monkeypatch.setattr(type(collection), lost, lose_first_answer)
-    condition = {} if method == "POST" else {"If-Match": tag}  # what is made has no state yet
+    condition = {} if method == "POST" else {"If-Match": tag}  # a new product has no state yet
     answer = shop.call(method, path, {**ADMIN, **condition}, **({"json": body} if body else {}))
     assert answer.status_code == status
     document = shop.database.products.find_one({"_id": cup})
@@ -503,17 +501,17 @@ def stocked(mongo_server: MongoServer) -> Iterator[Shop]:
 @pytest.mark.parametrize("sort", ["name", "price", "-price", "newest"])
 def test_every_filter_gives_its_products_in_every_order(stocked: Shop, sort: str) -> None:
     for query, expected in FILTERS:
-        found = [product["name"] for product in stocked.products(**query, sort=sort, limit=2)]
-        assert set(found) == expected, query
-        assert len(found) == len(expected), query
+        names = [product["name"] for product in stocked.products(**query, sort=sort, limit=2)]
+        assert set(names) == expected, query
+        assert len(names) == len(expected), query
         if sort in ORDERS_OF:
-            assert found == [name for name in ORDERS_OF[sort] if name in expected], query
+            assert names == [name for name in ORDERS_OF[sort] if name in expected], query
         else:
-            prices = [PRICES[name] for name in found]
+            prices = [PRICES[name] for name in names]
             assert prices == sorted(prices, reverse=sort == "-price"), query
 
 
-def test_lists_are_sorted_by_name_and_have_twenty_products_unless_asked(shop: Shop) -> None:
+def test_lists_are_sorted_by_name_and_have_twenty_products_by_default(shop: Shop) -> None:
     for number in range(21):
         shop.add(name=f"Cup {number:02d}")
     answer = shop.call("GET", "/products").json
@@ -525,14 +523,14 @@ def test_lists_are_sorted_by_name_and_have_twenty_products_unless_asked(shop: Sh
 @pytest.mark.parametrize("sort", ["name", "price", "-price", "newest"])
 def test_paging_never_skips_or_repeats_while_products_are_added(shop: Shop, sort: str) -> None:
     names = [f"{letter}{number}" for letter in "bdfh" for number in range(4)]
-    there = {shop.add(name=name, price=index // 3 + 1)["id"] for index, name in enumerate(names)}
+    product_ids = {shop.add(name=name, price=index // 3 + 1)["id"] for index, name in enumerate(names)}
     seen: list[str] = []
     for number, page in enumerate(shop.pages("/products", sort=sort, limit=3)):
         seen += [product["id"] for product in page]
         if number < 12:
             shop.add(name=f"{'aceg'[number % 4]}{number}", price=number % 7)
     assert len(seen) == len(set(seen))
-    assert there <= set(seen)
+    assert product_ids <= set(seen)
 
 
 @pytest.mark.parametrize(("made_for", "used_on"), [*itertools.permutations(["name", "price", "-price", "newest"], 2)])
@@ -574,7 +572,7 @@ def test_cursors_of_the_longest_names_fit_into_a_request(shop: Shop) -> None:
 
 
 class Queries(monitoring.CommandListener):
-    """Remembers the finds of a service."""
+    """Records the queries of a service."""
 
     def __init__(self) -> None:
         self.finds: list[dict[str, Any]] = []
@@ -632,14 +630,25 @@ def test_products_of_an_earlier_version_are_found_and_sorted_at_the_next_start(
     assert keys in ({apple: "äpfel", zebra: "CUP", cup: "cup", hidden: None},)
 
 
-def test_demo_products_are_there_once_however_often_the_service_starts(mongo_url: str) -> None:
+def test_demo_products_are_added_once_and_stay_as_they_are_at_later_starts(mongo_url: str) -> None:
     for _ in range(2):
         with running(mongo_url, demo_products=True) as shop:
-            found = shop.products()
-    assert len(found) == 12
+            products = shop.products()
+    assert len(products) == 12
     with running(mongo_url, demo_products=True) as shop:
         shop.patch("demo-1", stock=1)
         shop.remove("demo-2")
     with running(mongo_url, demo_products=True) as shop:
         assert len(shop.products()) == 11
         assert shop.stock("demo-1") == 1
+
+
+def test_the_examples_in_the_description_lead_to_demo_products(mongo_url: str) -> None:
+    with running(mongo_url, demo_products=True) as shop:
+        operations = shop.call("GET", "/openapi.json").json["paths"]
+        examples = {
+            path: {each["name"]: each["example"] for each in operations[path]["get"]["parameters"] if "example" in each}
+            for path in ("/products", "/products/{product_id}")
+        }
+        assert [product["name"] for product in shop.products(**examples["/products"])] == ["Coffee Grinder"]
+        assert shop.product(examples["/products/{product_id}"]["product_id"])["name"] == "Espresso Machine"

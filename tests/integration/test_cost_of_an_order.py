@@ -1,10 +1,11 @@
-"""What an order costs, exactly: database commands, HTTP calls and messages. A number that grows must be worth it.
+"""The exact cost of an order: database commands, HTTP calls and messages. A number that grows must be worth it.
 
-The clock is left out, so that this is true on every machine; `./dev bench` measures the time.
+Time is left out, so that the numbers are the same on every machine; `./dev bench` measures the time.
 """
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from threading import Event
 
 import pytest
@@ -12,12 +13,15 @@ import pytest
 from chassis import mongo
 from notification_service.channels import channels
 from notification_service.config import MAIL_FROM
-from notification_service.handling import Handler, Outcome, Verdict
-from notification_service.notifications import Notifier, Patience
+from notification_service.delivery import DELIVERED
+from notification_service.handling import handle_messages
+from notification_service.notifier import Notifier
+from notification_service.retrying import RetryWhileUnavailable
 from notification_service.store import NotificationStore
 from tests.integration.commands import Commands, recorded
 from tests.integration.mailroom import event
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
+from tests.reconciling import reconcile
 from tools.mongodb import MongoServer
 
 RESERVE = ["find", "bulkWrite", "commitTransaction"]
@@ -31,7 +35,7 @@ def commands() -> Iterator[Commands]:
 
 @pytest.fixture
 def stack(commands: Commands, mongo_server: MongoServer) -> Iterator[Stack]:
-    """The services, warm: keys, tokens and the clock's offset are known after a first order."""
+    """The services after a first order, which has fetched the keys, the token and the clock's offset."""
     with order_stack(mongo_server) as stack:
         assert stack.order().status_code == 201
         stack.gate.seen.clear()
@@ -97,20 +101,20 @@ def test_the_consumer_inserts_once_and_marks_once_for_all_messages_and_channels_
     clock = mongo.DatabaseClock(database)
     clock()  # asks the database once in a while
     store, ways = NotificationStore(database, clock), channels(None, MAIL_FROM)
-    handle = Handler(Notifier(store, ways, Patience(Event()), start_within=30.0))
+    handle = partial(handle_messages, Notifier(store, ways, RetryWhileUnavailable(Event()), start_within=30.0))
     commands.forget()
     outcomes = handle([json.dumps(event(f"order-{number}")).encode() for number in range(messages)])
-    assert (outcomes, commands.names) == ([Outcome(Verdict.DONE)] * messages, ["insert", "update"])
+    assert (outcomes, commands.names) == ([DELIVERED] * messages, ["insert", "update"])
     assert database.notifications.count_documents({"status": "sent"}) == 2 * messages
 
 
 def test_orders_are_read_as_the_majority_has_them(stack: Stack, commands: Commands) -> None:
-    """A stock must not be released, nor an event published, for what a new primary could roll back."""
+    """No stock may be released and no event published because of a write that a new primary could roll back."""
     order_id = stack.order(key="k").json["id"]
     stack.order(key="k")
     stack.act(order_id, "cancel")
     stack.app.test_client().get("/orders", headers=ANA)
-    stack.worker().reconcile(older_than=0)
+    reconcile(stack.worker(), min_age=0)
     stack.recover()
     reads = [command for _, name, command in commands.sent if name == "find" and command["find"] == "orders"]
     assert len(reads) >= 5

@@ -46,13 +46,13 @@ def smtp_port(mail: MailServer) -> Iterator[int]:
 
 @pytest.fixture
 def statuses(database: Database[Document]) -> Callable[[], dict[str, str]]:
-    """Tell the status of each notification."""
+    """Return a function that reads the status of each notification."""
     return lambda: {d["_id"]: d["status"] for d in database.notifications.find()}
 
 
 @pytest.fixture
 def command(broker_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run the dead-letter command; return its exit code and what it printed."""
+    """Return a function that runs the dead-letter command, and returns its exit code and output."""
     monkeypatch.setenv("RABBITMQ_URL", broker_url)
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -79,7 +79,7 @@ def test_an_event_becomes_an_email_and_an_sms(
     assert broker.depth("notifications") == 0
 
 
-def test_what_is_redelivered_is_not_sent_again(
+def test_a_redelivered_event_is_not_sent_again(
     broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
 ) -> None:
     with consuming(broker_url, database, smtp_port):
@@ -92,7 +92,7 @@ def test_what_is_redelivered_is_not_sent_again(
     assert database.notifications.find_one({"_id": "order-1.order_created:email"})["attempts"] == 1  # type: ignore[index]
 
 
-def test_a_failing_email_is_tried_again_after_each_delay_and_the_sms_is_sent_once(
+def test_a_failing_email_is_retried_after_each_delay_and_the_sms_is_sent_once(
     broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
 ) -> None:
     mail.data = answers("451 busy", "421 closing", "452 full")
@@ -112,12 +112,12 @@ def test_a_failing_email_is_tried_again_after_each_delay_and_the_sms_is_sent_onc
         (json.dumps(event(kind="order_painted")).encode(), "the type of event is unknown"),
         (
             json.dumps(event(data={"order_id": "o", "user": {"id": "u"}})).encode(),
-            "email is missing or of another kind",
+            "email is missing or has the wrong type",
         ),
-        (json.dumps({k: v for k, v in event().items() if k != "id"}).encode(), "id is missing or of another kind"),
+        (json.dumps({k: v for k, v in event().items() if k != "id"}).encode(), "id is missing or has the wrong type"),
     ],
 )
-def test_a_poison_message_dies_at_once_and_holds_nothing_up(
+def test_a_poison_message_is_a_dead_letter_at_once_and_delays_nothing(
     broker_url: str,
     broker: Broker,
     database: Database[Document],
@@ -129,7 +129,7 @@ def test_a_poison_message_dies_at_once_and_holds_nothing_up(
     broker.publish(message, event())
     with consuming(broker_url, database, smtp_port):
         until(lambda: statuses() == BOTH_SENT, "the next message is handled")
-        until(lambda: broker.depth("notifications.dead") == 1, "it is in the dead-letter queue")
+        until(lambda: broker.depth("notifications.dead") == 1, "it is a dead letter")
     headers, body = broker.dead()
     assert body == message
     assert (headers["x-reason"], headers["x-attempt"]) == (reason, 1)
@@ -137,7 +137,7 @@ def test_a_poison_message_dies_at_once_and_holds_nothing_up(
 
 
 @pytest.mark.parametrize(("refused", "answer"), [("recipient", "550 no such user"), ("message", "554 no")])
-def test_what_is_refused_for_good_dies_at_once_and_the_sms_is_sent(
+def test_a_permanent_refusal_is_a_dead_letter_at_once_and_the_sms_is_sent(
     broker_url: str,
     broker: Broker,
     database: Database[Document],
@@ -150,12 +150,12 @@ def test_what_is_refused_for_good_dies_at_once_and_the_sms_is_sent(
     setattr(mail, {"recipient": "rcpt", "message": "data"}[refused], answers(answer))
     broker.publish(event())
     with consuming(broker_url, database, smtp_port):
-        until(lambda: broker.depth("notifications.dead") == 1, "it is in the dead-letter queue")
+        until(lambda: broker.depth("notifications.dead") == 1, "it is a dead letter")
     assert statuses() == {**BOTH_SENT, "order-1.order_created:email": "failed"}
     assert broker.dead()[0]["x-reason"] == f"email: the mail server refuses the {refused} ({answer[:3]})"
 
 
-def test_what_a_terminal_would_obey_is_listed_escaped_and_replayed_by_that_name(broker_url: str, command: Any) -> None:
+def test_control_characters_are_listed_escaped_and_replayed_by_that_name(broker_url: str, command: Any) -> None:
     with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
         channel = connection.channel()
         properties = pika.BasicProperties(
@@ -169,7 +169,7 @@ def test_what_a_terminal_would_obey_is_listed_escaped_and_replayed_by_that_name(
         assert command("replay", r"o\x1b[2J\n1") == (0, "1 replayed\n")
 
 
-def test_what_no_delay_has_helped_is_listed_and_can_be_replayed(
+def test_a_message_that_failed_after_all_delays_is_listed_and_can_be_replayed(
     broker_url: str,
     broker: Broker,
     database: Database[Document],
@@ -181,7 +181,7 @@ def test_what_no_delay_has_helped_is_listed_and_can_be_replayed(
     mail.data = answers(*["451 busy"] * 10)
     broker.publish(event(), event("order-2"), b"poison")
     with consuming(broker_url, database, smtp_port):
-        until(lambda: broker.depth("notifications.dead") == 3, "all are dead")
+        until(lambda: broker.depth("notifications.dead") == 3, "all are dead letters")
         for _ in range(2):
             code, printed = command("list")
             assert code == 0
@@ -191,7 +191,7 @@ def test_what_no_delay_has_helped_is_listed_and_can_be_replayed(
             assert "ana@example.com" not in printed
             until(lambda: broker.depth("notifications.dead") == 3, "listing changes nothing")
         assert command("replay", "order-2.order_created") == (0, "1 replayed\n")
-        until(lambda: statuses().get("order-2.order_created:email") == "sent", "the replayed one is sent")
+        until(lambda: statuses().get("order-2.order_created:email") == "sent", "the replayed message is sent")
         assert statuses()["order-1.order_created:email"] == "failed"
         assert command("replay", "nobody") == (1, "0 replayed\nthere is no dead letter nobody\n")
         until(lambda: broker.depth("notifications.dead") == 2, "the broker has them back")
@@ -201,15 +201,15 @@ def test_what_no_delay_has_helped_is_listed_and_can_be_replayed(
             sent = statuses()["order-1.order_created:email"] == "sent"
             return broker.depth("notifications.dead") == (1 if sent else 2)
 
-        until(is_settled, "it is sent, or the poison that it is has died again")
+        until(is_settled, "it is sent, or it was the poison message, which is a dead letter again")
         assert command("replay")[0] == 0
-        until(lambda: set(statuses().values()) == {"sent"}, "all is sent")
-        until(lambda: broker.depth("notifications.dead") == 1, "the poison is dead once more")
+        until(lambda: set(statuses().values()) == {"sent"}, "all are sent")
+        until(lambda: broker.depth("notifications.dead") == 1, "the poison message is a dead letter again")
     assert len(mail.received) == 2
 
 
 @pytest.mark.parametrize("broker_url", [1000], indirect=True)
-def test_a_mail_server_that_is_down_is_waited_for(
+def test_the_consumer_retries_while_the_mail_server_is_down(
     broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, statuses: Any
 ) -> None:
     with mailroom.listening(MailServer()) as port:
@@ -222,7 +222,7 @@ def test_a_mail_server_that_is_down_is_waited_for(
 
 
 @pytest.mark.parametrize("broker_url", [1000], indirect=True)
-def test_a_mail_server_that_is_too_slow_is_given_up(
+def test_a_mail_to_a_slow_server_times_out_and_is_retried(
     broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
 ) -> None:
     mail.delay = 3.0
@@ -234,33 +234,33 @@ def test_a_mail_server_that_is_too_slow_is_given_up(
     assert len(set(mail.ids)) == 1, "a mail sent again has the same Message-ID"
 
 
-def test_what_a_slow_mail_server_cannot_take_within_the_lease_waits_for_its_turn_and_is_sent_once(
+def test_mails_that_cannot_begin_within_their_lease_are_deferred_and_sent_once(
     broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
 ) -> None:
     mail.delay = 0.6
     broker.publish(*[event(f"order-{number}") for number in range(20)])
     with consuming(broker_url, database, smtp_port, start_within=0.5):
-        until(lambda: "pending" in statuses().values(), "some wait")
+        until(lambda: "pending" in statuses().values(), "some are deferred")
         until(lambda: list(statuses().values()) == ["sent"] * 40, "all are sent")
     assert len(mail.ids) == len(set(mail.ids)) == 20
     assert max(d["attempts"] for d in database.notifications.find({"channel": "sms"})) == 1
     assert broker.depth("notifications.dead") == 0
 
 
-def test_a_slow_mail_holds_up_no_other_event(
+def test_a_slow_mail_delays_no_other_event(
     broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
 ) -> None:
     mail.delay = 5.0
     with consuming(broker_url, database, smtp_port):
         broker.publish(event("slow"))
-        until(lambda: mail.received, "the first mail is being taken")
+        until(lambda: mail.received, "the mail server receives the first mail")
         mail.delay = 0.0
         broker.publish(event("quick"))
-        until(lambda: statuses().get("quick.order_created:email") == "sent", "the second is sent", seconds=4)
+        until(lambda: statuses().get("quick.order_created:email") == "sent", "the second mail is sent", seconds=4)
         assert statuses()["slow.order_created:email"] == "sending"
 
 
-def test_two_consumers_at_once_send_each_notification_once(
+def test_two_consumers_send_each_notification_once(
     broker_url: str, broker: Broker, database: Database[Document], mail: MailServer, smtp_port: int, statuses: Any
 ) -> None:
     events = [event(f"order-{number}") for number in range(40)]
@@ -279,19 +279,19 @@ def test_the_consumer_waits_for_its_queue_and_survives_its_deletion(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def waits(times: int) -> bool:
-        told = [r for r in caplog.records if r.name == "notification_service.consumer"]
-        return len([r for r in told if "no queue 'notifications' in" in r.getMessage()]) == times
+        records = [r for r in caplog.records if r.name == "notification_service.consumer"]
+        return len([r for r in records if "no queue 'notifications' in" in r.getMessage()]) == times
 
     caplog.set_level("WARNING")
     with consuming(vhost_url, database, smtp_port):
-        until(lambda: waits(1), "it says what it waits for")
+        until(lambda: waits(1), "it logs the missing queue")
         for number in (1, 2):
             provisioning.declare_topology(vhost_url, 60, milliseconds=100)
             with mailroom.connected(vhost_url) as connected:
                 connected.publish(event(f"order-{number}"))
                 until(lambda: len(statuses()) == 2 * number, "the event is handled")  # noqa: B023
                 connected.delete("notifications")
-            until(lambda: waits(number + 1), "it says so once per outage, not at each try")  # noqa: B023
+            until(lambda: waits(number + 1), "it logs each outage once, not each attempt")  # noqa: B023
 
 
 @pytest.fixture
@@ -341,6 +341,6 @@ def test_the_rights_of_its_account_suffice(
     mail.data = answers(*["451 busy"] * 5)
     broker.publish(event())
     with consuming(own_url, database, smtp_port):
-        until(lambda: broker.depth("notifications.dead") == 1, "it is dead")
+        until(lambda: broker.depth("notifications.dead") == 1, "it is a dead letter")
         assert command("replay") == (0, "1 replayed\n")
         until(lambda: statuses() == BOTH_SENT, "both are sent")

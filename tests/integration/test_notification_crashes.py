@@ -1,4 +1,4 @@
-"""The consumer dies at every step of handling a message; what another one makes of it."""
+"""The consumer crashes at every step of handling a message, and another consumer takes over."""
 
 import os
 from collections import Counter
@@ -17,7 +17,7 @@ from tests.integration.mailroom import Broker, MailServer, answers, consuming, e
 from tests.waiting import until
 
 STORE, CHANNEL = "notification_service.store:NotificationStore", "notification_service.channels:EmailChannel"
-MESSAGE, PIKA = "notification_service.publisher:Message", "pika.adapters.blocking_connection:BlockingChannel"
+MESSAGE, PIKA = "notification_service.messages:Message", "pika.adapters.blocking_connection:BlockingChannel"
 
 Environment = dict[str, str]
 
@@ -38,19 +38,19 @@ class Room:
     smtp_port: int
 
     def die(self, point: str, work: Callable[[Environment], None] | None = None) -> None:
-        """Let a process consume, or do other work, until it dies at a point."""
+        """Let a process consume, or do other work, until it crashes at a point."""
         dying.run(work or consume, self.environment, point=point)
 
     def consuming(self) -> AbstractContextManager[object]:
-        """Let another consumer work meanwhile."""
+        """Run another consumer."""
         return consuming(self.environment["RABBITMQ_URL"], self.database, self.smtp_port)
 
     def finish(self, sent: int = 2) -> None:
-        """Let another consumer do all that is left, until so many notifications are sent."""
+        """Let another consumer do the rest, until `sent` notifications are sent."""
         with self.consuming():
             until(lambda: self.statuses() == ["sent"] * sent, "all are sent")
             depth = self.broker.depth
-            until(lambda: depth("notifications") + depth("notifications.retry.5s") == 0, "none is left")
+            until(lambda: depth("notifications") + depth("notifications.retry.5s") == 0, "no message is left")
 
     def statuses(self) -> list[str]:
         return [document["status"] for document in self.database.notifications.find()]
@@ -82,7 +82,7 @@ def consume(environment: Environment) -> None:
 
 
 def consume_late(environment: Environment) -> None:
-    """Consume with a lease that is over before anything can be sent."""
+    """Consume with a lease that is too short to send anything."""
     os.environ.update(environment)
     config.SHORTEST_LEASE, config.TO_SEND = 0.0, 60.0
     consumer.main()
@@ -102,26 +102,26 @@ ORDERS = [f"order-{number}" for number in range(3)]
         (f"before {STORE}.add", 0),
         (f"after {STORE}.add", 0),
         (f"before {CHANNEL}.send", 0),
-        (f"after {CHANNEL}.send", 3),  # at most: a mail server said yes, and nobody knows
+        (f"after {CHANNEL}.send", 3),  # at most: the mail server accepted the mails, and nobody knows
         (f"before {STORE}.mark_sent", 3),
         (f"after {STORE}.mark_sent", 0),
         (f"before {MESSAGE}.acknowledge", 0),
         (f"after {MESSAGE}.acknowledge", 0),
     ],
 )
-def test_death_while_notifying_of_a_batch(room: Room, point: str, repeats: int) -> None:
+def test_a_crash_while_sending_a_batch(room: Room, point: str, repeats: int) -> None:
     room.broker.publish(*map(event, ORDERS))
     room.die(point)
     room.finish(sent=6)
     assert len(set(room.mail.ids)) == 3
     assert len(room.mail.ids) <= 3 + repeats
     if point == f"before {STORE}.mark_sent":
-        assert len(room.mail.ids) > 3, "it was sent and not marked"
+        assert len(room.mail.ids) > 3, "they were sent and not marked"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", ["mark_failed", "sent_among", "claim"])
-def test_death_while_claiming_again_what_has_failed(room: Room, step: str, when: str) -> None:
+def test_a_crash_while_claiming_failed_notifications_again(room: Room, step: str, when: str) -> None:
     room.mail.data = answers(*["451 later"] * 3)
     room.broker.publish(*map(event, ORDERS))
     room.die(f"{when} {STORE}.{step}")
@@ -129,8 +129,8 @@ def test_death_while_claiming_again_what_has_failed(room: Room, step: str, when:
     assert len(room.mail.ids) == len(set(room.mail.ids)) == 3
 
 
-@pytest.mark.parametrize("point", [f"before {STORE}.give_back", f"after {STORE}.give_back"])
-def test_death_while_giving_back_what_came_too_late(room: Room, point: str) -> None:
+@pytest.mark.parametrize("point", [f"before {STORE}.release_claims", f"after {STORE}.release_claims"])
+def test_a_crash_while_releasing_claims(room: Room, point: str) -> None:
     room.broker.publish(*map(event, ORDERS))
     room.die(point, consume_late)
     assert room.mail.ids == []
@@ -141,7 +141,7 @@ def test_death_while_giving_back_what_came_too_late(room: Room, point: str) -> N
 @pytest.mark.parametrize(
     "point", [f"before {MESSAGE}.retry", f"after {PIKA}.basic_publish", f"before {MESSAGE}.acknowledge"]
 )
-def test_death_while_putting_off_a_message(room: Room, point: str) -> None:
+def test_a_crash_while_scheduling_a_retry(room: Room, point: str) -> None:
     room.mail.data = answers("451 later")
     room.broker.publish(event())
     room.die(point)
@@ -151,19 +151,19 @@ def test_death_while_putting_off_a_message(room: Room, point: str) -> None:
 
 @pytest.mark.parametrize(
     ("point", "copies"),
-    [(f"before {MESSAGE}.bury", 1), (f"after {PIKA}.basic_publish", 2), (f"before {MESSAGE}.acknowledge", 2)],
+    [(f"before {MESSAGE}.dead_letter", 1), (f"after {PIKA}.basic_publish", 2), (f"before {MESSAGE}.acknowledge", 2)],
 )
-def test_death_while_burying_a_message(room: Room, point: str, copies: int) -> None:
+def test_a_crash_while_moving_a_message_to_the_dead_letters(room: Room, point: str, copies: int) -> None:
     room.broker.publish(b"this is no event")
     room.die(point)
     with room.consuming():
         until(lambda: room.broker.depth("notifications.dead") == copies, "it is a dead letter")
-        until(lambda: room.broker.depth("notifications") == 0, "all messages are taken")
+        until(lambda: room.broker.depth("notifications") == 0, "all messages are consumed")
     assert room.broker.depth("notifications.dead") == copies
 
 
 @pytest.mark.parametrize("point", [f"before {MESSAGE}.replay", f"before {MESSAGE}.acknowledge"])
-def test_death_while_replaying_dead_letters(room: Room, point: str) -> None:
+def test_a_crash_while_replaying_dead_letters(room: Room, point: str) -> None:
     room.mail.rcpt = answers("550 nobody")
     room.broker.publish(event())
     with room.consuming():
@@ -176,7 +176,7 @@ def test_death_while_replaying_dead_letters(room: Room, point: str) -> None:
     assert len(room.mail.ids) == 1
 
 
-def test_events_of_an_order_may_come_in_any_order_and_often(room: Room) -> None:
+def test_the_events_of_an_order_may_come_in_any_order_and_repeatedly(room: Room) -> None:
     kinds = ["order_created", "order_shipped", "order_delivered", "order_cancelled"]
     for kind in [*reversed(kinds), *kinds, *reversed(kinds)]:
         room.broker.publish(event(kind=kind), key=kind)

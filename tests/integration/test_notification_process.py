@@ -1,4 +1,4 @@
-"""The consumer as a process of its own: stopped, killed, and without its database."""
+"""The consumer as a process: stopped, killed, refused, and without its database or broker."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def mail() -> MailServer:
 
 @pytest.fixture
 def start(broker_url: str, mongo_url: str, mail: MailServer, tmp_path: Path) -> Iterator[Start]:
-    """Start consumers; `output` of a test is what they log."""
+    """Return a function that starts a consumer; all consumers log to `tmp_path / "log"`."""
     with mailroom.listening(mail) as port, (tmp_path / "log").open("w") as log:
         started: list[Running] = []
         environment = {
@@ -85,20 +85,20 @@ def test_a_consumer_killed_between_send_and_mark_sends_again_with_the_same_messa
     mail.delay = 5.0
     broker.publish(event())
     killed = start()
-    until(lambda: mail.received, "the mail server has the mail, and has not answered yet")
+    until(lambda: mail.received, "the mail server has the mail, and has not replied yet")
     killed.kill()
     assert status(database) == "sending"
     mail.delay = 0
-    database.notifications.update_one({"_id": EMAIL}, {"$set": {"lease_until": NO_LEASE}})  # as if it had ended
+    database.notifications.update_one({"_id": EMAIL}, {"$set": {"lease_until": NO_LEASE}})  # as if the lease had ended
     start()
-    until(lambda: status(database) == "sent", "it is sent in the end")
+    until(lambda: status(database) == "sent", "it is sent")
     assert len(mail.ids) == 2
     assert len(set(mail.ids)) == 1
     assert database.notifications.count_documents({}) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_consumer_finishes_what_it_is_doing_and_leaves_the_rest(
+def test_a_graceful_shutdown_finishes_the_work_in_progress_and_leaves_the_rest(
     start: Start, broker: Broker, database: Database[Document], mail: MailServer, number: signal.Signals
 ) -> None:
     mail.delay = 3.0
@@ -108,36 +108,36 @@ def test_a_stopped_consumer_finishes_what_it_is_doing_and_leaves_the_rest(
     stopped.send_signal(number)
     assert stopped.wait(30) == 0
     assert status(database) == "sent"
-    until(lambda: broker.depth("notifications") == 4, "the broker has the rest back")
+    until(lambda: broker.depth("notifications") == 4, "the other messages are in the queue again")
     assert len(mail.received) == 1
 
 
-def test_without_its_database_it_neither_loses_nor_retries_and_can_be_stopped(
+def test_a_consumer_without_its_database_loses_nothing_and_can_be_stopped(
     start: Start, broker: Broker, tmp_path: Path
 ) -> None:
     broker.publish(*[event(f"order-{number}") for number in range(3)])
     waiting = start(MONGO_URL=f"mongodb://127.0.0.1:{free_ports(1)[0]}/nothing?directConnection=true")
-    until(lambda: "waiting for the database" in (tmp_path / "log").read_text(), "it waits")
+    until(lambda: "waiting for the database" in (tmp_path / "log").read_text(), "it waits for the database")
     waiting.terminate()
     assert waiting.wait(30) == 0
-    until(lambda: broker.depth("notifications") == 3, "the broker has them back")
+    until(lambda: broker.depth("notifications") == 3, "the messages are in the queue again")
     assert "ana@example.com" not in (tmp_path / "log").read_text()
 
 
-def test_it_goes_on_when_its_database_is_back(
+def test_the_consumer_continues_when_its_database_is_back(
     start: Start, broker: Broker, database: Database[Document], mail: MailServer, mongo_url: str, tmp_path: Path
 ) -> None:
     (port,) = free_ports(1)
     broker.publish(event())
     server = mongo_url.split("//")[1].split("/")[0]
     start(MONGO_URL=mongo_url.replace(server, f"127.0.0.1:{port}"))
-    until(lambda: "waiting for the database" in (tmp_path / "log").read_text(), "it waits")
+    until(lambda: "waiting for the database" in (tmp_path / "log").read_text(), "it waits for the database")
     with forwarding(port, server):
         until(lambda: status(database) == "sent", "it is sent", seconds=20)
     assert database.notifications.find_one({"_id": EMAIL})["attempts"] == 1  # type: ignore[index]
 
 
-def test_it_shows_by_its_heartbeat_that_it_consumes(start: Start, tmp_path: Path) -> None:
+def test_the_heartbeat_shows_that_the_consumer_works(start: Start, tmp_path: Path) -> None:
     heartbeat = tmp_path / "heartbeat"
     process = start()
     until(heartbeat.exists, "the first beat")
@@ -145,42 +145,42 @@ def test_it_shows_by_its_heartbeat_that_it_consumes(start: Start, tmp_path: Path
     until(lambda: heartbeat.stat().st_mtime > first, "another beat")
     processes.freeze([process.pid])
     last = heartbeat.stat().st_mtime
-    time.sleep(1.5)  # nothing is to happen
+    time.sleep(1.5)  # nothing must happen
     assert heartbeat.stat().st_mtime == last
 
 
-def test_it_is_unwell_while_rabbitmq_refuses_it_and_says_once_what_to_do(
+def test_the_consumer_is_unhealthy_while_rabbitmq_refuses_it_and_logs_once_what_to_do(
     start: Start, rabbitmq: RabbitServer, broker_url: str, tmp_path: Path
 ) -> None:
     management = Management(rabbitmq.management_url, broker_url)
     account, heartbeat, log = Account("newcomer", "secret"), tmp_path / "heartbeat", tmp_path / "log"
     management.set_user(account, Rights())
     start(RABBITMQ_URL=broker_url.replace("admin:", "newcomer:", 1))
-    until(lambda: log.read_text().count("trying again") or "refused" in log.read_text(), "it is refused")
-    time.sleep(3)  # it tries again, which is to change nothing
+    until(lambda: log.read_text().count("reconnecting") or "refused" in log.read_text(), "it is refused")
+    time.sleep(3)  # it retries, and nothing must change
     assert not heartbeat.exists()
     errors = [line for line in log.read_text().splitlines() if '"level": "error"' in line]
     assert len(errors) == 1
     assert "misconfigured: consuming events" in errors[0]
     assert "Run the provisioning" in errors[0]
     management.set_user(account, NOTIFICATION_SERVICE)
-    until(heartbeat.exists, "it is well when it has its rights", seconds=30)
+    until(heartbeat.exists, "it is healthy when it has its rights", seconds=30)
 
 
 @pytest.mark.parametrize("lost", ["notifications", "notifications.retry.30s", "notifications.dead"])
-def test_it_is_unwell_while_a_queue_is_missing(
+def test_the_consumer_is_unhealthy_while_a_queue_is_missing(
     start: Start, broker: Broker, broker_url: str, tmp_path: Path, lost: str
 ) -> None:
     broker.delete(lost)
     start()
     until(lambda: "misconfigured: consuming events" in (tmp_path / "log").read_text(), "it is refused")
-    time.sleep(2)  # it tries again, which is to change nothing
+    time.sleep(2)  # it retries, and nothing must change
     assert not (tmp_path / "heartbeat").exists()
     declare_topology(broker_url, 60, milliseconds=100)
-    until((tmp_path / "heartbeat").exists, "it is well when the queue is there", seconds=30)
+    until((tmp_path / "heartbeat").exists, "it is healthy when the queue exists", seconds=30)
 
 
-def test_it_is_unwell_while_its_database_refuses_it(
+def test_the_consumer_is_unhealthy_while_its_database_refuses_it(
     start: Start, broker: Broker, tmp_path: Path, mongodb_program: str
 ) -> None:
     with throwaway.secured_mongodb("secret", mongodb_program) as url:
@@ -191,12 +191,12 @@ def test_it_is_unwell_while_its_database_refuses_it(
         until(lambda: "misconfigured: the database" in log.read_text(), "it is refused")
         time.sleep(1)
         last = (tmp_path / "heartbeat").stat().st_mtime
-        time.sleep(3)  # nothing is to happen
+        time.sleep(3)  # nothing must happen
         assert (tmp_path / "heartbeat").stat().st_mtime == last
         assert log.read_text().count('"level": "error"') == 1
 
 
-def test_it_is_well_while_the_broker_is_away(start: Start, tmp_path: Path) -> None:
+def test_the_consumer_is_healthy_while_the_broker_is_away(start: Start, tmp_path: Path) -> None:
     start(RABBITMQ_URL=f"amqp://guest:guest@127.0.0.1:{free_ports(1)[0]}/%2F")
     heartbeat = tmp_path / "heartbeat"
     until(heartbeat.exists, "the first beat")
@@ -207,7 +207,7 @@ def test_it_is_well_while_the_broker_is_away(start: Start, tmp_path: Path) -> No
 
 @contextmanager
 def forwarding(port: int, server: str) -> Iterator[None]:
-    """Forward a port to a server, as if the server had come back there."""
+    """Forward a port to a server, as if the server were back on that port."""
     code = (
         "import asyncio, sys\n"
         "async def pipe(r, w):\n"

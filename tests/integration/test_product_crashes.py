@@ -1,4 +1,4 @@
-"""product-service dies at every step of a reservation and of a release; order-service asks again, as it always does."""
+"""product-service dies at every step of a reservation and of a release; order-service repeats the request."""
 
 from collections.abc import Iterator
 
@@ -9,16 +9,17 @@ from product_service.config import Settings
 from tests.integration import dying
 from tests.integration.product_app import ORDERS, Shop, running
 from tests.local_server import serving
-from tests.model.actions import ACTIONS, RESERVATIONS
+from tests.model.actions import ACTIONS
 from tests.signing import jwks
 from tests.waiting import until
 
 COMMIT = "pymongo.client_session:ClientSession"
-TAKE, GIVE_BACK = ACTIONS["product.take"], ACTIONS["product.give_back"]
-ANSWERED = "after flask:Flask.process_response"  # the answer is made, and never sent
+INSERT = "pymongo.collection:Collection.insert_one"
+RESERVE, RELEASE = ACTIONS["product.take"], ACTIONS["product.give_back"]
+ANSWERED = "after flask:Flask.process_response"  # the answer exists, and is never sent
 STOCK, LINES = 10, 2
 IN_A_TRANSACTION = ("after product_service.store.reservations:bulk_write", f"before {COMMIT}.commit_transaction")
-SECONDS_TO_ABORT = 30  # the server ends what a dead process began after 10 s; it looks every few seconds
+SECONDS_TO_ABORT = 30  # after 10 s the server ends a transaction of a dead process; it checks every few seconds
 
 Line = tuple[str, int]
 
@@ -49,7 +50,7 @@ def release(settings: Settings, headers: dict[str, str], order_id: str) -> None:
 
 
 def answered(shop: Shop, order_id: str, *lines: Line) -> int:
-    """Ask until there is an answer, as order-service and its worker do."""
+    """Repeat the request until it is answered, as order-service and its worker do."""
 
     def status() -> int:
         answer = shop.reserve(order_id, *lines) if lines else shop.release(order_id)
@@ -58,40 +59,40 @@ def answered(shop: Shop, order_id: str, *lines: Line) -> int:
     return until(status, "there is an answer", seconds=SECONDS_TO_ABORT)
 
 
-def assert_taken(shop: Shop, units: int, *product_ids: str) -> None:
+def assert_reserved(shop: Shop, units: int, *product_ids: str) -> None:
     for product_id in product_ids:
         assert (shop.stock(product_id), shop.held(product_id)) == (STOCK - units, units)
-        shop.assert_books_balance(product_id)
+        shop.assert_invariant(product_id)
 
 
 @pytest.mark.parametrize(
     "point",
-    [f"before {TAKE}", f"after {COMMIT}.commit_transaction", f"after {TAKE}", ANSWERED],
+    [f"before {RESERVE}", f"after {COMMIT}.commit_transaction", f"after {RESERVE}", ANSWERED],
 )
 def test_death_while_reserving(shop: Shop, settings: Settings, point: str) -> None:
     cup, pan = (shop.add(STOCK)["id"] for _ in range(2))
     dying.run(reserve, settings, ORDERS, "o1", (cup, LINES), (pan, LINES), point=point)
     status = answered(shop, "o1", (cup, LINES), (pan, LINES))
-    assert status == (201 if point.startswith("before") else 200), "whether it was made just now"
-    assert_taken(shop, LINES, cup, pan)
+    assert status == (201 if point.startswith("before") else 200), "201 only if it was reserved just now"
+    assert_reserved(shop, LINES, cup, pan)
     assert answered(shop, "o1") == 204
-    assert_taken(shop, 0, cup, pan)
+    assert_reserved(shop, 0, cup, pan)
 
 
-@pytest.mark.parametrize("point", [f"before {RESERVATIONS}._refuse", f"after {RESERVATIONS}._refuse", ANSWERED])
+@pytest.mark.parametrize("point", [f"before {INSERT}", f"after {INSERT}", ANSWERED])
 def test_death_while_refusing(shop: Shop, settings: Settings, point: str) -> None:
     cup = shop.add(STOCK)["id"]
     dying.run(reserve, settings, ORDERS, "o1", (cup, STOCK + 1), point=point)
     assert answered(shop, "o1", (cup, STOCK + 1)) == 409
-    assert_taken(shop, 0, cup)
+    assert_reserved(shop, 0, cup)
     assert shop.database.reservations.count_documents({}) == 1
 
 
 @pytest.mark.parametrize(
     "point",
-    [f"before {GIVE_BACK}", f"after {COMMIT}.commit_transaction", f"after {GIVE_BACK}", ANSWERED],
+    [f"before {RELEASE}", f"after {COMMIT}.commit_transaction", f"after {RELEASE}", ANSWERED],
 )
-@pytest.mark.parametrize("reserved", [True, False], ids=["a reservation", "what is still to come"])
+@pytest.mark.parametrize("reserved", [True, False], ids=["a reservation", "before its reservation"])
 def test_death_while_releasing(shop: Shop, settings: Settings, point: str, reserved: bool) -> None:
     cup = shop.add(STOCK)["id"]
     if reserved:
@@ -99,11 +100,11 @@ def test_death_while_releasing(shop: Shop, settings: Settings, point: str, reser
     dying.run(release, settings, ORDERS, "o1", point=point)
     assert [answered(shop, "o1") for _ in range(2)] == [204, 204]
     assert answered(shop, "o1", (cup, LINES)) == 409
-    assert_taken(shop, 0, cup)
+    assert_reserved(shop, 0, cup)
 
 
 @pytest.mark.usefixtures("ends_transactions_soon")
-def test_death_within_a_transaction_leaves_nothing_of_it(shop: Shop, settings: Settings) -> None:
+def test_death_within_a_transaction_changes_nothing(shop: Shop, settings: Settings) -> None:
     cups = {point: shop.add(STOCK)["id"] for point in IN_A_TRANSACTION}
     pans = {point: shop.add(STOCK)["id"] for point in IN_A_TRANSACTION}
     for number, point in enumerate(IN_A_TRANSACTION):
@@ -113,5 +114,5 @@ def test_death_within_a_transaction_leaves_nothing_of_it(shop: Shop, settings: S
     for number, point in enumerate(IN_A_TRANSACTION):
         assert answered(shop, f"cup{number}", (cups[point], LINES)) == 201
         assert answered(shop, f"pan{number}") == 204
-        assert_taken(shop, LINES, cups[point])
-        assert_taken(shop, 0, pans[point])
+        assert_reserved(shop, LINES, cups[point])
+        assert_reserved(shop, 0, pans[point])

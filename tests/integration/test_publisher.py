@@ -1,11 +1,11 @@
-"""The publisher against a real RabbitMQ: confirms, a missing queue, a broker that stops, starts again or freezes."""
+"""The publisher against a real RabbitMQ: confirms, a missing queue, a broker that stops, restarts or freezes."""
 
 import json
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 import pika
@@ -16,7 +16,8 @@ from deploy.broker import ORDER_SERVICE, Rights
 from deploy.config import Account
 from order_service import publisher
 from order_service.events import TYPES
-from order_service.publisher import PAUSE, QUEUE, BrokerRefuses, BrokerUnavailable, Publisher
+from order_service.publisher import QUEUE, RECONNECT_DELAY, BrokerMisconfigured, BrokerUnavailable, Publisher
+from tests.fake_time import FakeTime
 from tests.waiting import until
 from tools import processes, programs, throwaway
 from tools.rabbitmq import RabbitServer
@@ -40,29 +41,27 @@ def breakable(own_rabbitmq: RabbitServer) -> RabbitServer:
     return own_rabbitmq
 
 
-MakePublisher = Callable[[str], Publisher]
+MakePublisher = Callable[..., Publisher]
 
 
 @pytest.fixture
 def make_hasty_publisher() -> Iterator[MakePublisher]:
-    """Make publishers as order-service has them: a broker that is slow for a few seconds counts as away."""
-    made: list[Publisher] = []
+    """Make publishers with the real time limits: a broker that is slow for a few seconds counts as away."""
+    publishers: list[Publisher] = []
 
-    def make(url: str) -> Publisher:
-        made.append(Publisher(url))
-        return made[-1]
+    def make(url: str, **options: Any) -> Publisher:
+        publishers.append(Publisher(url, **options))
+        return publishers[-1]
 
     yield make
-    for one in made:
+    for one in publishers:
         one.close()
 
 
 @pytest.fixture
-def make_publisher(make_hasty_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch) -> MakePublisher:
-    """Make publishers that wait for a broker on a busy machine."""
-    monkeypatch.setattr(publisher, "SOCKET_SECONDS", SECONDS_TO_START)
-    monkeypatch.setattr(publisher, "CONNECT_SECONDS", SECONDS_TO_START)
-    return make_hasty_publisher
+def make_publisher(make_hasty_publisher: MakePublisher) -> MakePublisher:
+    """Make publishers that wait for a slow broker on a busy machine."""
+    return partial(make_hasty_publisher, socket_timeout=SECONDS_TO_START, connect_timeout=SECONDS_TO_START)
 
 
 def event(number: int = 1, kind: str = "order_created") -> dict[str, Any]:
@@ -109,7 +108,7 @@ def pids(server: RabbitServer) -> list[int]:
 
 
 def stop(server: RabbitServer) -> None:
-    """Kill the broker, as a power failure does."""
+    """Kill the broker, like a power failure."""
     processes.send(pids(server), signal.SIGKILL)
     until(lambda: not pids(server), "the broker is gone")
 
@@ -159,7 +158,7 @@ def test_nothing_is_published_while_the_queue_that_must_get_it_is_missing(
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_a_binding_that_was_lost_is_made_again_and_costs_no_event(
+def test_a_lost_binding_is_restored_and_costs_no_event(
     broker_url: str, make_publisher: MakePublisher, kind: str
 ) -> None:
     one = make_publisher(broker_url)
@@ -187,30 +186,30 @@ def test_the_check_publishes_nothing_and_leaves_the_publisher_usable(
         (Rights(write=ORDER_SERVICE.write), r"exchange 'shop\.events'"),
     ],
 )
-def test_each_right_that_is_taken_away_is_found_before_anything_is_published(
+def test_each_missing_right_is_found_before_anything_is_published(
     broker_url: str, rabbitmq: RabbitServer, make_publisher: MakePublisher, rights: Rights, refused: str
 ) -> None:
     account = Account("limited", "secret")
     broker.Management(rabbitmq.management_url, broker_url).set_user(account, rights)
     one = make_publisher(broker_url.replace("admin:", "limited:", 1))
-    with pytest.raises(BrokerRefuses, match=rf"ACCESS_REFUSED - .*access to {refused}.*Run the provisioning"):
+    with pytest.raises(BrokerMisconfigured, match=rf"ACCESS_REFUSED - .*access to {refused}.*Run the provisioning"):
         one.check()
     assert ids(broker_url, RECENT) == []
 
 
 @pytest.mark.parametrize("call", [Publisher.check, lambda one: one.publish([event()])], ids=["check", "publish"])
 @pytest.mark.parametrize(("change", "to"), [("admin:", "nobody:"), ("/test-", "/no-")])
-def test_an_account_or_virtual_host_that_is_not_there_is_a_refusal(
+def test_a_missing_account_or_virtual_host_is_a_misconfiguration(
     broker_url: str, make_publisher: MakePublisher, change: str, to: str, call: Callable[[Publisher], None]
 ) -> None:
-    with pytest.raises(BrokerRefuses, match="account or virtual host of RABBITMQ_URL"):
+    with pytest.raises(BrokerMisconfigured, match="account or virtual host of RABBITMQ_URL"):
         call(make_publisher(broker_url.replace(change, to, 1)))
 
 
 def test_a_name_that_does_not_resolve_is_an_outage_with_its_reason(make_publisher: MakePublisher) -> None:
     with pytest.raises(BrokerUnavailable, match="gaierror") as raised:
         make_publisher("amqp://no-such-host.invalid/%2F").publish([event()])
-    assert not isinstance(raised.value, BrokerRefuses)
+    assert not isinstance(raised.value, BrokerMisconfigured)
 
 
 def test_closing_takes_no_longer_than_the_broker(broker_url: str, make_publisher: MakePublisher) -> None:
@@ -220,7 +219,7 @@ def test_closing_takes_no_longer_than_the_broker(broker_url: str, make_publisher
         started = time.monotonic()
         one.close()
         took.append(time.monotonic() - started)
-    assert min(took) < publisher.CLOSE_SECONDS / 2
+    assert min(took) < publisher.CLOSE_TIMEOUT / 2
 
 
 def test_a_full_queue_refuses_and_the_event_is_not_counted_as_published(
@@ -242,38 +241,30 @@ def test_a_full_queue_refuses_and_the_event_is_not_counted_as_published(
 def test_an_event_that_reaches_no_queue_is_returned_and_not_counted_as_published(
     vhost_url: str, make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The binding is lost between the publisher's own bind and the event: RabbitMQ confirms what it has returned."""
+    """The binding is lost between the publisher's bind and the event: RabbitMQ returns the event and confirms it."""
     channel_work(vhost_url, lambda channel: channel.exchange_declare(publisher.EXCHANGE, "topic", durable=True))
     queue_bind = "pika.channel.Channel.queue_bind"
     monkeypatch.setattr(queue_bind, lambda channel, *_, callback: channel.basic_qos(callback=callback))
-    with pytest.raises(BrokerRefuses, match="no queue for a message"):
+    with pytest.raises(BrokerMisconfigured, match="no queue for a message"):
         make_publisher(vhost_url).publish([event()])
 
 
-def test_after_a_failure_the_broker_is_left_alone_for_a_second(
-    make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(publisher, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    one = make_publisher("amqp://127.0.0.1:1/%2F")
+def test_after_a_failure_the_publisher_waits_a_second_before_it_connects_again(make_publisher: MakePublisher) -> None:
+    clock = FakeTime()
+    one = make_publisher("amqp://127.0.0.1:1/%2F", clock=clock)
     with pytest.raises(BrokerUnavailable, match="did not confirm"):
         one.publish([event()])
-    now[0] += PAUSE - 0.001
+    clock.sleep(RECONNECT_DELAY - 0.001)
     with pytest.raises(BrokerUnavailable, match="a moment ago"):
         one.publish([event()])
-    now[0] += 0.001
+    clock.sleep(0.001)
     with pytest.raises(BrokerUnavailable, match="did not confirm"):
         one.publish([event()])
 
 
-def test_heartbeats_keep_an_idle_connection(
-    broker_url: str, make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = []
-    for heartbeat in (3, 1):  # the broker gives up on one that is silent for two of them
-        monkeypatch.setattr(publisher, "HEARTBEAT", heartbeat)
-        made.append(make_publisher(broker_url))
-    one, silent = made
+def test_heartbeats_keep_an_idle_connection(broker_url: str, make_publisher: MakePublisher) -> None:
+    # The broker closes a connection that is silent for two heartbeats.
+    one, silent = make_publisher(broker_url, heartbeat=3), make_publisher(broker_url, heartbeat=1)
     one.publish([event(1)])
     silent.publish([event(2)])
     connection = one._connection
@@ -288,7 +279,7 @@ def test_heartbeats_keep_an_idle_connection(
     until(lambda: publishes(silent, 5), "the silent one connects again")
 
 
-def test_a_frozen_broker_is_given_up_and_used_again_when_it_thaws(
+def test_the_publisher_gives_up_on_a_frozen_broker_and_uses_it_again_when_it_resumes(
     breakable: RabbitServer, make_hasty_publisher: MakePublisher
 ) -> None:
     one, late = make_hasty_publisher(breakable.url), make_hasty_publisher(breakable.url)
@@ -305,7 +296,7 @@ def test_a_frozen_broker_is_given_up_and_used_again_when_it_thaws(
     assert set(published) - {"o2.order_created"} == {"o1.order_created", "o3.order_created"}
 
 
-def test_a_broker_that_was_killed_has_kept_what_it_confirmed(
+def test_a_killed_broker_still_has_the_events_that_it_confirmed(
     breakable: RabbitServer, make_publisher: MakePublisher
 ) -> None:
     one, idle = make_publisher(breakable.url), make_publisher(breakable.url)

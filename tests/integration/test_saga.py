@@ -3,18 +3,20 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import order_service
 from chassis.config import ConfigurationError
-from order_service import products, worker
-from order_service.products import BUDGET
+from order_service import app
+from order_service.product_client import CALL_DEADLINE
 from tests.at_once import at_once, meanwhile
 from tests.integration import dying, order_processes
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tests.model.actions import ACTIONS, CLIENT
+from tests.reconciling import reconcile
 from tests.waiting import until
 from tools import throwaway
 from tools.mongodb import MongoServer
@@ -32,18 +34,15 @@ STEPS = [
 
 
 @pytest.fixture
-def stack(mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    monkeypatch.setattr(worker, "POSTPONED", 0.05)
-    monkeypatch.setattr(worker, "RELEASES_POSTPONED", 0.05)
-    with order_stack(mongo_server) as stack:
-        yield stack
+def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let order-service wait for product-service while another process is started."""
+    monkeypatch.setattr(app, "ProductClient", dying.PatientClient)
 
 
 @pytest.fixture
-def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let order-service wait for product-service while another process is started."""
-    for limit in ("BUDGET", "ATTEMPT"):
-        monkeypatch.setattr(products, limit, 60.0)
+def stack(mongo_server: MongoServer) -> Iterator[Stack]:
+    with order_stack(mongo_server) as stack:
+        yield stack
 
 
 def test_an_order_is_placed_shipped_and_delivered(stack: Stack) -> None:
@@ -56,7 +55,7 @@ def test_an_order_is_placed_shipped_and_delivered(stack: Stack) -> None:
     assert stack.events.ids == [f"{order_id}.order_{what}" for what in ("created", "shipped", "delivered")]
     assert "due" not in stack.orders.find_one({"_id": order_id})
     assert stack.stock() == STOCK - 3
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_cancelled_order_gives_its_stock_back_once(stack: Stack) -> None:
@@ -66,10 +65,10 @@ def test_a_cancelled_order_gives_its_stock_back_once(stack: Stack) -> None:
     stack.recover()
     assert stack.stock() == STOCK
     assert stack.events.ids == [f"{order_id}.order_created", f"{order_id}.order_cancelled"]
-    stack.check_promises()
+    stack.check_invariants()
 
 
-def test_too_much_is_rejected_and_a_repeat_is_answered_alike(stack: Stack) -> None:
+def test_an_order_for_too_much_is_rejected_and_its_repeat_gets_the_same_answer(stack: Stack) -> None:
     answers = [stack.order(STOCK + 1, key="k") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [409, 409]
     assert answers[1].json["lines"] == [{"product_id": "mug", "requested": STOCK + 1, "available": STOCK}]
@@ -77,7 +76,7 @@ def test_too_much_is_rejected_and_a_repeat_is_answered_alike(stack: Stack) -> No
     assert [(answer.status_code, answer.json["type"]) for answer in unknown] == [(422, "unknown-product")] * 2
     stack.recover()
     assert (stack.states(), stack.events.ids) == (["rejected", "rejected"], [])
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_eight_requests_with_one_key_at_once_make_one_order(stack: Stack) -> None:
@@ -86,13 +85,13 @@ def test_eight_requests_with_one_key_at_once_make_one_order(stack: Stack) -> Non
         assert {answer.status_code for answer in answers} <= {201, 503}
         assert len({answer.json["id"] for answer in answers if answer.status_code == 201}) == 1
     assert (stack.states(), stack.stock()) == (["confirmed"] * 5, STOCK - 5)
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.usefixtures("patient_client")
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_two_processes_with_one_key_at_once_make_one_order_though_one_is_killed(stack: Stack, when: str) -> None:
-    """While the reservation is on its way, another process places the same order, and dies at each of its steps."""
+def test_two_processes_with_one_key_make_one_order_even_if_one_is_killed(stack: Stack, when: str) -> None:
+    """During the reservation another process places the same order, and dies at each of its steps."""
     dying.start_server()
     body = {"product_id": "mug", "quantity": 1}
     for number, point in enumerate(["", *STEPS]):
@@ -108,7 +107,7 @@ def test_two_processes_with_one_key_at_once_make_one_order_though_one_is_killed(
         answer, repeat = stack.order(1, key=key), stack.order(1, key=key)
         assert (answer.status_code, repeat.status_code) == (201, 201), point
         assert (repeat.json["id"], stack.stock()) == (answer.json["id"], STOCK - 1 - number), point
-        stack.check_promises()
+        stack.check_invariants()
 
 
 def test_the_last_units_are_sold_once(stack: Stack) -> None:
@@ -119,7 +118,7 @@ def test_the_last_units_are_sold_once(stack: Stack) -> None:
     assert codes.count(201) == stack.states().count("confirmed") == STOCK - stack.stock()
     if 503 not in codes:
         assert stack.stock() == 0
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_shipping_and_cancelling_at_once_ends_in_one_of_them(stack: Stack) -> None:
@@ -129,12 +128,11 @@ def test_shipping_and_cancelling_at_once_ends_in_one_of_them(stack: Stack) -> No
         assert sorted(answer.status_code for answer in answers) == [200, 409]
     stack.recover()
     assert stack.stock() == STOCK - stack.states().count("shipped")
-    stack.check_promises()
+    stack.check_invariants()
 
 
-def test_workers_need_not_know_of_each_other(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "RECONCILE_AGE", 0.0)
-    monkeypatch.setattr(worker, "RECONCILE_EVERY", 0.0)
+def test_workers_need_no_coordination(stack: Stack) -> None:
+    stack.timings = replace(stack.timings, reconcile_age=0.0, reconcile_every=0.0)
     orders = [stack.order(1).json["id"] for _ in range(6)]
     for order_id in orders[:3]:
         stack.act(order_id, "cancel")
@@ -145,11 +143,11 @@ def test_workers_need_not_know_of_each_other(stack: Stack, monkeypatch: pytest.M
     assert set(stack.events.ids) == expected
     assert not stack.orders.count_documents({"due": {"$exists": True}})
     assert stack.stock() == STOCK - 3
-    stack.check_promises()
+    stack.check_invariants()
 
 
-def test_orders_and_workers_at_once_keep_every_promise(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "RECONCILE_AGE", 0.0)
+def test_concurrent_orders_and_workers_keep_every_invariant(stack: Stack) -> None:
+    stack.timings = replace(stack.timings, reconcile_age=0.0)
     stop = threading.Event()
 
     def shop(number: int) -> None:
@@ -163,27 +161,27 @@ def test_orders_and_workers_at_once_keep_every_promise(stack: Stack, monkeypatch
     stack.recover()
     created = {document["_id"] for document in stack.orders.find({"status": {"$in": ["confirmed", "cancelled"]}})}
     assert {event.partition(".")[0] for event in stack.events.ids} == created
-    stack.check_promises()
+    stack.check_invariants()
 
 
-def test_an_answer_that_came_too_late_is_found_by_the_repeat(stack: Stack) -> None:
-    """Product-service takes the stock, but its answer comes when the caller has given up."""
+def test_a_repeat_finds_the_reservation_whose_answer_came_too_late(stack: Stack) -> None:
+    """Product-service takes the stock, but answers after the caller has given up."""
     answer_now = threading.Event()
     stack.gate.after = lambda method, _path: method == "PUT" and answer_now.wait(10) and None
     started = time.monotonic()
     answer = stack.order(4, key="k")
     spent = time.monotonic() - started
     assert (answer.status_code, answer.json["type"]) == (503, "product-service-unavailable")
-    assert spent < BUDGET + 0.3
+    assert spent < CALL_DEADLINE + 0.3
     assert (stack.states(), stack.stock()) == ([], STOCK - 4)
     answer_now.set()
     again = stack.order(4, key="k")
     assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (201, None)
     assert (stack.states(), stack.stock()) == (["confirmed"], STOCK - 4)
-    stack.check_promises()
+    stack.check_invariants()
 
 
-def test_what_nobody_repeats_is_noted_as_failed_and_released(stack: Stack) -> None:
+def test_a_request_that_nobody_repeats_is_noted_as_failed_and_released(stack: Stack) -> None:
     answer_now = threading.Event()
     stack.gate.after = lambda method, _path: method == "PUT" and answer_now.wait(10) and None
     assert stack.order(4, key="k").status_code == 503
@@ -192,11 +190,11 @@ def test_what_nobody_repeats_is_noted_as_failed_and_released(stack: Stack) -> No
     assert (stack.states(), stack.stock()) == (["failed"], STOCK)
     again = stack.order(4, key="k")
     assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (201, None)
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_reservation_that_arrives_after_its_release_is_refused(stack: Stack) -> None:
-    """The request hangs on its way to product-service, and arrives when its order has failed and is released."""
+    """The request is delayed on its way to product-service until its order has failed and is released."""
     arrive = threading.Event()
     arrived: list[str] = []
 
@@ -217,20 +215,20 @@ def test_a_reservation_that_arrives_after_its_release_is_refused(stack: Stack) -
     stack.stop_products()  # returns when its threads are through
     assert (stack.states(), stack.stock()) == (["failed"], STOCK)
     assert stack.reservations.find_one({"_id": order["_id"]})["state"] == "released"
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.parametrize(("key", "status", "states"), [("k", 201, ["confirmed", "failed"]), (None, 503, ["failed"])])
-def test_an_order_that_comes_later_than_the_workers_failed_obeys_it(
+def test_a_request_that_is_slower_than_the_worker_obeys_its_failed_order(
     stack: Stack, key: str | None, status: int, states: list[str]
 ) -> None:
-    """The request stands still after its reservation, for so long that the worker takes it for dead."""
+    """The request pauses after its reservation for so long that the worker takes it for dead."""
     worker = stack.worker()
 
     def stand_still(method: str, _path: str) -> None:
         if method == "PUT":
             stack.gate.after = lambda _method, _path: None
-            assert worker.reconcile(older_than=0) == 1
+            assert reconcile(worker, min_age=0) == 1
 
     stack.gate.after = stand_still
     assert stack.order(STOCK, key=key).status_code == status
@@ -238,7 +236,7 @@ def test_an_order_that_comes_later_than_the_workers_failed_obeys_it(
     assert stack.states() == states
     assert stack.stock() == STOCK - STOCK * states.count("confirmed")
     assert len(stack.events.ids) == states.count("confirmed")
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_an_order_is_answered_while_product_service_is_away(stack: Stack) -> None:
@@ -255,17 +253,17 @@ def test_a_key_whose_first_attempts_have_failed_leads_to_one_order(stack: Stack)
     for _ in range(3):
         point = f"before {ACTIONS['request.insert']}"
         order_processes.run(order_processes.place, stack.settings, ANA | {"Idempotency-Key": "k"}, body, point=point)
-        stack.worker().reconcile(older_than=0)  # notes it as failed; its stock is not released yet
+        reconcile(stack.worker(), min_age=0)  # notes it as failed; its stock is not released yet
     assert (stack.states(), stack.stock()) == (["failed"] * 3, 0)
     answers = at_once(4, lambda _: stack.order(STOCK, key="k"))
     assert {answer.status_code for answer in answers} <= {201, 503}
     assert len({answer.json["id"] for answer in answers if answer.status_code == 201}) == 1
     assert (stack.states(), stack.stock()) == (["confirmed", *["failed"] * 3], 0)
     stack.recover()
-    stack.check_promises()
+    stack.check_invariants()
 
 
-def test_an_answer_that_was_lost_is_asked_for_again_and_takes_the_stock_once(stack: Stack) -> None:
+def test_a_call_whose_answer_was_lost_is_repeated_and_takes_the_stock_once(stack: Stack) -> None:
     lost: list[str] = []
 
     def lose_the_first(method: str, path: str) -> None:
@@ -276,7 +274,7 @@ def test_an_answer_that_was_lost_is_asked_for_again_and_takes_the_stock_once(sta
     stack.gate.after = lose_the_first
     answer = stack.order(4)
     assert (answer.status_code, stack.gate.seen.count("PUT"), stack.stock()) == (201, 2, STOCK - 4)
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_without_product_service_orders_fail_promptly_and_nothing_leaks(stack: Stack) -> None:
@@ -284,7 +282,7 @@ def test_without_product_service_orders_fail_promptly_and_nothing_leaks(stack: S
     started = time.monotonic()
     answer = stack.order(4, key="k")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
-    assert time.monotonic() - started < BUDGET
+    assert time.monotonic() - started < CALL_DEADLINE
     assert stack.states() == []
     assert stack.order(4).status_code == 503
     stack.worker().work()
@@ -293,37 +291,37 @@ def test_without_product_service_orders_fail_promptly_and_nothing_leaks(stack: S
     stack.recover()
     assert (stack.states(), stack.stock()) == (["failed"], STOCK)
     assert stack.order(4, key="k").status_code == 201
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_stray_reservation_is_released_once_and_the_cursor_is_kept(stack: Stack) -> None:
     stack.order(1)
     (stray,) = order_processes.leave_reservations(stack, 1)
     assert stack.stock() == STOCK - 2
-    assert stack.worker().reconcile() == 0  # it is not fifteen seconds old
-    assert stack.worker().reconcile(older_than=0) == 1
+    assert reconcile(stack.worker()) == 0  # it is not fifteen seconds old
+    assert reconcile(stack.worker(), min_age=0) == 1
     stack.worker().work()
     assert (stack.orders.find_one({"_id": stray})["status"], stack.stock()) == ("failed", STOCK - 1)
     stack.gate.seen.clear()
-    assert stack.worker().reconcile(older_than=0) == 0
+    assert reconcile(stack.worker(), min_age=0) == 0
     assert stack.gate.seen == ["GET"]
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_reservation_that_becomes_visible_behind_the_cursor_is_found_a_day_later(stack: Stack) -> None:
     worker = stack.worker()
     stack.order(1)
-    assert worker.reconcile(older_than=0) == 0
-    worker._store.step_back()
+    assert reconcile(worker, min_age=0) == 0
+    worker.reconciler.cursor.step_back()
     (stray,) = order_processes.leave_reservations(stack, 1)
     past = datetime.now(UTC) - timedelta(hours=1)  # its transaction took its time long before its commit
     stack.reservations.update_one({"_id": stray}, {"$set": {"created_at": past}})
-    assert worker.reconcile(older_than=0) == 0
+    assert reconcile(worker, min_age=0) == 0
     stack.worker_state.update_one({}, {"$set": {"passed.0.at": datetime.now(UTC) - timedelta(days=1)}})
-    worker._store.step_back()
-    assert worker.reconcile(older_than=0) == 1
+    worker.reconciler.cursor.step_back()
+    assert reconcile(worker, min_age=0) == 1
     stack.recover()
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def test_a_database_of_the_earlier_saga_is_refused(stack: Stack) -> None:
@@ -334,7 +332,7 @@ def test_a_database_of_the_earlier_saga_is_refused(stack: Stack) -> None:
         stack.worker().run(threading.Event())
 
 
-def test_without_its_database_order_service_answers_503_and_is_back_with_it(mongodb_program: str) -> None:
+def test_order_service_answers_503_without_its_database_and_recovers_with_it(mongodb_program: str) -> None:
     with throwaway.mongodb(mongodb_program) as server, order_stack(server) as stack:
         assert stack.order(1).status_code == 201
         with throwaway.frozen(server):
@@ -344,7 +342,7 @@ def test_without_its_database_order_service_answers_503_and_is_back_with_it(mong
             assert stack.app.test_client().get("/ready").status_code == 503
         until(lambda: stack.order(1, key="k").status_code == 201, "orders succeed again", seconds=20)
         stack.recover()
-        stack.check_promises()
+        stack.check_invariants()
 
 
 @pytest.mark.usefixtures("patient_client")

@@ -1,8 +1,8 @@
-"""A process of order-service dies before and after every action of the saga, and the promises hold afterwards.
+"""A process of order-service dies before and after every action of the saga, and the invariants hold afterwards.
 
-The actions are those of the executable specification, `tests/model/actions.py`, so that it and the code cannot drift
-apart unseen: each action has a scenario here that leads a process to it. Finer points of death follow, with the exact
-outcome of each: the orders' status, the stock, the events.
+The actions are those of the executable specification, `tests/model/actions.py`, so that the specification and the code
+cannot drift apart: each action has a scenario that leads a process to it. Finer crash points follow, with the exact
+outcome of each: the statuses of the orders, the stock, the events.
 """
 
 from collections import Counter
@@ -13,7 +13,6 @@ from typing import Any
 import pika
 import pytest
 
-from order_service import worker
 from order_service.publisher import QUEUE, Publisher
 from tests.integration import dying
 from tests.integration.order_processes import (
@@ -26,7 +25,8 @@ from tests.integration.order_processes import (
     work,
 )
 from tests.integration.order_stack import ADMIN, ANA, STOCK, Stack, order_stack, without_product_service
-from tests.model.actions import ACTIONS, CLIENT, STORE
+from tests.model.actions import ACTIONS, CLIENT, OUTBOX, STORE
+from tests.reconciling import reconcile as reconcile_now
 from tests.waiting import until
 from tools.mongodb import MongoServer
 
@@ -41,9 +41,7 @@ def _forkserver() -> None:
 
 
 @pytest.fixture
-def stack(mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    monkeypatch.setattr(worker, "POSTPONED", 0.05)
-    monkeypatch.setattr(worker, "RELEASES_POSTPONED", 0.05)
+def stack(mongo_server: MongoServer) -> Iterator[Stack]:
     with order_stack(mongo_server) as stack:
         stack.app.test_client().get("/orders", headers=ANA)
         yield stack
@@ -53,32 +51,32 @@ def body(quantity: int) -> dict[str, Any]:
     return {"product_id": "mug", "quantity": quantity}
 
 
-Doomed = Callable[[str], None]
-"""Runs a process to its point of death."""
+RunTo = Callable[[str], None]
+"""Runs a process to its crash point."""
 
 
-def placing(stack: Stack, _broker_url: str) -> Doomed:
+def placing(stack: Stack, _broker_url: str) -> RunTo:
     return lambda point: run(place, stack.settings, ANA_WITH_KEY, body(4), point=point)
 
 
-def repeating(stack: Stack, broker_url: str) -> Doomed:
+def repeating(stack: Stack, broker_url: str) -> RunTo:
     assert stack.order(4, key="k").status_code == 201
     return placing(stack, broker_url)
 
 
-def placing_after_a_failed_attempt(stack: Stack, broker_url: str) -> Doomed:
-    """The attempt that has failed holds its stock still."""
-    placing(stack, broker_url)(f"before {STORE}.insert")
-    assert stack.worker().reconcile(older_than=0) == 1
+def placing_after_a_failed_attempt(stack: Stack, broker_url: str) -> RunTo:
+    """The failed attempt still holds its stock."""
+    placing(stack, broker_url)(f"before {STORE}.create")
+    assert reconcile_now(stack.worker(), min_age=0) == 1
     return placing(stack, broker_url)
 
 
-def cancelling(stack: Stack, _broker_url: str) -> Doomed:
+def cancelling(stack: Stack, _broker_url: str) -> RunTo:
     order_id = stack.order(4, key="k").json["id"]
     return lambda point: run(act, stack.settings, ADMIN, order_id, "cancel", point=point)
 
 
-def releasing(stack: Stack, _broker_url: str) -> Doomed:
+def releasing(stack: Stack, _broker_url: str) -> RunTo:
     order_id = stack.order(4, key="k").json["id"]
     stack.stop_products()
     assert stack.act(order_id, "cancel").status_code == 200
@@ -86,18 +84,18 @@ def releasing(stack: Stack, _broker_url: str) -> Doomed:
     return lambda point: run(work, stack.settings, point=point)
 
 
-def comparing(stack: Stack, _broker_url: str) -> Doomed:
+def comparing(stack: Stack, _broker_url: str) -> RunTo:
     stack.order(4, key="k")
     leave_reservations(stack, 2)
     return lambda point: run(reconcile, stack.settings, point=point)
 
 
-def publishing(stack: Stack, broker_url: str) -> Doomed:
+def publishing(stack: Stack, broker_url: str) -> RunTo:
     stack.order(4, key="k")
     return lambda point: run(work, stack.settings, broker_url, point=point)
 
 
-SCENARIOS: dict[str, Callable[[Stack, str], Doomed]] = {
+SCENARIOS: dict[str, Callable[[Stack, str], RunTo]] = {
     "request.reserve": placing,
     "request.insert": placing,
     "request.read": repeating,
@@ -126,7 +124,7 @@ def test_every_action_of_the_specification_has_its_scenario() -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("action", SCENARIOS)
 def test_death_at_an_action(stack: Stack, broker_url: str, action: str, when: str, first: str) -> None:
-    """Whoever comes first afterwards, the repeat or the worker: there is one order, and nothing is left over."""
+    """Afterwards there is one order and nothing is left over, whether the repeat or the worker comes first."""
     SCENARIOS[action](stack, broker_url)(f"{when} {ACTIONS[action]}")
     recover = partial(stack.recover, stack.worker())
     if first == "the worker":
@@ -141,8 +139,8 @@ def test_death_at_an_action(stack: Stack, broker_url: str, action: str, when: st
 
 
 def assert_at_rest(stack: Stack) -> None:
-    """Check the promises, and that every event is told of that is true, and no other."""
-    stack.check_promises()
+    """Check the invariants, and that exactly the events that happened are published."""
+    stack.check_invariants()
     assert not stack.orders.count_documents({"$or": [{field: {"$exists": True}} for field in ("due", "release")]})
     created = {f"{order['_id']}.order_created" for order in stack.orders.find({"status": {"$ne": "failed"}})}
     cancelled = {f"{order['_id']}.order_cancelled" for order in stack.orders.find({"status": "cancelled"})}
@@ -168,7 +166,7 @@ PLACING = [
     (f"after {INSERT}", PLACED),
     ("after order_service.orders:Orders.place", PLACED),
     ("before order_service.api:created", PLACED),
-    ("after flask:Flask.process_response", PLACED),  # the answer is made, and never sent
+    ("after flask:Flask.process_response", PLACED),  # the response exists, and is never sent
 ]
 
 
@@ -176,29 +174,29 @@ PLACING = [
 def test_death_while_placing_an_order(stack: Stack, point: str, expected: Any) -> None:
     run(place, stack.settings, ANA_WITH_KEY, body(4), point=point)
     if expected is not NOTHING:
-        until(lambda: stack.gate.done, "product-service is through, which goes on without its caller")
+        until(lambda: stack.gate.done, "product-service is done, though its caller is dead")
     stack.recover()
     assert outcome(stack) == expected
-    stack.check_promises()
+    stack.check_invariants()
     again = stack.order(4, key="k")
     assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (
         201,
         "true" if expected is PLACED else None,
     )
     assert (stack.stock(), stack.states().count("confirmed")) == (STOCK - 4, 1)
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.parametrize(("point", "states"), [(f"before {INSERT}", []), (f"after {INSERT}", ["rejected"]), (SENT, [])])
 def test_death_while_rejecting_an_order(stack: Stack, point: str, states: list[str]) -> None:
     run(place, stack.settings, ANA_WITH_KEY, body(STOCK + 1), point=point)
-    until(lambda: stack.gate.done, "product-service is through, which goes on without its caller")
+    until(lambda: stack.gate.done, "product-service is done, though its caller is dead")
     stack.recover()
     assert outcome(stack) == (states, STOCK, [])
     again = stack.order(STOCK + 1, key="k")
     assert (again.status_code, "Idempotent-Replayed" in again.headers) == (409, bool(states))
     stack.recover()
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.parametrize(("point", "states"), [(f"before {INSERT}", []), (f"after {INSERT}", ["failed"])])
@@ -207,7 +205,7 @@ def test_death_while_noting_that_an_order_has_failed(stack: Stack, point: str, s
     stack.recover()
     assert outcome(stack) == (states, STOCK, [])
     assert stack.order(4).status_code == 201
-    stack.check_promises()
+    stack.check_invariants()
 
 
 CANCELLED = (["cancelled"], STOCK, ["created", "cancelled"])
@@ -216,15 +214,15 @@ CANCELLED = (["cancelled"], STOCK, ["created", "cancelled"])
 @pytest.mark.parametrize(
     ("point", "expected"),
     [
-        (f"before {STORE}.advance", PLACED),
+        (f"before {STORE}.transition", PLACED),
         ("before pymongo.collection:Collection.update_one", PLACED),
         ("after pymongo.collection:Collection.update_one", CANCELLED),
-        (f"after {STORE}.advance", CANCELLED),
+        (f"after {STORE}.transition", CANCELLED),
         (f"before {CLIENT}.release", CANCELLED),
         (SENT, CANCELLED),
         (f"after {CLIENT}.release", CANCELLED),
-        (f"before {STORE}.released", CANCELLED),
-        (f"after {STORE}.released", CANCELLED),
+        (f"before {STORE}.mark_released", CANCELLED),
+        (f"after {STORE}.mark_released", CANCELLED),
     ],
 )
 def test_death_while_cancelling_an_order(stack: Stack, point: str, expected: Any) -> None:
@@ -232,7 +230,7 @@ def test_death_while_cancelling_an_order(stack: Stack, point: str, expected: Any
     run(act, stack.settings, ADMIN, order_id, "cancel", point=point)
     stack.recover()
     assert outcome(stack) == expected
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.parametrize("action", ["ship", "deliver"])
@@ -246,7 +244,7 @@ def test_death_while_shipping_and_delivering(stack: Stack, when: str, action: st
     states = ["confirmed", "shipped", "delivered"]
     reached = ["ship", "deliver"].index(action) + (when == "after")
     assert outcome(stack) == ([states[reached]], STOCK - 4, ["created", "shipped", "delivered"][: reached + 1])
-    stack.check_promises()
+    stack.check_invariants()
 
 
 @pytest.mark.parametrize(
@@ -257,8 +255,8 @@ def test_death_while_shipping_and_delivering(stack: Stack, when: str, action: st
         (f"before {PIKA}.basic_publish", {1}),
         (f"after {PIKA}.basic_publish", {1, 2}),  # perhaps sent, surely not confirmed
         (f"after {PUBLISHER}.publish", {2}),  # confirmed
-        (f"before {STORE}.published", {2}),
-        (f"after {STORE}.published", {1}),
+        (f"before {OUTBOX}.mark_published", {2}),
+        (f"after {OUTBOX}.mark_published", {1}),
     ],
 )
 def test_death_while_publishing_an_event(stack: Stack, broker_url: str, point: str, copies: set[int]) -> None:
@@ -271,7 +269,7 @@ def test_death_while_publishing_an_event(stack: Stack, broker_url: str, point: s
     assert list(delivered) == [f"{order_id}.order_created"]
     assert delivered[f"{order_id}.order_created"] in copies
     assert stack.orders.find_one()["outbox"] == []
-    stack.check_promises()
+    stack.check_invariants()
 
 
 def message_ids(broker_url: str) -> Counter[str]:
@@ -292,11 +290,11 @@ def test_death_while_noting_a_reservation_without_an_order(stack: Stack, point: 
     stack.recover()
     assert outcome(stack) == (["confirmed", "failed"], STOCK - 4, ["created"])
     assert stack.reservations.find_one({"_id": stray})["state"] == "released"
-    stack.check_promises()
+    stack.check_invariants()
 
 
-def test_a_process_without_a_point_of_death_does_its_work(stack: Stack) -> None:
-    """Guards the tests above: their processes die of the point, not of something else."""
+def test_a_process_without_a_crash_point_does_its_work(stack: Stack) -> None:
+    """Guards the tests above: their processes die at the crash point, not for another reason."""
     run(place, stack.settings, ANA_WITH_KEY, body(4))
     run(work, stack.settings)
     run(reconcile, stack.settings)

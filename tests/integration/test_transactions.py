@@ -1,4 +1,4 @@
-"""What a transaction leaves behind at a server that froze, or that never heard of its end."""
+"""Abandoned transactions: of a server that froze, and of a process that died. And retries after write conflicts."""
 
 import signal
 import time
@@ -45,17 +45,17 @@ def sell_one(transactions: Transactions, products: Any) -> None:
 
 def _sold(transactions: Transactions, products: Any) -> int:
     try:
-        return transactions.run(lambda session: take_one(products, session), touching=["cup"])
+        return transactions.run(lambda session: take_one(products, session), product_ids=["cup"])
     except PyMongoError as exc:
         return 0 if mongo.is_outage(exc) else pytest.fail(repr(exc))
 
 
-class Misconfigured(Exception):
-    """Ends a transaction, as too little stock does."""
+class OutOfStock(Exception):
+    """Ends a transaction."""
 
 
 @pytest.mark.parametrize("freeze", ["before the first write", "after the first write", "before its end"])
-def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
+def test_a_transaction_that_a_frozen_server_keeps_open_is_ended_when_the_server_continues(
     own_server: MongoServer, products: Any, freeze: str
 ) -> None:
     products.insert_one({"_id": "cup", "stock": 10})
@@ -69,11 +69,11 @@ def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
         take_one(products, session)
         processes.freeze(pids)
         if freeze == "before its end":
-            raise Misconfigured
+            raise OutOfStock
         take_one(products, session)
 
-    with pytest.raises((PyMongoError, Misconfigured)):
-        transactions.run(interrupted, touching=["cup"])
+    with pytest.raises((PyMongoError, OutOfStock)):
+        transactions.run(interrupted, product_ids=["cup"])
     time.sleep(1)  # the freeze lasts on
     processes.send(pids, signal.SIGCONT)
     thawed = time.monotonic()
@@ -84,7 +84,7 @@ def test_what_a_frozen_server_keeps_open_is_ended_as_soon_as_it_thaws(
 
 
 @pytest.mark.usefixtures("ends_transactions_soon")
-def test_what_a_killed_process_left_open_ends_soon(products: Any) -> None:
+def test_a_transaction_that_a_killed_process_left_open_ends_soon(products: Any) -> None:
     products.insert_one({"_id": "cup", "stock": 10})
     killed = products.database.client.start_session()  # nobody ends it
     killed.start_transaction()
@@ -93,7 +93,7 @@ def test_what_a_killed_process_left_open_ends_soon(products: Any) -> None:
     assert products.find_one({"_id": "cup"}) == {"_id": "cup", "stock": 9}
 
 
-def test_who_collides_again_and_again_gets_its_turn_in_time(products: Any) -> None:
+def test_a_transaction_is_retried_after_write_conflicts_until_it_succeeds(products: Any) -> None:
     products.insert_one({"_id": "cup", "stock": 10})
     attempts = 0
     with products.database.client.start_session() as other:
@@ -107,6 +107,6 @@ def test_who_collides_again_and_again_gets_its_turn_in_time(products: Any) -> No
                 other.commit_transaction()
             return take_one(products, session)
 
-        assert Transactions(products.database).run(work, touching=["cup"]) == 1
+        assert Transactions(products.database).run(work, product_ids=["cup"]) == 1
     assert attempts >= 21  # with the driver's pauses, the time is over by then
     assert products.find_one({"_id": "cup"}) == {"_id": "cup", "stock": 8}

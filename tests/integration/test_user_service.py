@@ -30,7 +30,7 @@ MakeApp = Callable[..., OpenAPI]
 
 @pytest.fixture
 def make_app(mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeApp]:
-    """Make apps of user-service on one database, as its processes are, and close their connections afterwards."""
+    """Return a function that makes apps on one database, like several processes. Close their connections afterwards."""
     databases: list[Database[Document]] = []
     connect = mongo.connect
 
@@ -39,13 +39,13 @@ def make_app(mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeAp
         return databases[-1]
 
     def make(**settings: Any) -> OpenAPI:
-        given = {
+        defaults = {
             "environment": "development",
             "mongo_url": mongo_url,
             "service_clients": {"order-service": "a secret"},
             "log_level": "ERROR",
         }
-        return create_app(Settings(**{**given, **settings}))
+        return create_app(Settings(**{**defaults, **settings}))
 
     monkeypatch.setattr(mongo, "connect", remember)
     yield make
@@ -140,7 +140,7 @@ def test_no_session_survives_a_password_change_that_races_with_refreshes_and_sig
     assert login(app, password="another long phrase").status_code == 200
 
 
-def test_of_two_password_changes_at_once_one_decides(make_app: MakeApp) -> None:
+def test_of_two_password_changes_at_once_one_wins(make_app: MakeApp) -> None:
     app = make_app()
     register(app)
     headers = bearer(app, "ana@example.com")
@@ -221,7 +221,7 @@ def test_a_hundred_and_twenty_correct_sign_ins_in_a_row_are_all_let_in(make_app:
     assert {login(app).status_code for _ in range(120)} == {200}
 
 
-def test_what_is_temporary_expires_and_what_is_unique_has_an_index(
+def test_temporary_documents_expire_and_unique_fields_have_an_index(
     make_app: MakeApp, database: Database[Document]
 ) -> None:
     make_app()
@@ -248,12 +248,12 @@ def test_without_its_database_the_service_starts_and_answers_503(make_app: MakeA
     assert client.get("/health").status_code == 200
 
 
-def test_a_database_that_goes_away_while_running_gives_503(make_app: MakeApp, mongo_url: str) -> None:
+def test_a_database_outage_while_running_gives_503(make_app: MakeApp, mongo_url: str) -> None:
     app = make_app()
     register(app)
     headers = bearer(app, "ana@example.com")
-    app.extensions["accounts"]._users._users = _unreachable().users
-    app.extensions["accounts"]._throttle._attempts._attempts = _unreachable().attempts
+    app.extensions["accounts"].users._users = _unreachable().users
+    app.extensions["accounts"].throttle.store._attempts = _unreachable().attempts
     answers = [login(app), register(app), app.test_client().get("/users/me", headers=headers)]
     assert [answer.status_code for answer in answers] == [503, 503, 503]
 

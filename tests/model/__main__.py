@@ -1,4 +1,4 @@
-"""Search the saga and show how far the search has come; exit code 1 and the way to it if a promise is broken."""
+"""Search the saga and show the progress; print the way to a broken invariant and exit with 1 if there is one."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from tests.model.saga import Rule, Saga, search
 
 
 def main() -> int:
-    """Search what the command line asks for."""
+    """Search the sagas that the command line names."""
     parser = argparse.ArgumentParser(prog="./dev model", description=__doc__)
     parser.add_argument("--large", action="store_true", help="search the large configurations, which takes long")
     parser.add_argument("--without", choices=[rule.name for rule in Rule], metavar="RULE", help="%(choices)s")
@@ -22,7 +22,7 @@ def main() -> int:
 
 
 def run(name: str, saga: Saga) -> int:
-    """Search one saga and print what comes out."""
+    """Search one saga and print the result."""
     chosen = {name: value for name, value in saga._asdict().items() if value != Saga._field_defaults[name]}
     print(f"\n{name}: {chosen}", flush=True)
     began = time.monotonic()

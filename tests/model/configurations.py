@@ -1,4 +1,4 @@
-"""Which sagas are searched: whole ones, and for each rule a small one in which taking it away breaks a promise."""
+"""The sagas to search: whole ones, and for each rule a small one in which an invariant breaks without the rule."""
 
 from tests.model.saga import Rule, Saga
 
@@ -21,22 +21,22 @@ LARGE = {
     ),
     "a restored backup": QUICK._replace(other=False, restored=True),
     "a request with a key, another order, expiry": UNHURRIED._replace(bodies=(0,)),
-    "a request with a key, another order, all that may happen": Saga(bodies=(0,)),
+    "a request with a key, another order, everything that may happen": Saga(bodies=(0,)),
     "two requests with one key, another order": UNHURRIED,
 }
-"""These take minutes each."""
+"""Each of these takes minutes."""
 BROKEN: dict[Rule, tuple[Saga, *tuple[str, ...]]] = {
     Rule.RELEASE_ONCE: (ALONE, "stock adds up and is never oversold"),
     Rule.TOMBSTONE: (
         QUICK._replace(bodies=(), never=QUICK.never | {"product.expire"}),
-        "what was released stays released",
+        "released stock stays released",
     ),
     Rule.UNIQUE_ID: (ALONE._replace(workers=2), "only events of orders get published"),
     Rule.MAJORITY_READ: (ALONE, "a living order has exactly its stock"),
-    Rule.TAKEN_ID_IS_DECIDED: (ALONE, "what a customer was told is true"),
+    Rule.TAKEN_ID_IS_DECIDED: (ALONE, "every reply to a customer stays true"),
     Rule.ONLY_FAILED_FREES_KEY: (ALONE, "a key has one order", "a repeat is answered as before"),
     Rule.ATTEMPT_NUMBER: (ALONE, "a living order has exactly its stock"),
-    Rule.WHOLE_BODY: (QUICK._replace(bodies=(0, 2), other=False), "what a customer was told is true"),
+    Rule.WHOLE_BODY: (QUICK._replace(bodies=(0, 2), other=False), "every reply to a customer stays true"),
     Rule.OTHER_LINES_WRITE_NOTHING: (QUICK._replace(bodies=(0, 1)), "a living order has exactly its stock"),
     Rule.RELEASED_IS_FAILED: (ALONE._replace(restored=True), "a living order has exactly its stock"),
     Rule.NO_DELETE_BEFORE_STATUS: (QUICK._replace(other=False), "a living order has exactly its stock"),

@@ -2,7 +2,7 @@
 
 Order ids are numbers: 0, 1, ... are the attempts of one Idempotency-Key, the last is another customer's, without a key.
 Bodies are numbers too: 0 and 2 have the same lines and differ in the rest, 1 has other lines.
-docs/architecture.md tells the same in prose. An action is named in actions.py, and yielded where its actor acts.
+docs/architecture.md describes the same in prose. Each action is named in actions.py, and yielded where its actor acts.
 """
 
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 
-class Rule(Enum):  # what the design demands; a search without one of them finds a broken promise
+class Rule(Enum):  # what the design demands; a search without one of them finds a broken invariant
     RELEASE_ONCE = "A repeated DELETE gives nothing back."
     TOMBSTONE = "A DELETE that comes before its PUT is recorded, and refuses that PUT."
     UNIQUE_ID = "An order is inserted and never overwrites another: its id is the compare-and-set."
-    MAJORITY_READ = "Orders are read with majority: what is just being written may be rolled back."
+    MAJORITY_READ = "Orders are read with read concern majority: a new primary may roll other writes back."
     TAKEN_ID_IS_DECIDED = "An insert that finds its id taken means that the order is decided, perhaps otherwise."
     ONLY_FAILED_FREES_KEY = "Only a failed order leads to a next attempt; a rejected or cancelled one is the answer."
     ATTEMPT_NUMBER = "A failed order stays failed; the next attempt has an id of its own."
     WHOLE_BODY = "A repeat is answered with the order only if its whole body is the same."
     OTHER_LINES_WRITE_NOTHING = "After a 409 for other lines no order is inserted."
     RELEASED_IS_FAILED = "After a 409 for a released reservation only a failed order is inserted."
-    NO_DELETE_BEFORE_STATUS = "A request sends DELETE only after it has written or read a status that does not live."
+    NO_DELETE_BEFORE_STATUS = "A request sends DELETE only after it has written or read a status that holds no stock."
     RELEASE_BEFORE_NEXT = "A failed attempt is released before the next one takes stock."
-    RELEASE_SKIPPED = "So are the failed attempts that reading on skips, if their release is still due."
+    RELEASE_SKIPPED = "A failed attempt that reading on skips is released too, if its release is still due."
     NOTE_BEFORE_RELEASE = "The worker writes a failed order before a reservation without an order is released."
     NOTE_WITH_RELEASE = "The write of a failed order also makes its release due."
-    COMPARE_ALL = "The worker also releases what has an order that is failed, rejected or cancelled."
+    COMPARE_ALL = "The worker also releases a reservation whose order is failed, rejected or cancelled."
     STEP_BACK = "The cursor steps back once a day, for reservations that were committed behind it."
     PUBLISH_BEFORE_REMOVE = "An event leaves the outbox only after the broker's confirm."
 
@@ -56,7 +56,7 @@ class State(NamedTuple):
     records: tuple[Record, ...]
     processes: tuple[Process, ...]
     late: frozenset[tuple[str, int, int, str]] = frozenset()  # action, id, body, PUT, DELETE or order: late or never
-    told: frozenset[tuple[int, int, int]] = frozenset()  # id, body, and the 201 or 409 that a customer got
+    replied: frozenset[tuple[int, int, int]] = frozenset()  # id, body, and the 201 or 409 that a customer got
     published: frozenset[int] = frozenset()
 
     def put(self, i: int, taken: int = 0, **changes: Any) -> "State":
@@ -71,7 +71,7 @@ IDLE = Process("worker", "begin")
 REPLIES = {"confirmed": 201, "cancelled": 201, "rejected": 409}
 
 
-class Saga(NamedTuple):  # who takes part, what never happens (to search less), and the rule that is taken away
+class Saga(NamedTuple):  # the participants, the actions that never happen (to search less), and the rule left out
     bodies: tuple[int, ...] = (0, 0)  # of the requests with the key
     other: bool = True  # another customer's request
     attempts: int = 2
@@ -87,7 +87,7 @@ class Saga(NamedTuple):  # who takes part, what never happens (to search less), 
         return State(1, tuple(records), tuple(sorted([*requests, *[IDLE] * self.workers])))
 
     def transitions(self, state: State) -> Iterator[tuple[str, str, State]]:
-        """Yield all that can happen next. Equal processes move once and are kept sorted: who is who does not matter."""
+        """Yield all that can happen next. Equal processes move once and are sorted: their identity is irrelevant."""
         for me in dict.fromkeys(state.processes):
             others = list(state.processes)
             others.remove(me)
@@ -159,7 +159,7 @@ class Saga(NamedTuple):  # who takes part, what never happens (to search less), 
             yield "request.read", *self.obey(f"reads {i}: {order}", state, me, order)
 
     def obey(self, what: str, state: State, me: Process, order: str) -> tuple[str, State, Process]:
-        """Let a request do what the order demands that it has read or written."""
+        """Let a request do what the order says that it has read or written."""
         i, answer, step, reply = me.i, me.answer, "reserve" if me.step == "read_on" else "insert", 0
         if order == "failed" and self.without is Rule.ATTEMPT_NUMBER:
             state, order = state.put(i, order="confirmed", body=me.body), "confirmed"
@@ -173,8 +173,8 @@ class Saga(NamedTuple):  # who takes part, what never happens (to search less), 
         else:
             is_same = state.records[i].body == me.body or self.without is Rule.WHOLE_BODY
             reply = REPLIES.get(order, 422) if is_same else 422
-        told = {(i, me.body, reply)} if reply in (201, 409) else set()
-        return what, state._replace(told=state.told | told), me._replace(step=step, reply=reply)
+        replied = {(i, me.body, reply)} if reply in (201, 409) else set()
+        return what, state._replace(replied=state.replied | replied), me._replace(step=step, reply=reply)
 
     def worker(self, state: State, me: Process) -> Iterator[tuple[str, str, State, Process]]:
         i, order = me.i, self.read(state, me.i)
@@ -233,7 +233,7 @@ class Saga(NamedTuple):  # who takes part, what never happens (to search less), 
 
 
 def invariants(saga: Saga, state: State) -> dict[str, bool]:
-    """Return which invariants hold; the numbers are those of the promises in docs/architecture.md."""
+    """Return whether each invariant holds; the numbers are those of the guarantees in docs/architecture.md."""
     records, keyed, kept = state.records, state.records[: saga.attempts], state.published
     living, held = [r for r in records if r.order == "confirmed"], [r for r in records if r.reservation == "held"]
     stood = {i for i, r in enumerate(records) if r.order in ("confirmed", "cancelled")}
@@ -242,18 +242,18 @@ def invariants(saga: Saga, state: State) -> dict[str, bool]:
     cursors = ("ahead",) if saga.without is Rule.STEP_BACK else ("ahead", "behind")
     is_busy = any(r.release_due or r.cursor in cursors for r in records) or not saga.is_quiet(state)
     true = {(i, r.body, REPLIES.get(r.order)) for i, r in enumerate(records)}
-    told = {body: (i, reply) for i, body, reply in state.told if i < saga.attempts}
+    replied = {body: (i, reply) for i, body, reply in state.replied if i < saga.attempts}
     now = {body: repeat(saga, State(state.stock, records, ()), body) for body in set(saga.bodies)}
     is_answered = all(r.order == "failed" for r in keyed) or all(reply != 503 for _, reply in now.values())
     return {
         "stock adds up and is never oversold": state.stock + len(held) == 1 and len(living) <= 1,  # 1
         "a living order has exactly its stock": all(r in held and r.lines == r.body % 2 for r in living),  # 2
-        "what a customer was told is true": state.told <= true,  # 2
+        "every reply to a customer stays true": state.replied <= true,  # 2
         "the event of every order gets published": all(i in kept or records[i].in_outbox for i in stood),  # 2
         "a key has one order": sum(r.order not in ("none", "failed") for r in keyed) <= 1,  # 3
-        "a repeat is answered as before": is_answered and all(told[body] == now.get(body) for body in told),  # 3
+        "a repeat is answered as before": is_answered and all(replied[body] == now.get(body) for body in replied),  # 3
         "no stock is stuck at rest": is_busy or not strays,  # 4
-        "what was released stays released": "product.expire" not in saga.never or not ended,  # 4
+        "released stock stays released": "product.expire" not in saga.never or not ended,  # 4
         "dead attempts take no stock from the next": saga.other or all(r.order != "rejected" for r in records),  # 4
         "only events of orders get published": kept <= stood,  # 5
     }
@@ -261,7 +261,7 @@ def invariants(saga: Saga, state: State) -> dict[str, bool]:
 
 @lru_cache(1_000_000)
 def repeat(saga: Saga, state: State, body: int) -> tuple[int, int]:
-    """Return the id and the reply of a repeat that is alone and meets no fault: it takes the first of its moves."""
+    """Return the id and the reply of a repeat that is alone and meets no fault: it always makes its first move."""
     request = Process("request", "reserve", 0, body)
     while not request.reply:
         _, _, state, request = next(saga.request(state, request))

@@ -12,7 +12,7 @@ from chassis import mongo
 from chassis.auth.access import allowed_roles
 from chassis.errors import Unavailable
 from notification_service.config import Settings
-from product_service.store import Preparation
+from product_service.store import Indexes
 from tests.signing import bearer
 from tests.unit.notification.notification_app import make_database
 from tests.unit.order import order_app
@@ -35,7 +35,7 @@ def notifications(monkeypatch: pytest.MonkeyPatch) -> OpenAPI:
 
 
 APPS: dict[str, Callable[[pytest.MonkeyPatch], OpenAPI]] = {
-    "user-service": lambda monkeypatch: user_app.make_shop(monkeypatch).app,
+    "user-service": lambda monkeypatch: user_app.make_user_service(monkeypatch).app,
     "product-service": product_app.make_app,
     "order-service": lambda monkeypatch: order_app.make_shop(monkeypatch).app,
     "notification-service": notifications,
@@ -98,12 +98,12 @@ def test_a_service_that_started_without_its_database_prepares_it_for_the_first_r
     prepared: list[bool] = []
     away = True
 
-    def prepare(_: Preparation) -> None:
+    def prepare(_: Indexes) -> None:
         if away:
             raise Unavailable("away")
         prepared.append(True)
 
-    monkeypatch.setattr(Preparation, "prepare", prepare)
+    monkeypatch.setattr(Indexes, "ensure_indexes", prepare)
     client = product_app.make_app(monkeypatch).test_client()
     assert (client.get("/products").status_code, client.put("/reservations/o1").status_code) == (503, 401)
     away = False
@@ -114,6 +114,7 @@ def test_every_problem_and_every_operation_is_explained_in_the_api_docs(app: Ope
     paths = app.test_client().get("/openapi.json").json["paths"]
     for place, operation in ((path, operation) for path, methods in paths.items() for operation in methods.values()):
         assert operation.get("summary"), place
+        assert operation.get("tags"), place
         for status, response in operation["responses"].items():
             problem = response.get("content", {}).get("application/problem+json", {})
             assert problem.get("examples") or status < "400" or place == "/token", (place, status)

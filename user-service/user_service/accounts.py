@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from chassis.auth.access import ADMIN, CUSTOMER
 from chassis.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from chassis.paging import Page
-from user_service.emails import canonical
+from user_service.emails import as_spelled, canonical_email
+from user_service.model import User
 from user_service.passwords import Passwords, is_common
-from user_service.throttle import SignIn, Throttle
+from user_service.throttle import SignInAttempt, Throttle
 from user_service.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -21,30 +22,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class User:
-    """An account. `credential_version` grows with every change of the password."""
-
-    id: str
-    email: str
-    name: str | None
-    phone: str | None
-    roles: tuple[str, ...]
-    password_hash: str = field(repr=False)
-    credential_version: int
-    created_at: datetime
-
-
 class EmailTaken(Conflict):
-    """Somebody has registered with this e-mail address: sign in instead."""
+    """The e-mail address has an account: sign in instead."""
 
     code, title = "email-taken", "E-mail Address Taken"
 
 
 class LastAdmin(Conflict):
-    """Nobody would be left to administer the shop: give the role to somebody else first."""
+    """The shop would have no administrator: give the role to another user first."""
 
     code, title = "last-admin", "Last Administrator"
+
+    def __init__(self) -> None:
+        super().__init__("This is the last administrator. Give the role to another user first.")
 
 
 class WrongPassword(Forbidden):
@@ -53,100 +43,101 @@ class WrongPassword(Forbidden):
     code, title = "wrong-password", "Wrong Password"
 
 
+@dataclass(frozen=True)
 class Accounts:
-    """The use cases around accounts."""
+    """The use cases of accounts."""
 
-    def __init__(self, users: "UserStore", tokens: Tokens, throttle: Throttle, clock: Callable[[], datetime]) -> None:
-        self._users = users
-        self._tokens = tokens
-        self._throttle = throttle
-        self._clock = clock
-        self._passwords = Passwords()
+    users: "UserStore"
+    tokens: Tokens
+    throttle: Throttle
+    clock: Callable[[], datetime]
+    passwords: Passwords = field(default_factory=Passwords)
 
     def register(self, email: str, password: str, name: str | None, phone: str | None, *, address: str | None) -> User:
         """Open an account for a customer. Raises EmailTaken, Invalid, TooManyRequests."""
-        _refuse_common("password", password)
-        self._throttle.register(address)
+        _reject_common("password", password)
+        self.throttle.count_registration(address)
         user = self._new_user(email, password, name, phone, (CUSTOMER,))
-        if not self._users.add(user):
-            raise EmailTaken("There is an account with this e-mail address.")
+        if not self.users.add(user):
+            raise EmailTaken("This e-mail address has an account. Sign in, or use another address.")
         return user
 
     def ensure_admin(self, email: str, password: str) -> None:
-        """Make the first administrator, unless there is an account with this address, whoever's it is."""
-        if self._users.find_by_email(email) is None:
-            made = self._users.add(self._new_user(email, password, None, None, (ADMIN, CUSTOMER)))
-            log.info("the administrator of ADMIN_EMAIL %s", "was made" if made else "was there")
+        """Create the first administrator, unless the e-mail address has an account, whoever owns it."""
+        if self.users.find_by_email(canonical_email(email), as_spelled(email)) is None:
+            created = self.users.add(self._new_user(email, password, None, None, (ADMIN, CUSTOMER)))
+            log.info("administrator of ADMIN_EMAIL %s", "created" if created else "already exists")
 
     def sign_in(self, email: str, password: str, *, address: str | None) -> User:
-        """Return the user whose credentials these are. Raises Unauthorized, TooManyRequests.
+        """Return the user with these credentials. Raises Unauthorized, TooManyRequests.
 
-        Whether the e-mail address or the password was wrong shows neither in the answer nor in its time.
+        Neither the answer nor its time shows whether the e-mail address or the password was wrong.
         """
-        attempt = self._throttle.begin_sign_in(canonical(email), address)
-        user = self._users.find_by_email(email)
+        mailbox = canonical_email(email)
+        attempt = self.throttle.start_sign_in(mailbox, address)
+        user = self.users.find_by_email(mailbox, as_spelled(email))
         if not self._verify(attempt, password, user) or user is None:
             raise Unauthorized("The e-mail address or the password is wrong.")
-        if self._passwords.is_outdated(user.password_hash):
-            self._users.replace_hash(user.id, user.password_hash, self._passwords.hash(password))
+        if self.passwords.needs_rehash(user.password_hash):
+            self.users.replace_hash(user.id, user.password_hash, self.passwords.hash(password))
         return user
 
     def get(self, user_id: str) -> User:
         """Return a user. Raises NotFound."""
-        user = self._users.find(user_id)
+        user = self.users.find(user_id)
         if user is None:
-            raise NotFound("There is no such user.")
+            raise NotFound("There is no user with this id.")
         return user
 
     def list_newest(self, *, limit: int, cursor: str | None) -> Page[User]:
         """Return a page of users, newest first. Raises Invalid for a cursor of another list."""
-        return self._users.list_newest(limit=limit, cursor=cursor)
+        return self.users.list_newest(limit=limit, cursor=cursor)
 
     def change_profile(self, user_id: str, changes: Mapping[str, str | None]) -> User:
         """Set the name or the phone number; None clears it. Raises NotFound."""
         if changes:
-            self._users.set_profile(user_id, changes)
+            self.users.set_profile(user_id, changes)
         return self.get(user_id)
 
     def change_password(self, user_id: str, current: str, new: str, *, address: str | None) -> None:
         """Set a new password and end every session. Raises WrongPassword, Invalid, TooManyRequests, Conflict."""
-        _refuse_common("new_password", new)
+        _reject_common("new_password", new)
         user = self.get(user_id)
-        attempt = self._throttle.begin_sign_in(canonical(user.email), address)
+        attempt = self.throttle.start_sign_in(canonical_email(user.email), address)
         if not self._verify(attempt, current, user):
             raise WrongPassword("The current password is wrong.")
-        if not self._users.change_password(user.id, user.credential_version, self._passwords.hash(new)):
-            raise Conflict("The password was changed by another request at the same time.")
-        self._tokens.end_all(user.id)
+        if not self.users.change_password(user.id, user.credential_version, self.passwords.hash(new)):
+            raise Conflict("Another request changed the password at the same time. Sign in with the new password.")
+        self.tokens.revoke_all(user.id)
 
     def set_roles(self, user_id: str, roles: Collection[str]) -> User:
         """Give a user exactly these roles. Raises NotFound, LastAdmin.
 
-        Two administrators may take the role from each other at the same moment: each looks again after the change, and
-        takes it back where nobody was left.
+        Two administrators may take the role from each other at the same moment. So each request checks again after its
+        change, and undoes the change if no administrator is left.
         """
         before = self.get(user_id)
-        if ADMIN in before.roles and ADMIN not in roles and not self._users.has_admin(besides=user_id):
-            raise LastAdmin("This is the last administrator.")
-        self._users.set_roles(user_id, tuple(sorted(set(roles))))
-        if ADMIN in before.roles and not self._users.has_admin():
-            self._users.set_roles(user_id, before.roles)
-            raise LastAdmin("This is the last administrator.")
+        if ADMIN in before.roles and ADMIN not in roles and not self.users.has_admin(besides=user_id):
+            raise LastAdmin
+        self.users.set_roles(user_id, tuple(sorted(set(roles))))
+        if ADMIN in before.roles and not self.users.has_admin():
+            self.users.set_roles(user_id, before.roles)
+            raise LastAdmin
         return self.get(user_id)
 
-    def _verify(self, attempt: SignIn, password: str, user: User | None) -> bool:
-        correct = self._passwords.verify(password, user.password_hash if user else None)
+    def _verify(self, attempt: SignInAttempt, password: str, user: User | None) -> bool:
+        correct = self.passwords.verify(password, user.password_hash if user else None)
         if correct:
-            attempt.succeeded()
+            self.throttle.record_success(attempt)
         else:
-            attempt.failed()
+            self.throttle.record_failure(attempt)
         return correct
 
     def _new_user(self, email: str, password: str, name: str | None, phone: str | None, roles: tuple[str, ...]) -> User:
-        password_hash = self._passwords.hash(password)
-        return User(uuid.uuid4().hex, email, name, phone, roles, password_hash, 1, self._clock())
+        password_hash = self.passwords.hash(password)
+        return User(uuid.uuid4().hex, email, name, phone, roles, password_hash, 1, self.clock())
 
 
-def _refuse_common(field_name: str, password: str) -> None:
+def _reject_common(field_name: str, password: str) -> None:
     if is_common(password):
-        raise Invalid.field(field_name, "is one of the commonest passwords, which are guessed first")
+        raise Invalid.field(field_name, "is too common: attackers guess it first")

@@ -1,217 +1,196 @@
-"""The routes of user-service: parse, call, present."""
+"""The routes of user-service: parse, call, present.
 
+A route is `public`, or `requires(...)` roles. A parameter called `body` is read as strict JSON. A docstring is the text
+in /docs: its first line is the summary, the rest the description. `raises(...)` adds the problems to it.
+"""
+
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
-from urllib.parse import unquote_plus
 
-from flask import Flask, Response, current_app, jsonify, request
+from flask import Flask, Response, current_app, request
 from flask_jwt_extended import JWTManager, create_access_token
-from flask_openapi3 import APIBlueprint
+from flask_openapi3 import APIBlueprint, Tag
+from werkzeug.local import LocalProxy
 
 from chassis.auth.access import ADMIN, CUSTOMER, caller, public, requires
+from chassis.errors import Conflict, NotFound, TooManyRequests, Unauthorized
 from chassis.schemas import PageQuery
+from chassis.web.docs import raises
 from chassis.web.responses import created, json_response, no_content
-from user_service.accounts import Accounts
-from user_service.keys import JWKS_SECONDS, Keyring
-from user_service.schemas import (
-    AccessTokenReply,
-    JwksReply,
-    LoginBody,
-    OAuthError,
-    PasswordBody,
-    ProfileBody,
-    RefreshBody,
-    RegisterBody,
-    RolesBody,
-    TokenPairReply,
-    UserList,
-    UserPath,
-    UserReply,
-)
-from user_service.tokens import Grant, InvalidClient, Pair, Tokens
+from user_service import oauth, schemas
+from user_service.accounts import Accounts, EmailTaken, LastAdmin, WrongPassword
+from user_service.keys import JWKS_CACHE_SECONDS, parse_private_key
+from user_service.model import SigningKey
+from user_service.tokens import Tokens
+
+ACCOUNTS = Tag(name="Accounts", description="Register, and manage your own account.")
+SESSIONS = Tag(name="Sessions", description="Sign in, refresh the tokens, sign out.")
+ADMINISTRATION = Tag(name="Administration", description="Manage all accounts. For administrators.")
+SERVICE_TOKENS = Tag(name="Service tokens", description="How services sign in, and how they verify access tokens.")
 
 api = APIBlueprint("users", __name__)
 
-_TOKEN_REQUEST = {
-    "required": True,
-    "content": {
-        "application/x-www-form-urlencoded": {
-            "schema": {
-                "type": "object",
-                "properties": {"grant_type": {"type": "string", "enum": ["client_credentials"]}},
-                "required": ["grant_type"],
-            }
-        }
-    },
-}
+# The core objects of the app that serves the current request, as the wiring made them.
+accounts = cast(Accounts, LocalProxy(lambda: current_app.extensions["accounts"]))
+tokens = cast(Tokens, LocalProxy(lambda: current_app.extensions["tokens"]))
 
 
-class OAuthRefusal(Exception):
-    """A token request that is refused in the words of OAuth 2 (RFC 6749, section 5.2)."""
-
-    def __init__(self, status: int, error: str, description: str) -> None:
-        super().__init__(description)
-        self.status = status
-        self.body = {"error": error, "error_description": description}
-
-
-@api.post("/register", responses={201: UserReply, 409: None, 429: None})
+@api.post("/register", tags=[ACCOUNTS], responses={201: schemas.UserReply})
 @public
-def register(body: RegisterBody) -> Response:
-    """Open an account."""
-    user = _accounts().register(body.email, body.password, body.name, body.phone, address=request.remote_addr)
-    return created(json_response(UserReply, user), f"/users/{user.id}")
+@raises(EmailTaken, TooManyRequests)
+def register(body: schemas.RegisterBody) -> Response:
+    """Open an account.
+
+    It gets the role `customer`. A mailbox has one account, whatever the spelling. Common passwords are refused.
+    """
+    user = accounts.register(body.email, body.password, body.name, body.phone, address=request.remote_addr)
+    return created(json_response(schemas.UserReply, user), f"/users/{user.id}")
 
 
-@api.post("/login", responses={200: TokenPairReply, 401: None, 429: None})
+@api.post("/login", tags=[SESSIONS], responses={200: schemas.TokenPairReply})
 @public
-def login(body: LoginBody) -> Response:
-    """Sign in: get an access token, and a refresh token for the next one."""
-    user = _accounts().sign_in(body.email, body.password, address=request.remote_addr)
-    return _granted(_tokens().begin(user))
+@raises(Unauthorized, TooManyRequests)
+def login(body: schemas.LoginBody) -> Response:
+    """Sign in.
+
+    The answer has an access token, and a refresh token that gets the next pair. To try the other routes on this page,
+    copy `access_token` into *Authorize*. The example is the demo administrator of a development stack.
+    """
+    user = accounts.sign_in(body.email, body.password, address=request.remote_addr)
+    return json_response(schemas.TokenPairReply, tokens.issue(user))
 
 
-@api.post("/refresh", responses={200: TokenPairReply, 401: None, 429: None})
+@api.post("/refresh", tags=[SESSIONS], responses={200: schemas.TokenPairReply})
 @public
-def refresh(body: RefreshBody) -> Response:
-    """Exchange a refresh token, which is spent by that, for a new pair."""
-    return _granted(_tokens().refresh(body.refresh_token, address=request.remote_addr))
+@raises(Unauthorized, TooManyRequests)
+def refresh(body: schemas.RefreshBody) -> Response:
+    """Exchange a refresh token for a new pair.
+
+    A refresh token works once. Using it again revokes all tokens of its sign-in.
+    """
+    return json_response(schemas.TokenPairReply, tokens.refresh(body.refresh_token, address=request.remote_addr))
 
 
-@api.post("/logout", responses={204: None})
+@api.post("/logout", tags=[SESSIONS], responses={204: None})
 @public
-def logout(body: RefreshBody) -> Response:
-    """Revoke a refresh token and all that came before and after it."""
-    _tokens().end(body.refresh_token)
+def logout(body: schemas.RefreshBody) -> Response:
+    """Sign out.
+
+    Revokes all refresh tokens of one sign-in; an unknown token is no error. Access tokens live on until they expire.
+    """
+    tokens.revoke(body.refresh_token)
     return no_content()
 
 
-@api.get("/users/me", responses={200: UserReply})
+@api.get("/users/me", tags=[ACCOUNTS], responses={200: schemas.UserReply})
 @requires(CUSTOMER, ADMIN)
+@raises(NotFound)
 def get_me() -> Response:
-    """Get the signed-in user."""
-    return json_response(UserReply, _accounts().get(caller().id))
+    """Get your account."""
+    return json_response(schemas.UserReply, accounts.get(caller().id))
 
 
-@api.patch("/users/me", responses={200: UserReply})
+@api.patch("/users/me", tags=[ACCOUNTS], responses={200: schemas.UserReply})
 @requires(CUSTOMER, ADMIN)
-def change_me(body: ProfileBody) -> Response:
-    """Change the name or phone number of the signed-in user; null clears it. The next access token tells."""
-    user = _accounts().change_profile(caller().id, body.model_dump(exclude_unset=True))
-    return json_response(UserReply, user)
+@raises(NotFound)
+def change_me(body: schemas.ProfileBody) -> Response:
+    """Change your name or phone number.
+
+    `null` clears a field. The next access token has the new phone number.
+    """
+    user = accounts.change_profile(caller().id, body.model_dump(exclude_unset=True))
+    return json_response(schemas.UserReply, user)
 
 
-@api.post("/users/me/password", responses={204: None, 409: None, 429: None})
+@api.post("/users/me/password", tags=[ACCOUNTS], responses={204: None})
 @requires(CUSTOMER, ADMIN)
-def change_my_password(body: PasswordBody) -> Response:
-    """Change the password of the signed-in user, which revokes every refresh token. 403 if the current one is wrong."""
-    _accounts().change_password(caller().id, body.current_password, body.new_password, address=request.remote_addr)
+@raises(WrongPassword, NotFound, Conflict, TooManyRequests)
+def change_my_password(body: schemas.PasswordBody) -> Response:
+    """Change your password.
+
+    Revokes all your refresh tokens. Common passwords are refused.
+    """
+    accounts.change_password(caller().id, body.current_password, body.new_password, address=request.remote_addr)
     return no_content()
 
 
-@api.get("/users", responses={200: UserList})
+@api.get("/users", tags=[ADMINISTRATION], responses={200: schemas.UserList})
 @requires(ADMIN)
 def list_users(query: PageQuery) -> Response:
-    """List users, newest first."""
-    return json_response(UserList, _accounts().list_newest(limit=query.limit, cursor=query.cursor))
+    """List users, newest first.
+
+    `next_cursor` leads to the next page. A cursor of another list is `invalid-input` (422).
+    """
+    return json_response(schemas.UserList, accounts.list_newest(limit=query.limit, cursor=query.cursor))
 
 
-@api.get("/users/<user_id>", responses={200: UserReply})
+@api.get("/users/<user_id>", tags=[ADMINISTRATION], responses={200: schemas.UserReply})
 @requires(ADMIN)
-def get_user(path: UserPath) -> Response:
+@raises(NotFound)
+def get_user(path: schemas.UserPath) -> Response:
     """Get a user."""
-    return json_response(UserReply, _accounts().get(path.user_id))
+    return json_response(schemas.UserReply, accounts.get(path.user_id))
 
 
-@api.put("/users/<user_id>/roles", responses={200: UserReply, 409: None})
+@api.put("/users/<user_id>/roles", tags=[ADMINISTRATION], responses={200: schemas.UserReply})
 @requires(ADMIN)
-def set_roles(path: UserPath, body: RolesBody) -> Response:
-    """Give a user exactly these roles; the last administrator stays one. The next access token tells."""
-    return json_response(UserReply, _accounts().set_roles(path.user_id, body.roles))
+@raises(NotFound, LastAdmin)
+def set_roles(path: schemas.UserPath, body: schemas.RolesBody) -> Response:
+    """Set the roles of a user.
+
+    They replace the present roles, and are in the next access token. One administrator must be left.
+    """
+    return json_response(schemas.UserReply, accounts.set_roles(path.user_id, body.roles))
 
 
-@api.post(
-    "/token",
-    responses={200: AccessTokenReply, 400: OAuthError, 401: OAuthError},
-    openapi_extensions={"requestBody": _TOKEN_REQUEST},
-)
+@api.post("/token", tags=[SERVICE_TOKENS], responses=schemas.TOKEN_REPLIES, openapi_extensions=schemas.TOKEN_REQUEST)
 @public
 def token() -> Response:
-    """Get an access token for a service, by its id and secret (RFC 6749, section 4.4; HTTP Basic)."""
-    grant = _grant_to_client()
-    _check_grant_type()
-    response = jsonify(_access_token(grant))
-    response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
+    """Get an access token for a service.
+
+    The client credentials grant of OAuth 2.0 (RFC 6749, 4.4): the service sends its id and secret by HTTP Basic.
+    Errors, in OAuth's format: `invalid_client` (401), `invalid_request` and `unsupported_grant_type` (400).
+    """
+    access_token = tokens.issue_service_token(*oauth.basic_credentials(request.authorization))
+    oauth.check_grant_type(request.mimetype, request.form.getlist("grant_type"))
+    response = json_response(schemas.AccessTokenReply, access_token)
+    response.headers["Pragma"] = "no-cache"
     return response
 
 
-@api.get("/.well-known/jwks.json", responses={200: JwksReply})
+@api.get("/.well-known/jwks.json", tags=[SERVICE_TOKENS], responses={200: schemas.JwksReply})
 @public
 def jwks() -> Response:
-    """Get the public keys that verify access tokens."""
-    response = jsonify(_keyring().jwks())
-    response.headers["Cache-Control"] = f"public, max-age={JWKS_SECONDS}"
+    """Get the public keys that verify access tokens.
+
+    A token names its key in the header `kid`. The keys may be cached for five minutes.
+    """
+    response = json_response(schemas.JwksReply, tokens.keyring.jwks())
+    response.headers["Cache-Control"] = f"public, max-age={JWKS_CACHE_SECONDS}"
     return response
 
 
-@api.errorhandler(OAuthRefusal)
-def _refuse_token(refusal: OAuthRefusal) -> Response:
-    response = jsonify(refusal.body)
+@api.errorhandler(oauth.TokenRefusal)
+def _refuse_token(refusal: oauth.TokenRefusal) -> Response:
+    response = json_response(schemas.OAuthError, refusal)
     response.status_code = refusal.status
-    response.headers["Cache-Control"] = "no-store"
-    if refusal.status == 401:
-        response.headers["WWW-Authenticate"] = 'Basic realm="user-service"'
+    response.headers.update(refusal.headers)
     return response
 
 
-def sign_access_tokens(app: Flask) -> None:
-    """Sign each access token with the key that its grant names."""
+def init_signing(app: Flask) -> None:
+    """Set flask-jwt-extended up for `sign_access_token`."""
     app.config.update(JWT_ENCODE_NBF=False, JWT_COOKIE_CSRF_PROTECT=False)
-    manager = cast(JWTManager, app.extensions["flask-jwt-extended"])
-    manager.user_identity_loader(lambda grant: grant.subject)
-    manager.encode_key_loader(lambda grant: grant.key.private_key)
+    cast(JWTManager, app.extensions["flask-jwt-extended"]).encode_key_loader(parse_private_key)
 
 
-def _grant_to_client() -> Grant:
-    """Return the grant of the client that HTTP Basic names; id and secret are form-encoded (RFC 6749, 2.3.1)."""
-    basic = request.authorization
-    try:
-        if basic is None or basic.type != "basic":
-            raise InvalidClient
-        return _tokens().grant_to_service(unquote_plus(basic.username or ""), unquote_plus(basic.password or ""))
-    except InvalidClient:
-        raise OAuthRefusal(401, "invalid_client", "The client's id and secret are needed, by HTTP Basic.") from None
-
-
-def _check_grant_type() -> None:
-    grant_types = request.form.getlist("grant_type")
-    if request.mimetype != "application/x-www-form-urlencoded" or len(grant_types) != 1:
-        raise OAuthRefusal(400, "invalid_request", "One grant_type is needed, in a form body.")
-    if grant_types != ["client_credentials"]:
-        raise OAuthRefusal(400, "unsupported_grant_type", "The only grant_type is client_credentials.")
-
-
-def _granted(pair: Pair) -> Response:
-    return jsonify({**_access_token(pair.access), "refresh_token": pair.refresh_token})
-
-
-def _access_token(grant: Grant) -> dict[str, Any]:
-    encoded = create_access_token(
-        grant,
-        expires_delta=timedelta(seconds=grant.seconds),
-        additional_claims=dict(grant.claims),
-        additional_headers={"kid": grant.key.id},
+def sign_access_token(claims: Mapping[str, Any], seconds: int, key: SigningKey) -> str:
+    """Return a JWT with these claims, signed with a key. The library adds `iat`, `exp` and `jti`."""
+    token: str = create_access_token(
+        key,  # the library gives it to `encode_key_loader`; the claim `sub` takes its place in the token
+        expires_delta=timedelta(seconds=seconds),
+        additional_claims=dict(claims),
+        additional_headers={"kid": key.id},
     )
-    return {"access_token": encoded, "token_type": "Bearer", "expires_in": grant.seconds}
-
-
-def _accounts() -> Accounts:
-    return cast(Accounts, current_app.extensions["accounts"])
-
-
-def _tokens() -> Tokens:
-    return cast(Tokens, current_app.extensions["tokens"])
-
-
-def _keyring() -> Keyring:
-    return cast(Keyring, current_app.extensions["keyring"])
+    return token

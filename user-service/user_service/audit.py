@@ -1,4 +1,4 @@
-"""What user-service knows about its accounts: `python -m user_service.audit`, see `chassis.audit_export`."""
+"""The export of all accounts for an audit: `python -m user_service.audit`. See `chassis.audit_export`."""
 
 from chassis import audit_export, mongo
 from chassis.config import DatabaseSettings
@@ -6,10 +6,9 @@ from user_service.store import UserStore
 
 
 def main() -> None:
-    """Print each account's id, roles, and how its password is kept; never an address or a hash."""
-    audit_export.write(
-        UserStore(mongo.connect(DatabaseSettings.load().mongo_url, "user-audit", timeout=60)).audit_records()
-    )
+    """Print each account's id, roles and password hash algorithm; never an e-mail address or a hash."""
+    database = mongo.connect(DatabaseSettings.load().mongo_url, "user-audit", timeout=60)
+    audit_export.write(UserStore(database).audit_records())
 
 
 if __name__ == "__main__":

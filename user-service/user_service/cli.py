@@ -8,12 +8,12 @@ from user_service.keys import Keyring
 
 
 def rotation_command(keyring: Keyring) -> click.Command:
-    """Return the command for a keyring."""
+    """Return the command that rotates the keys of a keyring."""
 
     @click.command("rotate-keys")
-    @click.option("--revoke-now", is_flag=True, help="For a key that has leaked: delete all old keys at once.")
+    @click.option("--revoke-now", is_flag=True, help="If a key has leaked: delete all old keys now.")
     def rotate_keys(revoke_now: bool) -> None:
-        """Add the next signing key; the old one goes when its last token has expired."""
+        """Add the next signing key. The old key stays published until its last token has expired."""
         try:
             keyring.rotate(revoke_now=revoke_now)
         except Problem as exc:

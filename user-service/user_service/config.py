@@ -6,8 +6,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_settings import NoDecode
 
 from chassis.config import PositiveInt, Secret, WebSettings, check_secret, is_production, refuse_demo_value
-from user_service.emails import canonical, check_email
-from user_service.passwords import LONGEST, SHORTEST, is_common
+from user_service.emails import canonical_email, check_email
+from user_service.passwords import MAX_LENGTH, MIN_LENGTH, is_common
 
 MIN_CLIENT_SECRET = 8
 DEMO_ADMIN = "admin@example.com"
@@ -15,7 +15,7 @@ DEMO_ADMIN = "admin@example.com"
 
 def _check_admin_email(email: str, info: ValidationInfo) -> str:
     email = check_email(email) if email else ""
-    if email and is_production(info) and canonical(email) == DEMO_ADMIN:
+    if email and is_production(info) and canonical_email(email) == DEMO_ADMIN:
         raise refuse_demo_value()
     return email
 
@@ -24,8 +24,8 @@ def _check_admin_password(password: str, info: ValidationInfo) -> str:
     has_email = info.data.get("admin_email") != ""  # an invalid e-mail address is not in the data, but it is set
     if is_common(password):
         raise ValueError("is too common")
-    if has_email and not SHORTEST <= len(password) <= LONGEST:
-        raise ValueError(f"must have {SHORTEST} to {LONGEST} characters")
+    if has_email and not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise ValueError(f"must have {MIN_LENGTH} to {MAX_LENGTH} characters")
     if password and not has_email:
         raise ValueError("needs ADMIN_EMAIL, which is not set")
     return password

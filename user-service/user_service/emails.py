@@ -1,8 +1,8 @@
-"""E-mail addresses: which are accepted, and which spellings are one mailbox.
+"""E-mail addresses: which are accepted, and which spellings mean one mailbox.
 
-A domain is compared as DNS does, by its A-labels (RFC 5890): `müller.example` and `xn--mller-kva.example` are one,
-`faß.de` and `fass.de` are two (UTS 46, nontransitional). What stands before the @ is compared without case; its other
-letters differ, `straße` from `strasse` too.
+Domains are compared by their A-labels, as DNS does (RFC 5890): `müller.example` and `xn--mller-kva.example` are one
+domain, `faß.de` and `fass.de` are two (UTS 46, nontransitional). The part before the @ is compared without case, but
+letter by letter: `straße` and `strasse` are two.
 """
 
 import re
@@ -12,35 +12,36 @@ import idna
 
 from chassis.characters import has_visible_character, without_ignorables
 
-LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
+MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 
 _LOCAL = re.compile(r"[^\s@<>()\[\],;:\"\\]{1,64}")
 _HOST_NAME = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?![0-9]+$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def check_email(text: str) -> str:
-    """Return an e-mail address as it is to be kept. Raises ValueError for what no mail server would be asked about."""
+    """Return an e-mail address in the form to store. Raises ValueError if no mail server can have it."""
     email = _normalised(text)
     local, _, domain = email.rpartition("@")
     dots = local.startswith(".") or local.endswith(".") or ".." in local
-    if dots or not _LOCAL.fullmatch(local) or not _is_legible(email) or not has_visible_character(local):
+    visible = email.isprintable() and without_ignorables(email) == email and has_visible_character(local)
+    if dots or not _LOCAL.fullmatch(local) or not visible:
         raise ValueError("must be an e-mail address")
     a_labels = _a_labels(domain)
-    if not _HOST_NAME.fullmatch(a_labels) or max(len(email), len(local) + 1 + len(a_labels)) > LONGEST_EMAIL:
-        raise ValueError("must be an e-mail address with the name of a host after the @")
+    if not _HOST_NAME.fullmatch(a_labels) or max(len(email), len(local) + 1 + len(a_labels)) > MAX_EMAIL_LENGTH:
+        raise ValueError("must be an e-mail address with a host name after the @")
     return email
 
 
-def canonical(email: str) -> str:
-    """Return what all spellings of an e-mail address have in common; accounts are compared by it."""
+def canonical_email(email: str) -> str:
+    """Return the form that all spellings of a mailbox share. Accounts are compared by it."""
     local, at, domain = _normalised(email).rpartition("@")
     return _lower(local) + at + _a_labels(domain)
 
 
-def as_written(email: str) -> str:
-    """Return an e-mail address without case, its domain as it was written.
+def as_spelled(email: str) -> str:
+    """Return an e-mail address in lower case, its domain as written.
 
-    Accounts that an earlier version kept apart, and that are one mailbox, are told apart by it.
+    It distinguishes accounts of one mailbox, which an earlier version accepted.
     """
     return _lower(_normalised(email))
 
@@ -50,17 +51,13 @@ def _normalised(text: str) -> str:
     return unicodedata.normalize("NFKC", text.strip()).replace("\u3002", ".").strip()
 
 
-def _is_legible(email: str) -> bool:
-    return email.isprintable() and without_ignorables(email) == email
-
-
 def _lower(local: str) -> str:
-    """Lower the case. Not `casefold`, which makes ß ss; a final sigma is a sigma, as upper case has only one."""
+    """Return lower case. Not `casefold`, which turns ß into ss. A final sigma is a sigma: upper case has only one."""
     return unicodedata.normalize("NFKC", local.lower()).replace("ς", "σ")
 
 
 def _a_labels(domain: str) -> str:
-    """Return a domain as DNS compares it; what is no domain comes back in lower case."""
+    """Return a domain as DNS compares it, or in lower case if it is no domain."""
     try:
         return domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except idna.IDNAError:

@@ -1,16 +1,15 @@
 """The keys that sign access tokens, and their rotation.
 
-Keys have an increasing sequence. The newest one whose time has come signs. A new one is published for as long as
-others may use an old copy of the published keys before its time comes; an old one stays published until its last token
-has expired. Private keys never leave the service: not in logs, not in replies.
+Keys are numbered. The newest key whose time has come signs. A new key is published before it signs, for as long as the
+other services may still use an older copy of the published keys. An old key stays published until its last token has
+expired. A private key never leaves the service: it is in no log and no reply.
 """
 
 import base64
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from cryptography.hazmat.primitives import serialization
@@ -18,13 +17,15 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 
 from chassis.auth.access import LEEWAY_SECONDS
 from chassis.errors import Conflict
+from user_service.model import SigningKey
 
 if TYPE_CHECKING:
     from user_service.store import KeyStore
 
-JWKS_SECONDS = 300  # how long others use their copy of the published keys
-CACHE_SECONDS = 5  # how long each process of this service uses its own
-UNKNOWN_KEY_PAUSE = 1  # seconds between looks for keys that are not in the copy
+JWKS_CACHE_SECONDS = 300  # the other services fetch the published keys again after this time
+CACHE_SECONDS = 5  # each process of this service reads the keys again after this time
+UNKNOWN_KEY_CACHE_SECONDS = 1  # and after this time if it is asked for a key that it does not know
+PARSED_KEYS = 8  # more than are published at once; parsing a key takes longer than reading it from the database
 
 
 class RotationUnderWay(Conflict):
@@ -33,56 +34,23 @@ class RotationUnderWay(Conflict):
     code, title = "rotation-under-way", "Rotation Under Way"
 
 
-@dataclass(frozen=True)
-class SigningKey:
-    """An RSA key with the moment from which on it signs."""
-
-    id: str
-    sequence: int
-    pem: str = field(repr=False)
-    signs_from: datetime
-
-    @cached_property
-    def private_key(self) -> RSAPrivateKey:
-        """Return the key that signs."""
-        return cast(RSAPrivateKey, serialization.load_pem_private_key(self.pem.encode(), password=None))
-
-    @cached_property
-    def public_key(self) -> RSAPublicKey:
-        """Return the key that verifies."""
-        return self.private_key.public_key()
-
-    @cached_property
-    def jwk(self) -> dict[str, str]:
-        """Return the public key as JSON Web Key (RFC 7517, RFC 7518 section 6.3.1)."""
-        numbers = self.public_key.public_numbers()
-        return {
-            "kty": "RSA",
-            "use": "sig",
-            "alg": "RS256",
-            "kid": self.id,
-            "n": _encoded(numbers.n),
-            "e": _encoded(numbers.e),
-        }
-
-
 class Keyring:
-    """The signing keys of all processes, in the database, with a short copy in this process.
+    """The signing keys, shared by all processes through the database, with a short-lived cache in each process.
 
-    `token_seconds` is the longest life of a token. Is a `chassis.auth.access.KeySource`.
+    `token_seconds` is the longest life of a token. A keyring is a `chassis.auth.access.KeySource`.
     """
 
-    def __init__(self, keys: "KeyStore", clock: Callable[[], datetime], *, token_seconds: int) -> None:
-        self._store = keys
+    def __init__(self, store: "KeyStore", clock: Callable[[], datetime], *, token_seconds: int) -> None:
+        self._store = store
         self._clock = clock
-        self._outlived_after = timedelta(seconds=token_seconds + LEEWAY_SECONDS)
-        self._copy: tuple[SigningKey, ...] = ()
-        self._copied_at: datetime | None = None
+        self._retention = timedelta(seconds=token_seconds + LEEWAY_SECONDS)
+        self._cache: tuple[SigningKey, ...] = ()
+        self._cached_at: datetime | None = None
 
-    def prepare(self) -> None:
-        """Make the first key if there is none. Of several processes that do so at once, one makes it."""
+    def ensure_key(self) -> None:
+        """Create the first key if there is none. Processes that start together get one key: its number is unique."""
         if not self._store.find_all():
-            self._store.add(new_key(1, self._clock()))
+            self._store.add(generate_key(1, self._clock()))
 
     def current(self) -> SigningKey:
         """Return the key that signs now."""
@@ -90,68 +58,80 @@ class Keyring:
         return next((key for key in reversed(keys) if key.signs_from <= now), keys[0])
 
     def public_key(self, kid: str) -> RSAPublicKey | None:
-        """Return the public key of that id, None if it is not published."""
-        for age in (CACHE_SECONDS, UNKNOWN_KEY_PAUSE):
-            for key in self._published(self._keys(age)):
+        """Return the published key with this id, or None."""
+        for max_age in (CACHE_SECONDS, UNKNOWN_KEY_CACHE_SECONDS):
+            for key in self._published(self._keys(max_age)):
                 if key.id == kid:
-                    return key.public_key
+                    return parse_public_key(key)
         return None
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """Return the published keys as JSON Web Key Set (RFC 7517)."""
-        return {"keys": [key.jwk for key in self._published(self._keys())]}
+        """Return the published keys as a JSON Web Key Set (RFC 7517)."""
+        return {"keys": [to_jwk(key) for key in self._published(self._keys())]}
 
     def rotate(self, *, revoke_now: bool = False) -> SigningKey:
-        """Add the next key and delete those that are outlived; `revoke_now` makes it sign, and deletes the others.
+        """Add the next key and delete the expired keys. `revoke_now` deletes all others, and the new key signs at once.
 
         Raises RotationUnderWay, also when another process rotates at the same moment.
         """
-        now = self._clock()
-        keys = self._store.find_all()
-        if len(self._published(keys)) > 1 and not revoke_now:
-            raise RotationUnderWay(
-                "An earlier rotation has not ended. A key that has leaked is revoked with --revoke-now."
-            )
-        wait = timedelta() if revoke_now else timedelta(seconds=JWKS_SECONDS + CACHE_SECONDS)
-        key = new_key(max((key.sequence for key in keys), default=0) + 1, now + wait)
+        now, keys = self._clock(), self._store.find_all()
+        published = self._published(keys)
+        if len(published) > 1 and not revoke_now:
+            raise RotationUnderWay("An earlier rotation has not ended. If a key has leaked, use --revoke-now.")
+        delay = timedelta(seconds=0 if revoke_now else JWKS_CACHE_SECONDS + CACHE_SECONDS)
+        key = generate_key(max((key.sequence for key in keys), default=0) + 1, now + delay)
         if not self._store.add(key):
             raise RotationUnderWay("Another process is rotating the keys at this moment.")
-        kept = (key,) if revoke_now else (*self._published(keys), key)
-        self._store.delete_all_but([key.id for key in kept], up_to=key.sequence)
-        self._copied_at = None
+        retained = [key] if revoke_now else [*published, key]
+        self._store.delete_all_but([key.id for key in retained], up_to=key.sequence)
+        self._cached_at = None
         return key
 
     def schedule(self) -> list[tuple[SigningKey, datetime | None]]:
-        """Return the published keys, oldest first, each with the end of its publication, None for the newest."""
+        """Return the published keys, oldest first, each with the end of its publication (None for the newest)."""
         keys = self._published(self._store.find_all())
-        ends = [successor.signs_from + self._outlived_after for successor in keys[1:]]
+        ends = [successor.signs_from + self._retention for successor in keys[1:]]
         return list(zip(keys, [*ends, None], strict=True))
 
     def _published(self, keys: tuple[SigningKey, ...]) -> list[SigningKey]:
-        outlived = self._clock() - self._outlived_after
-        return [
-            key
-            for key, successor in zip(keys, (*keys[1:], None), strict=True)
-            if successor is None or successor.signs_from > outlived
-        ]
+        """Return the keys that are not expired: a key is, once its successor has signed for a token's whole life."""
+        expired = self._clock() - self._retention
+        older = [key for key, successor in zip(keys, keys[1:], strict=False) if successor.signs_from > expired]
+        return [*older, *keys[-1:]]
 
-    def _keys(self, age: float = CACHE_SECONDS) -> tuple[SigningKey, ...]:
+    def _keys(self, max_age: float = CACHE_SECONDS) -> tuple[SigningKey, ...]:
         now = self._clock()
-        if self._copied_at is None or now - self._copied_at >= timedelta(seconds=age):
-            parsed = {key.id: key for key in self._copy}  # parsing a key takes longer than reading it
-            self._copy = tuple(parsed.get(key.id, key) for key in self._store.find_all())
-            self._copied_at = now
-        return self._copy
+        if self._cached_at is None or now - self._cached_at >= timedelta(seconds=max_age):
+            self._cache, self._cached_at = self._store.find_all(), now
+        return self._cache
 
 
-def new_key(sequence: int, signs_from: datetime) -> SigningKey:
-    """Make a key."""
-    private_key = generate_private_key(public_exponent=65537, key_size=2048)
-    pem = private_key.private_bytes(
+def generate_key(sequence: int, signs_from: datetime) -> SigningKey:
+    """Return a new RSA key."""
+    pem = generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return SigningKey(uuid.uuid4().hex, sequence, pem.decode(), signs_from)
 
 
-def _encoded(number: int) -> str:
+@lru_cache(PARSED_KEYS)
+def parse_private_key(key: SigningKey) -> RSAPrivateKey:
+    """Return the key in the form that signs."""
+    return cast(RSAPrivateKey, serialization.load_pem_private_key(key.pem.encode(), password=None))
+
+
+@lru_cache(PARSED_KEYS)
+def parse_public_key(key: SigningKey) -> RSAPublicKey:
+    """Return the key in the form that verifies."""
+    return parse_private_key(key).public_key()
+
+
+def to_jwk(key: SigningKey) -> dict[str, str]:
+    """Return the public half as a JSON Web Key (RFC 7517; RFC 7518, 6.3.1)."""
+    numbers = parse_public_key(key).public_numbers()
+    modulus, exponent = _base64url(numbers.n), _base64url(numbers.e)
+    return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": key.id, "n": modulus, "e": exponent}
+
+
+def _base64url(number: int) -> str:
     return base64.urlsafe_b64encode(number.to_bytes((number.bit_length() + 7) // 8)).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""Passwords: hashed with argon2id, and the commonest ones refused."""
+"""Passwords: hashed with argon2id; common ones are refused."""
 
 import unicodedata
 from functools import cache
@@ -7,40 +7,40 @@ from importlib.resources import files
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-SHORTEST, LONGEST = 8, 128
+MIN_LENGTH, MAX_LENGTH = 8, 128  # NIST SP 800-63B wants at least 8, and at least 64 allowed
 
 
 class Passwords:
-    """Hash and verify passwords with the parameters that OWASP recommends: 19 MiB, two passes, one lane."""
+    """Hashes and verifies passwords with the parameters that OWASP recommends: 19 MiB, two passes, one lane."""
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1, type=Type.ID)
-        self._nobodys = self._hasher.hash("the password of nobody")
+        self._dummy_hash = self._hasher.hash("nobody has this password")
 
     def hash(self, password: str) -> str:
-        """Return the hash of a password, with a salt of its own."""
+        """Return the salted hash of a password."""
         return self._hasher.hash(_normalised(password))
 
     def verify(self, password: str, password_hash: str | None) -> bool:
-        """Tell whether a password is the one of a hash; without a hash take the same time to say no."""
+        """Return whether a password matches a hash. Without a hash the answer is False, after the same time."""
         try:
-            self._hasher.verify(password_hash or self._nobodys, _normalised(password))
+            self._hasher.verify(password_hash or self._dummy_hash, _normalised(password))
         except (VerificationError, InvalidHashError):
             return False
         return password_hash is not None
 
-    def is_outdated(self, password_hash: str) -> bool:
-        """Tell whether a hash was made with other parameters than those of today."""
+    def needs_rehash(self, password_hash: str) -> bool:
+        """Return whether a hash was made with other parameters than the present ones."""
         return self._hasher.check_needs_rehash(password_hash)
 
 
 def is_common(password: str) -> bool:
-    """Tell whether a password is among those that are guessed first, whatever its case."""
-    return _normalised(password).casefold() in _common()
+    """Return whether a password is among those that attackers guess first, whatever its case."""
+    return _normalised(password).casefold() in _common_passwords()
 
 
 @cache
-def _common() -> frozenset[str]:
+def _common_passwords() -> frozenset[str]:
     """Return the commonest passwords of at least 8 characters: Royce Williams' list, as Django ships it, and more."""
     return frozenset(files("user_service").joinpath("common_passwords.txt").read_text("utf-8").splitlines())
 

@@ -1,28 +1,44 @@
-"""What user-service reads and writes over HTTP."""
+"""What user-service reads and writes over HTTP. The examples show in /docs."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from chassis.schemas import Body, Query, Reply, Text, VisibleText
-from user_service.emails import LONGEST_EMAIL, check_email
-from user_service.passwords import LONGEST, SHORTEST
+from user_service.emails import MAX_EMAIL_LENGTH, check_email
+from user_service.oauth import FORM, GRANT_TYPE
+from user_service.passwords import MAX_LENGTH, MIN_LENGTH
 from user_service.phones import check_phone
 
+
+def example(value: Any, **constraints: Any) -> Any:
+    """Return a field with an example in /docs. (flask-openapi3 drops pydantic's `examples`.)"""
+
+    def show(schema: dict[str, Any]) -> None:
+        schema["example"] = value
+        schema.pop("default", None)  # Swagger UI would show it instead of the example
+
+    return Field(json_schema_extra=show, **constraints)
+
+
+USER_ID, EMAIL, NAME, PHONE = "5e0c6a1f4b7d4e0f9a3b2c1d0e9f8a7b", "ada@example.com", "Ada Lovelace", "+491701234567"
+JWT, REFRESH_TOKEN = "eyJhbGciOiJSUzI1NiIs...", "9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d.Zk3vU1mXw0a9"
+
 Email = Annotated[
-    Text, Field(max_length=LONGEST_EMAIL, json_schema_extra={"format": "email"}), AfterValidator(check_email)
+    Text,
+    Field(max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email", "example": EMAIL}),
+    AfterValidator(check_email),
 ]
-Phone = Annotated[Text, Field(max_length=40, examples=["+49 170 1234567"]), AfterValidator(check_phone)]
+Phone = Annotated[Text, Field(max_length=40), AfterValidator(check_phone)]
 Name = Annotated[VisibleText, Field(max_length=100)]
-NewPassword = Annotated[Text, Field(min_length=SHORTEST, max_length=LONGEST)]
-GivenPassword = Annotated[Text, Field(max_length=LONGEST)]
-RefreshToken = Annotated[Text, Field(max_length=200)]
+NewPassword = Annotated[Text, example("correct horse battery", min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
+CurrentPassword = Annotated[Text, example("admin-password", max_length=MAX_LENGTH)]
 
 
 class UserPath(Query):
     """The user that a path names."""
 
-    user_id: str
+    user_id: str = example(USER_ID)
 
 
 class RegisterBody(Body):
@@ -30,93 +46,99 @@ class RegisterBody(Body):
 
     email: Email
     password: NewPassword
-    name: Name | None = None
-    phone: Phone | None = None
+    name: Name | None = example(NAME, default=None)
+    phone: Phone | None = example("+49 170 1234567", default=None)
+
+
+class ProfileBody(Body):
+    """The fields of a profile; null clears a field."""
+
+    name: Name | None = example(NAME, default=None)
+    phone: Phone | None = example("+49 170 1234567", default=None)
 
 
 class LoginBody(Body):
-    """The credentials of a user."""
+    """The credentials of a user; by example those of the demo administrator."""
 
-    email: Text = Field(max_length=LONGEST_EMAIL)
-    password: GivenPassword
+    email: Text = example("admin@example.com", max_length=MAX_EMAIL_LENGTH)
+    password: CurrentPassword
 
 
 class RefreshBody(Body):
     """A refresh token."""
 
-    refresh_token: RefreshToken
-
-
-class ProfileBody(Body):
-    """The parts of a profile to change; null clears one."""
-
-    name: Name | None = None
-    phone: Phone | None = None
+    refresh_token: Text = example(REFRESH_TOKEN, max_length=200)
 
 
 class PasswordBody(Body):
-    """The current password and the one to take its place."""
+    """The current password and its successor."""
 
-    current_password: GivenPassword
+    current_password: CurrentPassword
     new_password: NewPassword
 
 
 class RolesBody(Body):
-    """The roles that a user is to have. That of services is theirs alone."""
+    """The new roles of a user. The role `service` is only for services."""
 
-    roles: list[Literal["customer", "admin"]] = Field(min_length=1, max_length=2)
+    roles: list[Literal["customer", "admin"]] = example(["customer", "admin"], min_length=1, max_length=2)
 
 
 class UserReply(Reply):
     """A user."""
 
-    id: str
-    email: str
-    name: str | None
-    phone: str | None
-    roles: list[str]
+    id: str = example(USER_ID)
+    email: str = example(EMAIL)
+    name: str | None = example(NAME)
+    phone: str | None = example(PHONE)
+    roles: list[str] = example(["customer"])
 
 
 class UserList(Reply):
-    """A page of users."""
+    """A page of users; `next_cursor` leads to the next page."""
 
     items: list[UserReply]
-    next_cursor: str | None
+    next_cursor: str | None = example("WyItY3JlYXRlZF9hdCwtX2lkIl0")
 
 
 class AccessTokenReply(Reply):
     """An access token; `expires_in` is in seconds."""
 
-    access_token: str
-    token_type: Literal["Bearer"]
-    expires_in: int
+    access_token: str = example(JWT)
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  not a password
+    expires_in: int = example(900)
 
 
 class TokenPairReply(AccessTokenReply):
-    """An access token, and the refresh token that gets the next one."""
+    """An access token, and the refresh token that gets the next pair."""
 
-    refresh_token: str
+    refresh_token: str = example(REFRESH_TOKEN)
 
 
 class OAuthError(Reply):
-    """An error of OAuth 2 (RFC 6749, section 5.2)."""
+    """An error of OAuth 2.0 (RFC 6749, 5.2)."""
 
     error: Literal["invalid_client", "invalid_request", "unsupported_grant_type"]
-    error_description: str
+    error_description: str = example("The client's id or secret is missing or wrong. Send both by HTTP Basic.")
 
 
 class JwkReply(Reply):
     """A public key (RFC 7517)."""
 
-    kty: str
-    use: str
-    alg: str
-    kid: str
-    n: str
-    e: str
+    kty: str = example("RSA")
+    use: str = example("sig")
+    alg: str = example("RS256")
+    kid: str = example("1c7a4d0e9f5b4c6d8a2e3f1b0c9d8e7f")
+    n: str = example("0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78...")
+    e: str = example("AQAB")
 
 
 class JwksReply(Reply):
     """The public keys that verify access tokens."""
 
     keys: list[JwkReply]
+
+
+_GRANT: dict[str, Any] = {"type": "string", "enum": [GRANT_TYPE], "example": GRANT_TYPE}
+_TOKEN_FORM: dict[str, Any] = {"type": "object", "properties": {"grant_type": _GRANT}, "required": ["grant_type"]}
+TOKEN_REQUEST = {"requestBody": {"required": True, "content": {FORM: {"schema": _TOKEN_FORM}}}}
+TOKEN_REPLIES: dict[str | int, Any] = {200: AccessTokenReply, 400: OAuthError, 401: OAuthError}

@@ -1,11 +1,8 @@
-"""Limits on how often people may try: sign-ins that fail, registrations, refreshes; for all processes together.
+"""Limits on failed sign-ins, registrations and refreshes, shared by all processes.
 
-To add a limit, add it to one of the tuples, or claim a place under a key of its own. Who is over a limit gets 429
-before anything costly happens. The windows move: the n-th last attempt must be older than the window.
-
-Attempts are kept in the service's own database, one document per key, written only where something failed: a correct
-sign-in costs one read of three documents. The package `limits` was measured here first: it needs one query per window
-and keeps a connection pool of its own, which made the same check six times as slow (3 ms).
+A caller over a limit gets 429 before anything costly happens. Windows slide: the n-th latest attempt must be older than
+the window. To add a limit, add it to a tuple below, or claim a place under a key of its own. Only failed sign-ins are
+written, so a correct one costs one query. docs/decisions/10 says why the package `limits` is not used.
 """
 
 import hashlib
@@ -18,129 +15,115 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from chassis.errors import TooManyRequests
+from user_service.model import Attempts
 
 if TYPE_CHECKING:
     from user_service.store import AttemptStore
 
-TRUST = timedelta(days=30)
-# Some proxies write the client's port, too: 192.0.2.1:5678, [2001:db8::1]:443.
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `count` attempts within a sliding window."""
+
+    count: int
+    window: timedelta
+
+
+MINUTE = timedelta(minutes=1)
+# Together, the limits of a tuple make a delay that grows: a minute, then ten minutes, then an hour.
+ACCOUNT_AND_ADDRESS_LIMITS = (Limit(10, MINUTE), Limit(20, 10 * MINUTE), Limit(50, 60 * MINUTE))
+# From all addresses together. A trusted address is exempt: strangers cannot lock the owner out.
+ACCOUNT_LIMITS = (Limit(30, MINUTE), Limit(60, 10 * MINUTE), Limit(100, 60 * MINUTE))
+ADDRESS_LIMITS = (Limit(100, MINUTE),)  # for all accounts together: many people may share an address
+SIGN_IN_LIMITS = (ACCOUNT_AND_ADDRESS_LIMITS, ACCOUNT_LIMITS, ADDRESS_LIMITS)
+
+TRUST_PERIOD = timedelta(days=30)  # how long an address is trusted with an account after a correct sign-in
+TRUST_RENEWAL = timedelta(days=1)  # renewing trust at most once a day saves a write at nearly every sign-in
+# Some proxies add the client's port: 192.0.2.1:5678, [2001:db8::1]:443.
 _WITH_PORT = re.compile(r"(?P<v4>[0-9.]+):[0-9]+|\[(?P<v6>[^\]]*)\](:[0-9]+)?")
 
 
 @dataclass(frozen=True)
-class Limit:
-    """At most so many attempts in so many seconds."""
+class SignInAttempt:
+    """A sign-in that may go on: a key for each of SIGN_IN_LIMITS, and the earlier attempts under the first key."""
 
-    count: int
-    seconds: int
-
-
-# Together these make a delay that grows: first a minute, then ten, then an hour.
-HERE = (Limit(10, 60), Limit(20, 600), Limit(50, 3600))  # failures for one account from one address
-EVERYWHERE = (Limit(30, 60), Limit(60, 600), Limit(100, 3600))  # for one account, but not from where its owner signs in
-ADDRESS = (Limit(100, 60),)  # from one address, whatever the account: many people may share it
+    keys: tuple[str, str, str]
+    history: Attempts
 
 
 @dataclass(frozen=True)
-class Attempts:
-    """The latest attempts under a key, newest first, and until when its address is trusted with its account."""
-
-    times: tuple[datetime, ...] = ()
-    trusted_until: datetime | None = None
-
-
 class Throttle:
-    """Count attempts, and refuse those over a limit with TooManyRequests."""
+    """Counts attempts, and refuses attempts over a limit with TooManyRequests."""
 
-    def __init__(
-        self,
-        attempts: "AttemptStore",
-        clock: Callable[[], datetime],
-        *,
-        registrations_per_minute: int,
-        refreshes_per_minute: int,
-    ) -> None:
-        self._attempts = attempts
-        self._clock = clock
-        self._registrations = Limit(registrations_per_minute, 60)
-        self._refreshes = Limit(refreshes_per_minute, 60)
+    store: "AttemptStore"
+    clock: Callable[[], datetime]
+    registrations_per_minute: int
+    refreshes_per_minute: int
 
-    def begin_sign_in(self, account: str, address: str | None) -> "SignIn":
-        """Return the sign-in that may be tried now. Raises TooManyRequests.
+    def start_sign_in(self, account: str, address: str | None) -> SignInAttempt:
+        """Return an attempt, whose outcome must be recorded. Raises TooManyRequests.
 
-        Only failures count, and only once they are known: those under way at the same moment may exceed a limit.
+        Only known failures count: attempts that run at the same moment may together exceed a limit.
         """
-        place = _network(address)
-        here, everywhere, network = (_key("account", account, place), _key("account", account), _key("address", place))
-        found = self._attempts.find([here, everywhere, network])
-        known, now = found.get(here, Attempts()), self._clock()
-        trusted = known.trusted_until is not None and known.trusted_until > now
-        checks = [
-            (known, HERE),
-            (found.get(network), ADDRESS),
-            (None if trusted else found.get(everywhere), EVERYWHERE),
-        ]
-        wait = max(_wait(attempts.times, limits, now) for attempts, limits in checks if attempts)
+        network = network_of(address)
+        keys = (_key("account", account, network), _key("account", account), _key("address", network))
+        own, account_wide, network_wide = self.store.find(keys)
+        now = self.clock()
+        trusted = own.trusted_until is not None and own.trusted_until > now
+        wait = max(
+            _wait(own, ACCOUNT_AND_ADDRESS_LIMITS, now),
+            0 if trusted else _wait(account_wide, ACCOUNT_LIMITS, now),
+            _wait(network_wide, ADDRESS_LIMITS, now),
+        )
         if wait > 0:
-            raise TooManyRequests("Too many failed sign-ins. Wait before the next one.", retry_after=math.ceil(wait))
-        return SignIn(self._attempts, self._clock, here, (everywhere, network), known)
+            raise TooManyRequests("Too many failed sign-ins. Wait before the next attempt.", retry_after=wait)
+        return SignInAttempt(keys, own)
 
-    def register(self, address: str | None) -> None:
+    def record_failure(self, attempt: SignInAttempt) -> None:
+        """Count a failed sign-in under each of its keys."""
+        for key, limits in zip(attempt.keys, SIGN_IN_LIMITS, strict=True):
+            self.store.add(key, self.clock(), keep=limits[-1].count, lifetime=limits[-1].window)
+
+    def record_success(self, attempt: SignInAttempt) -> None:
+        """Forget the failures for this account from this address, and trust the address with the account."""
+        trusted_until = self.clock() + TRUST_PERIOD
+        trust = attempt.history.trusted_until
+        if attempt.history.times or trust is None or trust < trusted_until - TRUST_RENEWAL:
+            self.store.trust(attempt.keys[0], trusted_until)
+
+    def count_registration(self, address: str | None) -> None:
         """Count a registration. Raises TooManyRequests."""
-        self._claim(_key("registration", _network(address)), self._registrations)
+        self._claim("registration", address, self.registrations_per_minute)
 
-    def refresh(self, address: str | None) -> None:
+    def count_refresh(self, address: str | None) -> None:
         """Count a refresh. Raises TooManyRequests."""
-        self._claim(_key("refresh", _network(address)), self._refreshes)
+        self._claim("refresh", address, self.refreshes_per_minute)
 
-    def _claim(self, key: str, limit: Limit) -> None:
-        now = self._clock()
-        if not self._attempts.claim(key, limit.count, now, timedelta(seconds=limit.seconds)):
-            known = self._attempts.find([key]).get(key, Attempts())
-            wait = math.ceil(_wait(known.times, (limit,), now))
-            raise TooManyRequests("Too many requests of this kind from your address.", retry_after=wait)
-
-
-@dataclass(frozen=True)
-class SignIn:
-    """A sign-in under way; it ends as failed or succeeded."""
-
-    _attempts: "AttemptStore"
-    _clock: Callable[[], datetime]
-    _here: str
-    _others: tuple[str, ...]
-    _known: Attempts
-
-    def failed(self) -> None:
-        """Count the failure."""
-        for key, limits in zip((self._here, *self._others), (HERE, EVERYWHERE, ADDRESS), strict=True):
-            self._attempts.add(key, self._clock(), keep=limits[-1].count, life=timedelta(seconds=limits[-1].seconds))
-
-    def succeeded(self) -> None:
-        """Forget failures from here, and trust this address with the account for 30 days."""
-        now = self._clock()
-        trusted_until = self._known.trusted_until
-        if self._known.times or trusted_until is None or trusted_until < now + TRUST - timedelta(days=1):
-            self._attempts.trust(self._here, now + TRUST)
+    def _claim(self, kind: str, address: str | None, per_minute: int) -> None:
+        key, limit, now = _key(kind, network_of(address)), Limit(per_minute, MINUTE), self.clock()
+        if not self.store.claim(key, limit.count, now, limit.window):
+            wait = _wait(self.store.find([key])[0], [limit], now)
+            raise TooManyRequests("Too many requests from your address. Wait before the next one.", retry_after=wait)
 
 
-def _wait(times: tuple[datetime, ...], limits: Iterable[Limit], now: datetime) -> float:
-    """Return the seconds until one more attempt is within all limits, 0 or less for now."""
-    full = [limit for limit in limits if len(times) >= limit.count]
-    return max((limit.seconds - (now - times[limit.count - 1]).total_seconds() for limit in full), default=0)
+def _wait(attempts: Attempts, limits: Iterable[Limit], now: datetime) -> int:
+    """Return the seconds until one more attempt is within all limits; 0 or less means now."""
+    reached = [limit for limit in limits if len(attempts.times) >= limit.count]
+    waits = [(attempts.times[limit.count - 1] + limit.window - now).total_seconds() for limit in reached]
+    return math.ceil(max(waits, default=0))
 
 
-def _network(address: str | None) -> str:
-    """Return whom an address stands for: with IPv6 a customer has a whole /64, so that is what is counted."""
+def network_of(address: str | None) -> str:
+    """Return what an address is counted as: itself, or its /64 with IPv6, where each customer has a whole network."""
     with_port = _WITH_PORT.fullmatch(address or "")
     host = (with_port["v4"] or with_port["v6"]) if with_port else (address or "")
     try:
-        parsed = ipaddress.ip_address(host.partition("%")[0])
+        ip = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return "unknown"
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    return str(parsed.ipv4_mapped or ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip) >> 64 << 64, 64)))
 
 
 def _key(*parts: str) -> str:

@@ -1,7 +1,8 @@
-"""What callers prove themselves with: access tokens for people and services, and refresh tokens in families.
+"""Access tokens for people and services, and refresh tokens in families.
 
-An access token is described here by a `Grant` and signed in `api`. A refresh token is `<family>.<random>`; the family's
-document knows only the hash of the current one, and is replaced by compare-and-set.
+`Tokens._access_token` describes every access token; the function `sign`, which the wiring passes in, signs it. A
+refresh token is `<family>.<secret>`. The family's document has only the hash of the newest secret, and each refresh
+replaces that hash by compare-and-set.
 """
 
 import hashlib
@@ -15,17 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.auth.access import SERVICE
 from chassis.errors import Unauthorized
-from user_service.keys import Keyring, SigningKey
+from user_service.keys import Keyring
+from user_service.model import AccessToken, RefreshTokenFamily, SigningKey, TokenPair, User
+from user_service.oauth import invalid_client
 from user_service.throttle import Throttle
 
 if TYPE_CHECKING:
-    from user_service.accounts import User
-    from user_service.store import FamilyStore, UserStore
+    from user_service.store import RefreshTokenStore, UserStore
+
+Sign = Callable[[Mapping[str, Any], int, SigningKey], str]  # (claims, seconds to live, key) -> JWT
 
 
 @dataclass(frozen=True)
-class Policy:
-    """For whom tokens are made, and how long they live."""
+class TokenPolicy:
+    """The issuer and audience of access tokens, and how long tokens live."""
 
     issuer: str
     audience: str
@@ -35,115 +39,74 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Grant:
-    """What an access token is to say, and the key to sign it with."""
-
-    subject: str
-    claims: Mapping[str, Any]
-    seconds: int
-    key: SigningKey
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What a user gets by signing in."""
-
-    access: Grant
-    refresh_token: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Family:
-    """The refresh tokens that follow from one sign-in, of which only the last is valid."""
-
-    id: str
-    user_id: str
-    token_hash: str = field(repr=False)
-    credential_version: int
-    expires_at: datetime
-    revoked: bool = False
-
-
-class InvalidClient(Exception):
-    """The client's id or secret is wrong."""
-
-
 class Tokens:
-    """The use cases around tokens."""
+    """The use cases of tokens."""
 
-    def __init__(
-        self,
-        families: "FamilyStore",
-        users: "UserStore",
-        keyring: Keyring,
-        throttle: Throttle,
-        clock: Callable[[], datetime],
-        policy: Policy,
-        clients: Mapping[str, str],
-    ) -> None:
-        self._families = families
-        self._users = users
-        self._keyring = keyring
-        self._throttle = throttle
-        self._clock = clock
-        self._policy = policy
-        self._clients = clients
+    families: "RefreshTokenStore"
+    users: "UserStore"
+    keyring: Keyring
+    throttle: Throttle
+    clock: Callable[[], datetime]
+    policy: TokenPolicy
+    clients: Mapping[str, str] = field(repr=False)  # each service's id, with its secret
+    sign: Sign
 
-    def begin(self, user: "User") -> Pair:
-        """Start a family for a user who has signed in."""
-        family_id, token = uuid.uuid4().hex, secrets.token_urlsafe(32)
-        self._families.add(Family(family_id, user.id, _hash(token), user.credential_version, self._expiry()))
-        return Pair(self._grant(user), f"{family_id}.{token}")
+    def issue(self, user: User) -> TokenPair:
+        """Return an access token and the first refresh token of a new family, for a user who has signed in."""
+        family_id, secret = uuid.uuid4().hex, secrets.token_urlsafe(32)
+        family = RefreshTokenFamily(family_id, user.id, _hash(secret), user.credential_version, self._expiry())
+        self.families.add(family)
+        return self._pair(user, f"{family_id}.{secret}")
 
-    def refresh(self, refresh_token: str, *, address: str | None) -> Pair:
-        """Replace a refresh token, with the user's roles as they are now. Raises Unauthorized, TooManyRequests.
+    def refresh(self, refresh_token: str, *, address: str | None) -> TokenPair:
+        """Replace a refresh token. The access token has the user's present roles. Raises Unauthorized, TooManyRequests.
 
-        Of two who use the same token one gets a pair, and nobody knows whether that one is the thief: the family is
-        revoked. A changed password ends a family even if its revocation was missed: the version differs.
+        A token that is used twice may be stolen, and either use may be the thief's: the whole family is revoked. A
+        changed password ends a family even if its revocation was lost, because the credential version differs.
         """
-        self._throttle.refresh(address)
-        family_id, _, token = refresh_token.partition(".")
-        family = self._families.find(family_id)
-        user = self._users.find(family.user_id) if family else None
+        self.throttle.count_refresh(address)
+        family_id, _, secret = refresh_token.partition(".")
+        family = self.families.find(family_id)
+        user = self.users.find(family.user_id) if family else None
         if family is None or user is None or user.credential_version != family.credential_version:
-            raise _refused()
+            raise _invalid_refresh_token()
         successor = secrets.token_urlsafe(32)
-        if not self._families.replace(family_id, _hash(token), _hash(successor), self._clock(), self._expiry()):
-            self._families.revoke(family_id)
-            raise _refused()
-        return Pair(self._grant(user), f"{family_id}.{successor}")
+        if not self.families.replace(family_id, _hash(secret), _hash(successor), self.clock(), self._expiry()):
+            self.families.revoke(family_id)
+            raise _invalid_refresh_token()
+        return self._pair(user, f"{family_id}.{successor}")
 
-    def end(self, refresh_token: str) -> None:
-        """Revoke the family of a refresh token; one that is unknown is revoked already (RFC 7009, 2.2)."""
-        self._families.revoke(refresh_token.partition(".")[0])
+    def revoke(self, refresh_token: str) -> None:
+        """Revoke the family of a refresh token. An unknown token counts as revoked (RFC 7009, 2.2)."""
+        self.families.revoke(refresh_token.partition(".")[0])
 
-    def end_all(self, user_id: str) -> None:
-        """Revoke every family of a user."""
-        self._families.revoke_of_user(user_id)
+    def revoke_all(self, user_id: str) -> None:
+        """Revoke every refresh token of a user."""
+        self.families.revoke_all(user_id)
 
-    def grant_to_service(self, client_id: str, client_secret: str) -> Grant:
-        """Return the grant of a service that proves itself with its secret. Raises InvalidClient."""
-        expected = self._clients.get(client_id, "")
-        same = hmac.compare_digest(_hash(client_secret), _hash(expected))
-        if not same or not expected:
-            raise InvalidClient
-        return self._signed(client_id, {"roles": [SERVICE]}, self._policy.service_seconds)
+    def issue_service_token(self, client_id: str, client_secret: str) -> AccessToken:
+        """Return an access token for a service that knows its secret. Raises TokenRefusal."""
+        expected = self.clients.get(client_id, "")
+        if not hmac.compare_digest(_hash(client_secret), _hash(expected)) or not expected:
+            raise invalid_client()
+        return self._access_token(client_id, self.policy.service_seconds, roles=[SERVICE])
 
-    def _grant(self, user: "User") -> Grant:
+    def _pair(self, user: User, refresh_token: str) -> TokenPair:
         claims = {"email": user.email, "roles": list(user.roles), **({"phone": user.phone} if user.phone else {})}
-        return self._signed(user.id, claims, self._policy.access_seconds)
+        token = self._access_token(user.id, self.policy.access_seconds, **claims)
+        return TokenPair(token.access_token, token.expires_in, refresh_token)
 
-    def _signed(self, subject: str, claims: dict[str, Any], seconds: int) -> Grant:
-        claims |= {"iss": self._policy.issuer, "aud": self._policy.audience}
-        return Grant(subject, claims, seconds, self._keyring.current())
+    def _access_token(self, subject: str, seconds: int, **claims: Any) -> AccessToken:
+        claims |= {"sub": subject, "iss": self.policy.issuer, "aud": self.policy.audience}
+        return AccessToken(self.sign(claims, seconds, self.keyring.current()), seconds)
 
     def _expiry(self) -> datetime:
-        return self._clock() + timedelta(days=self._policy.refresh_days)
+        return self.clock() + timedelta(days=self.policy.refresh_days)
 
 
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _refused() -> Unauthorized:
+def _invalid_refresh_token() -> Unauthorized:
     return Unauthorized("The refresh token is not valid. Sign in again.")

@@ -1,12 +1,13 @@
 """MongoDB of product-service: products, recorded stock changes, reservations.
 
-The stock changes only by conditional updates and, where several documents must agree, in a transaction. Every method
-is safe to run twice.
+The stock changes only by conditional updates (compare-and-set) and, where several documents must agree, in a
+transaction. Every method is safe to run twice.
 """
 
-from product_service.store.preparation import Preparation
+from product_service.store.audit import audit_records
+from product_service.store.indexes import Indexes
 from product_service.store.products import ProductStore
 from product_service.store.reservations import ReservationStore
 from product_service.store.transactions import Transactions
 
-__all__ = ["Preparation", "ProductStore", "ReservationStore", "Transactions"]
+__all__ = ["Indexes", "ProductStore", "ReservationStore", "Transactions", "audit_records"]

@@ -1,10 +1,9 @@
-"""Group commit: what waits for the same products is written in one transaction, as a database writes its log."""
+"""Group commit: items that wait for the same products share one transaction, as in the log of a database."""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
@@ -15,69 +14,64 @@ from chassis.errors import Unavailable
 from product_service.store.transactions import Transactions
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(eq=False)
-class _Waiting(Generic[Item, Result]):
-    item: Item
-    result: Future[Result] = field(default_factory=Future)
+class _Group(Generic[Item]):
+    items: list[Item] = field(default_factory=list)
+    written: Future[None] = field(default_factory=Future)
 
 
-class _Apart(Exception):
-    """The group could not be written together."""
+class _GroupFailed(Exception):
+    """The items could not be written together. Each must be written alone."""
 
 
-class GroupCommit(Generic[Item, Result]):
-    """Writes items in transactions, those of this process that touch the same products together.
+class GroupCommit(Generic[Item]):
+    """Writes items in transactions, those of this process with the same products together.
 
-    The first to come leads: it waits for its turn, and then writes what has joined it meanwhile. If that fails, each
-    item is written alone, by its own thread and in its own time. `write` gets items and a session, and returns a result
-    for each.
+    The thread with the first item leads the group. While it waits for the lock of the products, others join. Then it
+    writes all items with `write(items, session)`. If that fails, each thread writes its own item, in its own time.
     """
 
-    def __init__(
-        self, transactions: Transactions, write: Callable[[Sequence[Item], ClientSession], Sequence[Result]]
-    ) -> None:
+    def __init__(self, transactions: Transactions, write: Callable[[Sequence[Item], ClientSession], None]) -> None:
         self._transactions = transactions
         self._write = write
-        self._joining = threading.Lock()
-        self._groups: dict[tuple[str, ...], list[_Waiting[Item, Result]]] = {}
+        self._lock = threading.Lock()
+        self._open_groups: dict[tuple[str, ...], _Group[Item]] = {}
 
-    def commit(self, item: Item, *, touching: tuple[str, ...], until: float) -> Result:
-        """Write an item, and return its result. Raises what writing it alone raises, and Unavailable if the time
-        (monotonic) has come before: whether it is written is unknown then.
+    def commit(self, item: Item, *, product_ids: tuple[str, ...], deadline: float) -> None:
+        """Write an item. Raises the error of its own write.
+
+        Raises Unavailable at the deadline (monotonic): then it is unknown whether the item is written.
         """
-        waiting: _Waiting[Item, Result] = _Waiting(item)
-        with self._joining:
-            group = self._groups.setdefault(touching, [])
-            group.append(waiting)
-        if group[0] is waiting:
-            self._lead(group, touching, until)
+        with self._lock:
+            group = self._open_groups.setdefault(product_ids, _Group())
+            group.items.append(item)
+            is_leader = len(group.items) == 1
+        if is_leader:
+            self._lead(group, product_ids, deadline)
         try:
-            return waiting.result.result(max(0.0, until - time.monotonic()))
-        except _Apart:
-            write = partial(self._write, [item])
-            return self._transactions.run(write, touching=touching, until=until)[0]
-        except FutureTimeout as exc:
-            raise Unavailable("Too many want the same products just now.") from exc
+            group.written.result(max(0.0, deadline - time.monotonic()))
+        except _GroupFailed:
+            self._transactions.run(partial(self._write, [item]), product_ids=product_ids, deadline=deadline)
+        except TimeoutError as exc:
+            raise Unavailable("Too many orders want the same products at this moment. Repeat the request.") from exc
 
-    def _lead(self, group: list[_Waiting[Item, Result]], touching: tuple[str, ...], until: float) -> None:
-        def write(session: ClientSession) -> Sequence[Result]:
-            self._close(group, touching)
-            return self._write([waiting.item for waiting in group], session)
+    def _lead(self, group: _Group[Item], product_ids: tuple[str, ...], deadline: float) -> None:
+        def write(session: ClientSession) -> None:
+            self._close(group, product_ids)
+            self._write(group.items, session)
 
         try:
-            results = self._transactions.run(write, touching=touching, until=until)
+            self._transactions.run(write, product_ids=product_ids, deadline=deadline)
         except BaseException as exc:
-            self._close(group, touching)
-            for waiting in group:
-                waiting.result.set_exception(exc if len(group) == 1 else _Apart())
+            self._close(group, product_ids)
+            group.written.set_exception(exc if len(group.items) == 1 else _GroupFailed())
         else:
-            for waiting, result in zip(group, results, strict=True):
-                waiting.result.set_result(result)
+            group.written.set_result(None)
 
-    def _close(self, group: list[_Waiting[Item, Result]], touching: tuple[str, ...]) -> None:
-        with self._joining:
-            if self._groups.get(touching) is group:
-                del self._groups[touching]
+    def _close(self, group: _Group[Item], product_ids: tuple[str, ...]) -> None:
+        """Let no item join any more: the next one leads a group of its own."""
+        with self._lock:
+            if self._open_groups.get(product_ids) is group:
+                del self._open_groups[product_ids]

@@ -39,31 +39,28 @@ heartbeat = Heartbeat(end_after=3)
 """
 HANGING = {
     "the worker, in its first round": """
+import mongomock
+from order_service.timings import Timings
 from order_service.worker import Worker
-class Store:
-    def prepare(self):
-        pass
-    def due(self, limit):
-        time.sleep(60)
 class Publisher:
     def check(self):
         pass
-Worker(Store(), None, Publisher(), None, poll=1, heartbeat=heartbeat).run(threading.Event())
+worker = Worker(mongomock.MongoClient().shop, lambda: time.sleep(60), None, Publisher(), heartbeat, Timings())
+worker.run(threading.Event())
 """,
     "the consumer, before it is connected": """
-from notification_service import consumer
-consumer.connect = lambda url: time.sleep(60)
-consumer.Consumer("", None, None, None).run(threading.Event(), heartbeat=heartbeat)
+from notification_service.consumer import Consumer
+Consumer(lambda: time.sleep(60), heartbeat).run(threading.Event())
 """,
 }
 PATIENT = """
 from chassis.errors import Unavailable
-from notification_service.notifications import Patience
+from notification_service.retrying import RetryWhileUnavailable
 end = time.monotonic() + 6
 def step():
     if time.monotonic() < end:
         raise Unavailable("The database does not answer.")
-Patience(threading.Event(), longest=1.0, kick_watchdog=heartbeat.kick_watchdog)(step)
+RetryWhileUnavailable(threading.Event(), heartbeat, max_delay=1.0)(step)
 """
 
 

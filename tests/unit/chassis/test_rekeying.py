@@ -7,8 +7,8 @@ import mongomock
 import pytest
 
 from chassis.mongo import rekeying
-from tests.unit.user.user_app import PASSWORD, make_shop
-from user_service.store import Preparation
+from tests.unit.user.user_app import PASSWORD, make_user_service
+from user_service.store import Indexes
 
 
 def age(collection: Any, selected: dict[str, Any], **keys: Any) -> None:
@@ -48,7 +48,7 @@ def test_a_document_that_changes_meanwhile_is_looked_at_again(monkeypatch: pytes
 def test_accounts_of_an_earlier_version_can_sign_in(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shop = make_shop(monkeypatch)
+    shop = make_user_service(monkeypatch)
     first = shop.register("u@xn--mller-kva.example").json["id"]
     sharp = shop.register("straße@example.com").json["id"]
     users = shop.database.users
@@ -57,7 +57,7 @@ def test_accounts_of_an_earlier_version_can_sign_in(
     users.insert_one(second)
     age(users, {"_id": "second"})
     age(users, {"_id": sharp}, email_key="strasse@example.com")
-    Preparation(shop.database, shop.clock).prepare()  # type: ignore[arg-type]
+    Indexes(shop.database).ensure_indexes()
     warned = capsys.readouterr().out
     assert warned.count("keeps its old email_key") == warned.count("users second keeps") == 1
     assert "müller" not in warned

@@ -16,9 +16,10 @@ import pytest
 
 from deploy import broker
 from deploy.broker import Rights
-from notification_service import consumer, dead_letters, topology
+from notification_service import dead_letters, topology
 from notification_service.config import TOPOLOGY_FILE
-from notification_service.publisher import Message
+from notification_service.messages import Message
+from notification_service.session import ConsumerSession
 from order_service import publisher
 from order_service.events import TYPES
 from order_service.publisher import Publisher
@@ -87,13 +88,13 @@ def order_worker(monkeypatch: pytest.MonkeyPatch) -> Needs:
 def notification_consumer() -> Needs:
     channel = Channel()
     with ThreadPoolExecutor(1) as pool:
-        session = consumer.Session(channel, pool, lambda _body: None, topology.load(TOPOLOGY_FILE))  # type: ignore[arg-type, return-value]
-        session.start(1)
-        session._check_at = 0
+        queues = topology.load(TOPOLOGY_FILE)
+        session = ConsumerSession(channel, pool, lambda _bodies: [], queues, prefetch=1)  # type: ignore[arg-type]
+        session.start()
         session.work()
     message = Message(channel, 1, pika.BasicProperties(), b"{}")  # type: ignore[arg-type]
     message.retry("notifications.retry.5s")
-    message.bury("for a test")
+    message.dead_letter("for a test")
     dead_letters.show(channel, None)  # type: ignore[arg-type]
     dead_letters.replay(channel, None, set())  # type: ignore[arg-type]
     return channel.needs

@@ -1,21 +1,21 @@
-"""notification-service for unit tests: its real store on mongomock, a clock that tests move, channels that remember."""
+"""notification-service for unit tests: the real store on mongomock, and fake channels."""
 
 from collections.abc import Callable
 from typing import Any
 
 import mongomock
 
+from notification_service.delivery import DeliveryError
 from notification_service.model import Notification
-from notification_service.notifications import NotSent
 from notification_service.store import NotificationStore
 from tests.clock import FakeClock
 
 
 class FakeChannel:
-    """Remembers what was sent; fails as often as a test says."""
+    """Records the notifications that it sends; fails as often as a test says."""
 
-    def __init__(self, at_once: int = 0) -> None:
-        self.at_once = at_once
+    def __init__(self, max_concurrent: int = 0) -> None:
+        self.max_concurrent = max_concurrent
         self.sent: list[Notification] = []
         self.failures: list[Exception] = []
         self.listen: Callable[[], object] = lambda: None
@@ -27,7 +27,7 @@ class FakeChannel:
         self.sent.append(notification)
 
     def fail(self, *failures: Exception) -> None:
-        self.failures += failures or [NotSent("no luck")]
+        self.failures += failures or [DeliveryError("no luck")]
 
 
 def make_database() -> Any:
@@ -39,6 +39,6 @@ def make_store(database: Any, clock: FakeClock) -> NotificationStore:
 
 
 def event(order_id: str = "order-1", kind: str = "order_created", **user: Any) -> dict[str, Any]:
-    """Return an event with what a notification needs, and nothing else."""
+    """Return an event with only the fields that a notification needs."""
     buyer = {"id": "user-1", "email": "ana@example.com", **user}
     return {"id": f"{order_id}.{kind}", "type": kind, "data": {"order_id": order_id, "user": buyer}}

@@ -1,4 +1,4 @@
-"""GET /notifications: one's own, newest first; an administrator sees everybody's."""
+"""GET /notifications: users list their own notifications, newest first; an administrator lists all."""
 
 from typing import Any
 
@@ -31,9 +31,8 @@ def store(database: Any, clock: FakeClock) -> NotificationStore:
 
 
 @pytest.fixture
-def client(database: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+def client(database: Any, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
-    monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
     monkeypatch.setattr(JwksClient, "public_key", lambda _self, kid: PublishedKeys().public_key(kid))
     monkeypatch.setattr(JwksClient, "check", lambda _self: None)
     return create_app(
@@ -81,7 +80,7 @@ def test_a_notification_is_shown_in_full(client: FlaskClient, store: Notificatio
     }
 
 
-def test_one_sees_ones_own_and_an_administrator_everybodys(
+def test_a_user_lists_their_own_notifications_and_an_administrator_all(
     client: FlaskClient, store: NotificationStore, clock: FakeClock
 ) -> None:
     for number, user in enumerate(["user-1", "user-2", "user-1"], 1):
@@ -123,11 +122,13 @@ def test_pages_neither_skip_nor_repeat_while_others_are_added(
         ("/notifications?status=sent", bearer("customer"), 422),
     ],
 )
-def test_what_is_refused(client: FlaskClient, url: str, headers: dict[str, str], status: int) -> None:
+def test_a_request_without_rights_or_with_wrong_parameters_is_refused(
+    client: FlaskClient, url: str, headers: dict[str, str], status: int
+) -> None:
     reply = client.get(url, headers=headers)
     assert (reply.status_code, reply.mimetype) == (status, "application/problem+json")
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json", "/docs"])
-def test_what_every_service_has_is_there(client: FlaskClient, path: str) -> None:
+def test_the_routes_that_every_service_has_exist(client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 200

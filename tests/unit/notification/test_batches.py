@@ -1,4 +1,4 @@
-"""Messages become batches: what is delivered meanwhile is the next one, and acknowledgements never reach too far."""
+"""The consumer handles messages in batches, and never acknowledges an unsettled message."""
 
 import threading
 import time
@@ -10,15 +10,16 @@ import pika
 import pytest
 from pika.exceptions import AMQPError
 
-from notification_service import consumer
-from notification_service.consumer import LARGEST_BATCH, Consumer, Session
-from notification_service.handling import Outcome, Verdict
+from chassis.heartbeat import Heartbeat
+from notification_service.consumer import Consumer
+from notification_service.delivery import Disposition, Outcome
+from notification_service.session import MAX_BATCH, ConsumerSession
 from notification_service.topology import Topology
 from tests.waiting import until
 
 
 class FakeBroker:
-    """A connection and its channel: hands out what a test delivers, and notes what is settled and moved."""
+    """A connection and its channel: delivers messages, and records which are settled and moved."""
 
     is_open = True
     consumer_tags = ("consumer",)
@@ -51,7 +52,7 @@ class FakeBroker:
             self.moved.append((queue, body))
 
     def basic_ack(self, tag: int, multiple: bool = False) -> None:
-        """Acknowledge as RabbitMQ does, which closes the channel for a tag that it does not know."""
+        """Acknowledge as RabbitMQ does: it closes the channel for an unknown tag."""
         assert tag in self.unsettled
         self.unsettled = [one for one in self.unsettled if not (one == tag or multiple and one < tag)]
         self.settled.append((tag, multiple))
@@ -71,7 +72,7 @@ class FakeBroker:
 
 
 class Handling:
-    """Handles batches when a test lets it: each body names its verdict; one that says `hold` waits to be released."""
+    """Handles batches: each body names its disposition, and the body `hold` waits until a test releases it."""
 
     def __init__(self) -> None:
         self.batches: list[list[bytes]] = []
@@ -81,8 +82,8 @@ class Handling:
         self.batches.append(list(bodies))
         if b"hold" in bodies:
             self.released.wait(10)
-        verdicts = Verdict.__members__
-        return [Outcome(verdicts.get(body.decode(), Verdict.DONE), "a reason") for body in bodies]
+        dispositions = Disposition.__members__
+        return [Outcome(dispositions.get(body.decode(), Disposition.ACKNOWLEDGE), "a reason") for body in bodies]
 
 
 @pytest.fixture
@@ -103,33 +104,38 @@ def broker() -> FakeBroker:
     return FakeBroker()
 
 
-@pytest.fixture
-def session(broker: FakeBroker, pool: Executor, handling: Handling) -> Session:
-    session = Session(broker, pool, handling, Topology(("notifications.retry.5s", "notifications.retry.30s")))
-    session.start(250)
+def started(broker: FakeBroker, pool: Executor, handling: Handling, **pace: float) -> ConsumerSession:
+    topology = Topology(("notifications.retry.5s", "notifications.retry.30s"))
+    session = ConsumerSession(broker, pool, handling, topology, prefetch=250, **pace)
+    session.start()
     return session
 
 
-def work_until(session: Session, condition: Callable[[], bool]) -> None:
+@pytest.fixture
+def session(broker: FakeBroker, pool: Executor, handling: Handling) -> ConsumerSession:
+    return started(broker, pool, handling)
+
+
+def work_until(session: ConsumerSession, condition: Callable[[], bool]) -> None:
     def works() -> bool:
         session.work()
         return condition()
 
-    until(works, "the session has come so far", seconds=10)
+    until(works, "the session has done its work", seconds=10)
 
 
-def test_what_is_delivered_together_is_one_batch_with_one_acknowledgement(
-    session: Session, broker: FakeBroker, handling: Handling
+def test_messages_that_are_delivered_together_are_one_batch_with_one_acknowledgement(
+    session: ConsumerSession, broker: FakeBroker, handling: Handling
 ) -> None:
     broker.deliver(b"a", b"b", b"c")
     work_until(session, lambda: not broker.unsettled)
     assert (handling.batches, broker.settled) == ([[b"a", b"b", b"c"]], [(3, True)])
 
 
-def test_what_is_delivered_while_a_batch_is_handled_is_the_next_one(
-    session: Session, broker: FakeBroker, handling: Handling, monkeypatch: pytest.MonkeyPatch
+def test_messages_that_arrive_while_a_batch_is_handled_are_the_next_batch(
+    broker: FakeBroker, pool: Executor, handling: Handling
 ) -> None:
-    monkeypatch.setattr(consumer, "HELD_UP", 60.0)
+    session = started(broker, pool, handling, slow_batch=60.0)
     broker.deliver(b"hold")
     work_until(session, lambda: bool(handling.batches))
     for body in (b"a", b"b"):
@@ -140,20 +146,20 @@ def test_what_is_delivered_while_a_batch_is_handled_is_the_next_one(
     assert handling.batches == [[b"hold"], [b"a", b"b"]]
 
 
-def test_a_message_alone_is_handled_at_once_and_those_that_follow_closely_together(
-    session: Session, broker: FakeBroker, handling: Handling, monkeypatch: pytest.MonkeyPatch
+def test_a_single_message_is_handled_at_once_and_the_next_ones_together(
+    broker: FakeBroker, pool: Executor, handling: Handling
 ) -> None:
-    monkeypatch.setattr(consumer, "PACE", 0.5)
+    session = started(broker, pool, handling, batch_interval=0.5)
     for body in (b"a", b"b", b"c"):
         broker.deliver(body)
         session.work()
-    until(lambda: handling.batches, "the first is handled", seconds=0.4)
+    until(lambda: handling.batches, "the first message is handled", seconds=0.4)
     work_until(session, lambda: not broker.unsettled)
     assert handling.batches == [[b"a"], [b"b", b"c"]]
 
 
-def test_a_batch_that_is_held_up_holds_up_no_other_and_is_acknowledged_by_none(
-    session: Session, broker: FakeBroker, handling: Handling
+def test_a_slow_batch_delays_no_other_and_is_not_acknowledged_with_it(
+    session: ConsumerSession, broker: FakeBroker, handling: Handling
 ) -> None:
     broker.deliver(b"hold")
     work_until(session, lambda: bool(handling.batches))
@@ -166,40 +172,44 @@ def test_a_batch_that_is_held_up_holds_up_no_other_and_is_acknowledged_by_none(
     work_until(session, lambda: not broker.unsettled)
 
 
-def test_a_batch_has_its_limits(session: Session, broker: FakeBroker, handling: Handling) -> None:
-    broker.deliver(*[b"a"] * (LARGEST_BATCH + 1))
+def test_a_batch_has_a_maximum_size(session: ConsumerSession, broker: FakeBroker, handling: Handling) -> None:
+    broker.deliver(*[b"a"] * (MAX_BATCH + 1))
     work_until(session, lambda: not broker.unsettled)
-    assert list(map(len, handling.batches)) == [LARGEST_BATCH, 1]
+    assert list(map(len, handling.batches)) == [MAX_BATCH, 1]
 
 
 @pytest.mark.parametrize(
-    ("verdict", "moved"),
+    ("disposition", "moved"),
     [
         (b"RETRY", ["notifications.retry.5s"]),
-        (b"WAIT", ["notifications.retry.5s"]),
-        (b"DEAD", ["notifications.dead"]),
-        (b"LEAVE", []),
+        (b"DEFER", ["notifications.retry.5s"]),
+        (b"DEAD_LETTER", ["notifications.dead"]),
+        (b"UNSETTLED", []),
     ],
 )
-def test_what_is_not_done_is_settled_alone_and_is_not_acknowledged_with_the_others(
-    session: Session, broker: FakeBroker, verdict: bytes, moved: list[str]
+def test_an_unsent_message_is_settled_alone_and_not_acknowledged_with_the_others(
+    session: ConsumerSession, broker: FakeBroker, disposition: bytes, moved: list[str]
 ) -> None:
-    broker.deliver(b"a", b"b", verdict, b"c")
-    left = [3] if verdict == b"LEAVE" else []
-    work_until(session, lambda: broker.unsettled == left)
+    broker.deliver(b"a", b"b", disposition, b"c")
+    unsettled = [3] if disposition == b"UNSETTLED" else []
+    work_until(session, lambda: broker.unsettled == unsettled)
     assert broker.settled == [(2, True), (4, False), *[(3, False) for _ in moved]]
     assert [queue for queue, _ in broker.moved] == moved
 
 
-def test_what_is_left_is_never_acknowledged_with_what_comes_later(session: Session, broker: FakeBroker) -> None:
-    broker.deliver(b"LEAVE")
+def test_an_unsettled_message_is_never_acknowledged_with_later_messages(
+    session: ConsumerSession, broker: FakeBroker
+) -> None:
+    broker.deliver(b"UNSETTLED")
     work_until(session, lambda: True)
     broker.deliver(b"a", b"b")
     work_until(session, lambda: len(broker.settled) == 2)
     assert broker.unsettled == [1]
 
 
-def test_what_is_not_begun_is_left_when_it_stops(session: Session, broker: FakeBroker, handling: Handling) -> None:
+def test_a_session_that_stops_leaves_messages_that_are_not_in_work(
+    session: ConsumerSession, broker: FakeBroker, handling: Handling
+) -> None:
     broker.basic_cancel = lambda _tag: broker.deliver(b"late")  # type: ignore[attr-defined]
     broker.deliver(b"a")
     session.work()
@@ -209,19 +219,14 @@ def test_what_is_not_begun_is_left_when_it_stops(session: Session, broker: FakeB
 
 
 @pytest.mark.parametrize("outages", [1, 2, 3])
-def test_each_outage_is_logged_once_however_often_it_is_tried(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, outages: int
-) -> None:
+def test_each_outage_is_logged_once_however_often_it_is_tried(caplog: pytest.LogCaptureFixture, outages: int) -> None:
     stop = threading.Event()
     starts = ["fails", "fails", "succeeds"] * outages
 
     class FakeSession:
-        """Starts at the third try of each outage. Its work is the next outage, or the end of the test."""
+        """Starts at the third attempt of each outage. Its work is the next outage, or the end of the test."""
 
-        def __init__(self, *_: Any) -> None:
-            pass
-
-        def start(self, _prefetch: int) -> None:
+        def start(self) -> None:
             if starts.pop(0) == "fails":
                 raise AMQPError("away")
 
@@ -235,8 +240,5 @@ def test_each_outage_is_logged_once_however_often_it_is_tried(
 
         close = finish
 
-    monkeypatch.setattr(consumer, "Session", FakeSession)
-    monkeypatch.setattr(consumer, "connect", lambda _url: None)
-    monkeypatch.setattr(consumer, "_wait", lambda *_: None)
-    Consumer("unused", None, None, None).run(stop)  # type: ignore[arg-type]
-    assert len([r for r in caplog.records if "not consuming" in r.getMessage()]) == outages
+    Consumer(FakeSession, Heartbeat(), max_delay=0.0).run(stop)  # type: ignore[arg-type]
+    assert len([r for r in caplog.records if "connection to RabbitMQ lost" in r.getMessage()]) == outages

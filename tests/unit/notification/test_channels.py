@@ -1,4 +1,4 @@
-"""The channels: what goes out, how failures are told apart, and that no address is ever logged."""
+"""The channels: their messages and their errors. No address is ever logged."""
 
 import logging
 import socket
@@ -9,15 +9,16 @@ import pytest
 from notification_service.addresses import mailbox
 from notification_service.channels import EmailChannel, SimulatedChannel, channels
 from notification_service.config import MAIL_FROM
+from notification_service.delivery import DeliveryError, PermanentDeliveryError
 from notification_service.model import Notification
-from notification_service.notifications import NotSent, Undeliverable
-from notification_service.smtp import Connections, NotAccepted, SmtpServer
+from notification_service.smtp_connection import SmtpServer
+from notification_service.smtp_pool import SmtpPool
 
 
-class FakeServer(Connections):
-    """Remembers the messages, or fails."""
+class FakePool(SmtpPool):
+    """Records the messages, or fails."""
 
-    def __init__(self, failure: Exception | None) -> None:
+    def __init__(self, failure: Exception | None = None) -> None:
         super().__init__(SmtpServer("mail", 25))
         self.sent: list[EmailMessage] = []
         self.failure = failure
@@ -32,8 +33,8 @@ def notification(recipient: str = "ana@example.com", channel: str = "email") -> 
     return Notification("o-1.order_created", "order_created", "o-1", "u-1", channel, recipient, "Héllo", "Bödy\n")
 
 
-def test_an_email_names_who_and_what_and_has_a_lasting_id() -> None:
-    fake = FakeServer(None)
+def test_an_email_has_its_headers_and_a_message_id_that_does_not_change() -> None:
+    fake = FakePool()
     channel = EmailChannel(fake, MAIL_FROM)
     channel.send(notification())
     channel.send(notification())
@@ -49,32 +50,31 @@ def test_an_email_names_who_and_what_and_has_a_lasting_id() -> None:
     "recipient",
     ["nobody", "a@b@c", "a@b.c, d@e.f", "a b@c.d", "<x>", "@", "a@", "a@☕.example", "a@b..c", "a@1.2", "a\n@b.c"],
 )
-def test_what_is_no_address_is_refused(recipient: str) -> None:
-    fake = FakeServer(None)
-    with pytest.raises(Undeliverable):
+def test_an_invalid_address_is_a_permanent_error(recipient: str) -> None:
+    fake = FakePool()
+    with pytest.raises(PermanentDeliveryError):
         EmailChannel(fake, MAIL_FROM).send(notification(recipient))
     assert fake.sent == []
 
 
-@pytest.mark.parametrize(("permanent", "kind"), [(True, Undeliverable), (False, NotSent)])
-def test_what_the_mail_server_will_never_take_is_refused(permanent: bool, kind: type[NotSent]) -> None:
-    failure = NotAccepted("the mail server refuses the recipient (550)", permanent=permanent)
-    with pytest.raises(NotSent) as raised:
-        EmailChannel(FakeServer(failure), MAIL_FROM).send(notification())
-    assert (type(raised.value), str(raised.value)) == (kind, "the mail server refuses the recipient (550)")
+@pytest.mark.parametrize("error", [PermanentDeliveryError("refused (550)"), DeliveryError("busy (451)")])
+def test_an_error_of_the_mail_server_reaches_the_caller(error: DeliveryError) -> None:
+    with pytest.raises(DeliveryError) as raised:
+        EmailChannel(FakePool(error), MAIL_FROM).send(notification())
+    assert raised.value is error
 
 
 @pytest.mark.parametrize("failure", [ConnectionRefusedError("ana@example.com"), TimeoutError("ana@example.com")])
-def test_a_mail_server_that_cannot_be_reached_is_tried_again_and_the_reason_names_nobody(
+def test_an_unreachable_mail_server_is_a_temporary_error_whose_text_names_nobody(
     failure: OSError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(*_args: object, **_kwargs: object) -> socket.socket:
         raise failure
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    with pytest.raises(NotSent) as raised:
-        EmailChannel(Connections(SmtpServer("mail", 25)), MAIL_FROM).send(notification())
-    assert (type(raised.value), str(raised.value)) == (NotSent, type(failure).__name__)
+    with pytest.raises(DeliveryError) as raised:
+        EmailChannel(SmtpPool(SmtpServer("mail", 25)), MAIL_FROM).send(notification())
+    assert (type(raised.value), str(raised.value)) == (DeliveryError, type(failure).__name__)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_without_a_mail_server_email_is_simulated_and_the_log_names_nobody(caplo
     simulated = channels(None, MAIL_FROM)
     for kind in ("email", "sms"):
         simulated[kind].send(notification(channel=kind))
-    assert caplog.messages == ["simulated email", "simulated sms"]
+    assert caplog.messages == [f"notification simulated: no provider for {kind}" for kind in ("email", "sms")]
     assert "ana@example.com" not in str([vars(record) for record in caplog.records])
 
 
 def test_with_a_mail_server_only_the_sms_is_simulated() -> None:
-    real = channels(Connections(SmtpServer("mail", 25)), MAIL_FROM)
+    real = channels(SmtpPool(SmtpServer("mail", 25)), MAIL_FROM)
     assert isinstance(real["email"], EmailChannel)
     assert isinstance(real["sms"], SimulatedChannel)

@@ -1,4 +1,4 @@
-"""The settings of notification-service: what is missing is named, and passwords do not travel in the clear."""
+"""The settings of notification-service: missing ones are named, and passwords are not sent in the clear."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from chassis.config import ConfigurationError
 from notification_service import config, topology
 from notification_service.channels import SMTP_TIMEOUT
-from notification_service.smtp import SmtpServer
+from notification_service.smtp_connection import SmtpServer
 from notification_service.topology import Topology
 
 Load = Callable[..., config.ConsumerSettings]
@@ -31,12 +31,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (config.DeadLetterSettings, "configuration: RABBITMQ_URL is not set"),
     ],
 )
-def test_each_process_names_what_it_lacks_and_asks_for_nothing_else(settings: Any, message: str) -> None:
+def test_each_process_names_its_missing_settings_and_no_others(settings: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{message}$"):
         settings.load()
 
 
-def test_the_consumer_has_defaults_for_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_consumer_has_defaults_for_all_other_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONGO_URL", "mongodb://u:pw@x/n")
     monkeypatch.setenv("RABBITMQ_URL", "amqp://u:pw@x")
     settings = config.ConsumerSettings.load()
@@ -139,7 +139,7 @@ def test_all_wrong_settings_are_named_at_once_and_no_secret_with_them(consumer: 
 
 
 @pytest.mark.parametrize("name", ["shop.example.com", "[192.0.2.1]", "[IPv6:2001:db8::1]", "müller.example"])
-def test_the_name_for_ehlo_can_be_given(name: str, consumer: Load) -> None:
+def test_the_name_for_ehlo_can_be_set(name: str, consumer: Load) -> None:
     smtp = consumer(SMTP_URL="smtp://mail", SMTP_HELO=name).smtp
     assert smtp == SmtpServer("mail", 587, helo=name.replace("müller", "xn--mller-kva"))
 
@@ -168,8 +168,8 @@ def test_retries_go_through_the_delays_in_growing_order_whatever_their_order_in_
 
 
 def test_after_the_last_delay_there_is_no_retry() -> None:
-    known = topology.load(config.TOPOLOGY_FILE)
-    assert [known.retry(attempts) for attempts in range(6)] == [
+    queues = topology.load(config.TOPOLOGY_FILE)
+    assert [queues.delay(attempts) for attempts in range(6)] == [
         "notifications.retry.5s",
         "notifications.retry.30s",
         "notifications.retry.2m",

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import mongomock
@@ -12,21 +13,29 @@ from pymongo.errors import BulkWriteError
 
 from chassis import logs
 from chassis.errors import Unavailable
+from notification_service.delivery import (
+    DELIVERED,
+    DeliveryError,
+    Disposition,
+    Outcome,
+    PermanentDeliveryError,
+    combine,
+)
 from notification_service.events import read_event
-from notification_service.handling import Handler, Outcome, Verdict
+from notification_service.handling import handle_messages
 from notification_service.model import Notification
-from notification_service.notifications import Notifier, NotSent, Patience, Undeliverable
+from notification_service.notifier import Notifier
+from notification_service.retrying import RetryWhileUnavailable
 from notification_service.store import NotificationStore
-from notification_service.texts import notifications_of
+from notification_service.templates import notifications_of
 from tests.unit.notification.notification_app import FakeChannel, FakeClock, event, make_database, make_store
 from tests.waiting import until
 
 EMAIL, SMS = "order-1.order_created:email", "order-1.order_created:sms"
-DONE = Outcome(Verdict.DONE)
 
 
 class Office:
-    """All there is around the notifier."""
+    """The notifier and its collaborators."""
 
     def __init__(
         self, wrap: Callable[[NotificationStore], Any] = lambda store: store, *, side_by_side: int = 0
@@ -39,9 +48,9 @@ class Office:
         self._wrapped = wrap(self.store)
         self.handle = self.handler()
 
-    def handler(self, start_within: float = 30.0) -> Handler:
-        patience, ways = Patience(self.stop, longest=0.01), {"email": self.email, "sms": self.sms}
-        return Handler(Notifier(self._wrapped, ways, patience, start_within=start_within))
+    def handler(self, start_within: float = 30.0) -> Callable[[list[bytes]], list[Outcome]]:
+        retry, channels = RetryWhileUnavailable(self.stop, max_delay=0.01), {"email": self.email, "sms": self.sms}
+        return partial(handle_messages, Notifier(self._wrapped, channels, retry, start_within=start_within))
 
     def receive(self, **user: Any) -> Outcome:
         return self.receive_all(event(phone="+32", **user))[0]
@@ -63,7 +72,7 @@ def office() -> Office:
 
 
 def test_a_new_event_is_sent_on_both_channels(office: Office) -> None:
-    assert office.receive() == DONE
+    assert office.receive() == DELIVERED
     assert office.statuses == {EMAIL: "sent", SMS: "sent"}
     assert (len(office.email.sent), len(office.sms.sent)) == (1, 1)
 
@@ -88,25 +97,25 @@ def test_the_document_has_what_the_history_shows(office: Office) -> None:
 
 
 def test_a_redelivered_event_sends_nothing_again(office: Office) -> None:
-    assert [office.receive() for _ in range(3)] == [DONE] * 3
+    assert [office.receive() for _ in range(3)] == [DELIVERED] * 3
     assert (len(office.email.sent), len(office.sms.sent)) == (1, 1)
 
 
 def test_a_failing_email_does_not_stop_the_sms_and_is_what_a_retry_sends(office: Office) -> None:
     office.email.fail()
-    assert office.receive() == Outcome(Verdict.RETRY, "email: no luck")
+    assert office.receive() == Outcome(Disposition.RETRY, "email: no luck")
     assert office.statuses == {EMAIL: "failed", SMS: "sent"}
     assert office.document(EMAIL)["error"] == "email: no luck"
-    assert office.receive() == DONE
+    assert office.receive() == DELIVERED
     assert office.document(EMAIL)["error"] is None
     assert (len(office.email.sent), len(office.sms.sent)) == (1, 1)
 
 
-def test_what_is_refused_for_good_is_dead_unless_another_channel_may_still_succeed(office: Office) -> None:
-    office.email.fail(Undeliverable("no such user"), Undeliverable("no such user"))
+def test_a_permanent_error_is_a_dead_letter_unless_another_channel_may_still_succeed(office: Office) -> None:
+    office.email.fail(PermanentDeliveryError("no such user"), PermanentDeliveryError("no such user"))
     office.sms.fail()
-    assert office.receive().verdict is Verdict.RETRY
-    assert office.receive() == Outcome(Verdict.DEAD, "email: no such user")
+    assert office.receive().disposition is Disposition.RETRY
+    assert office.receive() == Outcome(Disposition.DEAD_LETTER, "email: no such user")
     assert office.statuses == {EMAIL: "failed", SMS: "sent"}
 
 
@@ -114,26 +123,26 @@ def test_an_unexpected_error_is_retried_and_its_text_not_logged(
     office: Office, caplog: pytest.LogCaptureFixture
 ) -> None:
     office.email.fail(ValueError("cannot reach ana@example.com"))
-    assert office.receive() == Outcome(Verdict.RETRY, "email: unexpected ValueError")
+    assert office.receive() == Outcome(Disposition.RETRY, "email: unexpected ValueError")
     assert office.statuses[SMS] == "sent"
     logged = "".join(logs.JsonFormatter("n").format(record) for record in caplog.records)
-    assert "unexpected error in a channel" in logged
+    assert "notification not sent: unexpected error" in logged
     assert "ana@example.com" not in logged
 
 
-def test_what_another_consumer_is_sending_is_left_to_it_until_its_lease_ends(office: Office) -> None:
+def test_a_notification_that_another_consumer_is_sending_is_deferred_until_the_lease_ends(office: Office) -> None:
     office.sms.fail()
     office.receive()
     assert office.store.claim(SMS, "another")
-    assert office.receive() == Outcome(Verdict.WAIT, "sms: another consumer is sending it")
+    assert office.receive() == Outcome(Disposition.DEFER, "sms: another consumer is sending it")
     office.clock.move(59.9)
-    assert office.receive().verdict is Verdict.WAIT
+    assert office.receive().disposition is Disposition.DEFER
     office.clock.move(0.2)
-    assert office.receive() == DONE
+    assert office.receive() == DELIVERED
     assert len(office.sms.sent) == 1
 
 
-def test_what_is_inserted_first_is_claimed_with_it_and_by_nobody_else(office: Office) -> None:
+def test_a_new_notification_is_inserted_with_a_claim_and_nobody_else_can_claim_it(office: Office) -> None:
     notifications = notifications_of(read_event(json.dumps(event(phone="+32")).encode()))
     assert office.store.add(notifications, "mine") == set()
     assert office.statuses == {EMAIL: "sending", SMS: "sending"}
@@ -152,7 +161,7 @@ def test_a_claim_whose_reply_was_lost_is_recognized_when_it_is_repeated(office: 
     assert office.document(SMS)["attempts"] == 2
 
 
-def test_who_has_lost_the_claim_cannot_mark_a_failure_but_a_success_is_a_fact(office: Office) -> None:
+def test_a_consumer_that_lost_its_claim_cannot_mark_a_failure_but_can_mark_a_success(office: Office) -> None:
     office.sms.fail()
     office.receive()
     office.store.claim(SMS, "slow")
@@ -169,7 +178,7 @@ def composed(*messages: dict[str, Any]) -> list[Notification]:
     return [n for message in messages for n in notifications_of(read_event(json.dumps(message).encode()))]
 
 
-def test_each_message_of_a_batch_has_a_fate_of_its_own(office: Office) -> None:
+def test_each_message_of_a_batch_has_its_own_outcome(office: Office) -> None:
     kinds = ("new", "sent", "failed", "abandoned", "claimed", "refused")
     new, sent, failed, abandoned, claimed, refused = (event(kind) for kind in kinds)
     office.email.fail()
@@ -178,16 +187,16 @@ def test_each_message_of_a_batch_has_a_fate_of_its_own(office: Office) -> None:
     office.clock.move(61)
     office.store.add(composed(claimed), "somebody else")
     office.email.sent.clear()
-    office.email.failures = [NotSent("no luck")]
+    office.email.failures = [DeliveryError("no luck")]
     outcomes = office.receive_all(refused, b"poison", sent, new, claimed, failed, abandoned)
     assert outcomes == [
-        Outcome(Verdict.RETRY, "email: no luck"),
-        Outcome(Verdict.DEAD, "the body is not JSON"),
-        DONE,
-        DONE,
-        Outcome(Verdict.WAIT, "email: another consumer is sending it"),
-        DONE,
-        DONE,
+        Outcome(Disposition.RETRY, "email: no luck"),
+        Outcome(Disposition.DEAD_LETTER, "the body is not JSON"),
+        DELIVERED,
+        DELIVERED,
+        Outcome(Disposition.DEFER, "email: another consumer is sending it"),
+        DELIVERED,
+        DELIVERED,
     ]
     assert [n.order_id for n in office.email.sent] == ["new", "failed", "abandoned"]
     assert {i.partition(".")[0]: status for i, status in office.statuses.items()} == {
@@ -197,26 +206,24 @@ def test_each_message_of_a_batch_has_a_fate_of_its_own(office: Office) -> None:
     }
 
 
-def test_an_event_that_is_twice_in_a_batch_is_sent_once_and_both_messages_share_its_fate(office: Office) -> None:
-    assert office.receive_all(event(), event("order-2"), event()) == [DONE] * 3
+def test_an_event_that_is_twice_in_a_batch_is_sent_once_and_gives_both_messages_one_outcome(office: Office) -> None:
+    assert office.receive_all(event(), event("order-2"), event()) == [DELIVERED] * 3
     assert [n.order_id for n in office.email.sent] == ["order-1", "order-2"]
     office.email.fail()
     outcomes = office.receive_all(event("order-3"), event("order-3"))
-    assert [outcome.verdict for outcome in outcomes] == [Verdict.RETRY] * 2
+    assert [outcome.disposition for outcome in outcomes] == [Disposition.RETRY] * 2
 
 
-def test_of_two_bodies_with_one_id_the_first_is_sent_and_what_only_the_second_has(office: Office) -> None:
+def test_of_two_events_with_one_id_the_first_is_sent_on_each_channel(office: Office) -> None:
     other = event(email="ben@example.com", phone="+32")
-    assert office.receive_all(event(), other) == [DONE] * 2
-    assert office.receive_all(event(email="eve@example.com")) == [DONE]
+    assert office.receive_all(event(), other) == [DELIVERED] * 2
+    assert office.receive_all(event(email="eve@example.com")) == [DELIVERED]
     assert [n.recipient for n in office.email.sent] == ["ana@example.com"]
     assert [n.recipient for n in office.sms.sent] == ["+32"]
 
 
-def test_what_the_database_refuses_to_store_spoils_nothing_else(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    office.receive_all(event("known"))
+def test_a_notification_that_cannot_be_stored_fails_no_other(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.receive_all(event("existing"))
     real = mongomock.Collection.insert_many
 
     def insert_many(collection: Any, documents: list[Any], *, ordered: bool) -> None:
@@ -232,25 +239,25 @@ def test_what_the_database_refuses_to_store_spoils_nothing_else(
             raise BulkWriteError({"writeErrors": errors})
 
     monkeypatch.setattr(mongomock.Collection, "insert_many", insert_many)
-    outcomes = office.receive_all(event("new"), event("odd"), event("known"))
-    assert outcomes == [DONE, Outcome(Verdict.RETRY, "email: unexpected BulkWriteError"), DONE]
-    assert [n.order_id for n in office.email.sent] == ["known", "new"]
+    outcomes = office.receive_all(event("new"), event("odd"), event("existing"))
+    assert outcomes == [DELIVERED, Outcome(Disposition.RETRY, "email: unexpected BulkWriteError"), DELIVERED]
+    assert [n.order_id for n in office.email.sent] == ["existing", "new"]
     assert sorted(office.statuses.values()) == ["sent"] * 2
 
 
-def test_what_could_not_be_sent_within_its_lease_waits_and_its_claim_is_given_back(office: Office) -> None:
+def test_a_notification_with_too_short_a_lease_is_deferred_and_its_claim_released(office: Office) -> None:
     assert office.handler(start_within=-1.0)([json.dumps(event()).encode()]) == [
-        Outcome(Verdict.WAIT, "email: its turn came too late")
+        Outcome(Disposition.DEFER, "email: too little of its lease is left")
     ]
     assert office.document(EMAIL)["status"] == "pending"
     assert office.email.sent == []
-    assert office.receive_all(event()) == [DONE]
+    assert office.receive_all(event()) == [DELIVERED]
     assert len(office.email.sent) == 1
 
 
-def test_the_time_until_which_a_mail_may_begin_runs_from_before_the_insert() -> None:
-    class Slow:
-        """A store whose insert takes long."""
+def test_the_time_to_begin_sending_runs_from_before_the_insert() -> None:
+    class SlowStore:
+        """A store whose insert is slow."""
 
         def __init__(self, store: NotificationStore) -> None:
             self._store = store
@@ -259,44 +266,44 @@ def test_the_time_until_which_a_mail_may_begin_runs_from_before_the_insert() -> 
             time.sleep(0.1 if name == "add" else 0)
             return getattr(self._store, name)
 
-    office = Office(Slow)
+    office = Office(SlowStore)
     (outcome,) = office.handler(start_within=0.05)([json.dumps(event()).encode()])
-    assert (outcome.verdict, office.email.sent) == (Verdict.WAIT, [])
+    assert (outcome.disposition, office.email.sent) == (Disposition.DEFER, [])
 
 
-def test_what_is_not_begun_when_the_consumer_stops_is_left_and_can_be_claimed_at_once(office: Office) -> None:
+def test_a_stopping_consumer_leaves_messages_unsettled_and_releases_their_claims(office: Office) -> None:
     office.email.listen = office.stop.set
     outcomes = office.receive_all(event(), event("order-2"))
-    assert outcomes == [DONE, Outcome(Verdict.LEAVE, "email: the consumer stops")]
+    assert outcomes == [DELIVERED, Outcome(Disposition.UNSETTLED, "email: the consumer stops")]
     assert office.store.claim("order-2.order_created:email", "another")
 
 
-def test_who_has_lost_the_claim_gives_nothing_back(office: Office) -> None:
+def test_a_consumer_that_lost_its_claim_cannot_release_it(office: Office) -> None:
     office.store.add(composed(event()), "slow")
     office.clock.move(61)
     office.store.claim(EMAIL, "quick")
-    office.store.give_back([EMAIL], "slow")
+    office.store.release_claims([EMAIL], "slow")
     assert office.statuses[EMAIL] == "sending"
 
 
-def test_a_channel_that_waits_sends_side_by_side_and_each_for_itself() -> None:
+def test_a_channel_that_waits_sends_concurrently_and_each_failure_is_separate() -> None:
     office = Office(side_by_side=3)
     together = threading.Barrier(3)
     office.email.listen = lambda: together.wait(10)
     office.email.fail()
     outcomes = office.receive_all(*[event(f"order-{number}") for number in range(3)])
-    assert sorted(outcome.verdict.name for outcome in outcomes) == ["DONE", "DONE", "RETRY"]
+    assert sorted(outcome.disposition.name for outcome in outcomes) == ["ACKNOWLEDGE", "ACKNOWLEDGE", "RETRY"]
     assert len(office.email.sent) == 2
 
 
-def test_a_slow_channel_does_not_hold_up_another() -> None:
+def test_a_slow_channel_delays_no_other() -> None:
     office = Office(side_by_side=1)
-    office.email.listen = lambda: until(lambda: len(office.sms.sent) == 2, "the SMS are sent", seconds=10)
-    assert office.receive_all(event(phone="+32"), event("order-2", phone="+33")) == [DONE] * 2
+    office.email.listen = lambda: until(lambda: len(office.sms.sent) == 2, "both SMS are sent", seconds=10)
+    assert office.receive_all(event(phone="+32"), event("order-2", phone="+33")) == [DELIVERED] * 2
 
 
-class Flaky:
-    """A store that is away at the first call of each method, after the method has had its effect."""
+class FlakyStore:
+    """A store that is unavailable at the first call of each method, after the method has had its effect."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store = store
@@ -313,38 +320,38 @@ class Flaky:
         return call
 
 
-def test_an_outage_of_the_database_at_any_step_is_waited_for_and_sends_nothing_twice() -> None:
-    office = Office(Flaky)
+def test_the_notifier_waits_for_the_database_at_any_step_and_sends_nothing_twice() -> None:
+    office = Office(FlakyStore)
     office.email.fail()
-    assert office.receive() == Outcome(Verdict.RETRY, "email: no luck")
-    assert office.receive() == DONE
+    assert office.receive() == Outcome(Disposition.RETRY, "email: no luck")
+    assert office.receive() == DELIVERED
     assert office.statuses == {EMAIL: "sent", SMS: "sent"}
     assert (len(office.email.sent), len(office.sms.sent)) == (1, 1)
 
 
-class Away:
+class UnavailableStore:
     """A store that never answers."""
 
     def add(self, _notifications: Any, _claim: str) -> set[str]:
         raise Unavailable("away")
 
 
-def test_who_waits_for_the_database_can_be_stopped_and_leaves_the_message() -> None:
-    office = Office(lambda _store: Away())
+def test_a_consumer_that_waits_for_the_database_can_be_stopped_and_leaves_the_message_unsettled() -> None:
+    office = Office(lambda _store: UnavailableStore())
     threading.Timer(0.05, office.stop.set).start()
-    assert office.receive() == Outcome(Verdict.LEAVE, "away")
+    assert office.receive() == Outcome(Disposition.UNSETTLED, "away")
 
 
 def test_an_unexpected_error_anywhere_is_retried(caplog: pytest.LogCaptureFixture) -> None:
     office = Office(lambda _store: object())
     assert office.receive() == Outcome(
-        Verdict.RETRY, "email: unexpected AttributeError; sms: unexpected AttributeError"
+        Disposition.RETRY, "email: unexpected AttributeError; sms: unexpected AttributeError"
     )
-    assert caplog.messages == ["unexpected error"] * 2
+    assert caplog.messages == ["notification not sent: unexpected error"] * 2
 
 
-def test_an_unreadable_message_is_dead(office: Office) -> None:
-    assert office.receive_all(b"?") == [Outcome(Verdict.DEAD, "the body is not JSON")]
+def test_an_invalid_message_is_a_dead_letter(office: Office) -> None:
+    assert office.receive_all(b"?") == [Outcome(Disposition.DEAD_LETTER, "the body is not JSON")]
     assert office.statuses == {}
 
 
@@ -355,6 +362,19 @@ def test_log_lines_belong_to_the_request_or_else_to_the_event(office: Office) ->
     assert seen == ["order-1.order_created", "order-1.order_created", "r-1"]
 
 
-def test_a_problem_keeps_its_kind() -> None:
-    assert not NotSent("x").permanent
-    assert Undeliverable("x").permanent
+@pytest.mark.parametrize(
+    ("dispositions", "combined"),
+    [
+        ([], Disposition.ACKNOWLEDGE),
+        ([Disposition.ACKNOWLEDGE, Disposition.DEAD_LETTER], Disposition.DEAD_LETTER),
+        ([Disposition.DEAD_LETTER, Disposition.DEFER], Disposition.DEFER),
+        ([Disposition.DEFER, Disposition.UNSETTLED], Disposition.UNSETTLED),
+        ([Disposition.UNSETTLED, Disposition.RETRY], Disposition.RETRY),
+    ],
+)
+def test_the_disposition_that_leaves_most_open_decides_for_the_message(
+    dispositions: list[Disposition], combined: Disposition
+) -> None:
+    outcomes = [DELIVERED if d is Disposition.ACKNOWLEDGE else Outcome(d, d.name) for d in dispositions]
+    unsent = [outcome.reason for outcome in outcomes if outcome is not DELIVERED]
+    assert combine(outcomes) == Outcome(combined, "; ".join(unsent))

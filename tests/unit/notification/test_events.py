@@ -1,13 +1,13 @@
-"""Reading events: strict about what a notification needs, tolerant about all else."""
+"""Reading events: strict for the fields that a notification needs, tolerant for all others."""
 
 import json
 from typing import Any
 
 import pytest
 
-from notification_service.events import Unreadable, read_event
-from notification_service.model import Buyer, Event
-from notification_service.texts import notifications_of
+from notification_service.events import InvalidEvent, read_event
+from notification_service.model import Event
+from notification_service.templates import notifications_of
 from tests.unit.notification.notification_app import event
 
 
@@ -20,7 +20,8 @@ def test_the_least_that_an_event_needs_is_enough() -> None:
         id="order-1.order_created",
         type="order_created",
         order_id="order-1",
-        user=Buyer("user-1", "ana@example.com"),
+        user_id="user-1",
+        email="ana@example.com",
     )
 
 
@@ -40,14 +41,14 @@ def test_unknown_fields_are_accepted() -> None:
         ("currency", None),
     ],
 )
-def test_oddities_in_what_is_only_told_along_are_left_out(part: str, oddity: Any) -> None:
+def test_invalid_optional_fields_are_left_out(part: str, oddity: Any) -> None:
     value = event()
     value["data"] |= {"total": "19.98", "currency": "EUR", "lines": []}
-    known = read(value)
+    valid = read(value)
     value["data"][part] = oddity
     odd = read(value)
-    assert (odd.id, odd.user, odd.lines) == (known.id, known.user, ())
-    assert odd.total == (known.total if part == "lines" else None)
+    assert (odd.id, odd.email, odd.lines) == (valid.id, valid.email, ())
+    assert odd.total == (valid.total if part == "lines" else None)
 
 
 def _without(*path: str) -> dict[str, Any]:
@@ -67,30 +68,30 @@ def _without(*path: str) -> dict[str, Any]:
         (b'{"id": "\\ud800"}', "the body is not JSON"),
         (b"null", "the body is not a JSON object"),
         (b"[1]", "the body is not a JSON object"),
-        (_without("id"), "id is missing or of another kind"),
-        (event() | {"id": 7}, "id is missing or of another kind"),
+        (_without("id"), "id is missing or has the wrong type"),
+        (event() | {"id": 7}, "id is missing or has the wrong type"),
         (event() | {"id": ""}, "id is empty, too long or not printable"),
         (event() | {"id": "x" * 400}, "id is empty, too long or not printable"),
-        (_without("type"), "type is missing or of another kind"),
+        (_without("type"), "type is missing or has the wrong type"),
         (event(kind="order_painted"), "the type of event is unknown"),
-        (_without("data"), "data is missing or of another kind"),
-        (event() | {"data": []}, "data is missing or of another kind"),
-        (_without("data", "order_id"), "order_id is missing or of another kind"),
-        (_without("data", "user"), "user is missing or of another kind"),
-        (_without("data", "user", "id"), "id is missing or of another kind"),
-        (_without("data", "user", "email"), "email is missing or of another kind"),
-        (event(email=None), "email is missing or of another kind"),
-        (event(email={"$ne": None}), "email is missing or of another kind"),
+        (_without("data"), "data is missing or has the wrong type"),
+        (event() | {"data": []}, "data is missing or has the wrong type"),
+        (_without("data", "order_id"), "order_id is missing or has the wrong type"),
+        (_without("data", "user"), "user is missing or has the wrong type"),
+        (_without("data", "user", "id"), "id is missing or has the wrong type"),
+        (_without("data", "user", "email"), "email is missing or has the wrong type"),
+        (event(email=None), "email is missing or has the wrong type"),
+        (event(email={"$ne": None}), "email is missing or has the wrong type"),
         (event(email="a@example.com\r\nBcc: b@example.com"), "email is empty, too long or not printable"),
     ],
 )
-def test_what_cannot_be_notified_of_is_unreadable(body: Any, reason: str) -> None:
-    with pytest.raises(Unreadable, match=f"^{reason}$"):
+def test_an_event_without_valid_required_fields_is_invalid(body: Any, reason: str) -> None:
+    with pytest.raises(InvalidEvent, match=f"^{reason}$"):
         read_event(body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("phone", [None, "", 32, "1\n2"])
-def test_without_a_phone_that_can_be_called_there_is_only_an_email(phone: Any) -> None:
+def test_without_a_valid_phone_there_is_only_an_email(phone: Any) -> None:
     assert [n.channel for n in notifications_of(read(event(phone=phone)))] == ["email"]
 
 

@@ -1,4 +1,4 @@
-"""order-service for unit tests: its real wiring on mongomock, with stand-ins for its neighbours and a clock to move."""
+"""order-service for unit tests: its real wiring on mongomock, with stand-ins for other services and a clock to move."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,11 +11,13 @@ from werkzeug.test import TestResponse
 
 import order_service
 from chassis import mongo
+from chassis.heartbeat import Heartbeat
 from order_service.config import Settings
-from order_service.model import Answer, Item, Line, Refusal, Reservation
-from order_service.products import ProductsUnavailable
-from order_service.publisher import BrokerRefuses, BrokerUnavailable
-from order_service.store import OrderStore
+from order_service.model import Item, Line, Outcome, Refusal, ReservationResult
+from order_service.product_client import ProductServiceUnavailable
+from order_service.publisher import BrokerMisconfigured, BrokerUnavailable
+from order_service.store import OrderStore, ReconciliationCursor
+from order_service.timings import Timings
 from order_service.worker import Worker
 from tests.clock import FakeClock
 from tests.signing import PublishedKeys, bearer
@@ -36,7 +38,7 @@ ANA, BOB, ADMIN = bearer("customer", user="ana"), bearer("customer", user="bob")
 class FakeProducts:
     """A product-service with prices and a stock, whose answers a test can change.
 
-    `meanwhile` is called with the order's id when a reservation is made, before its answer is given.
+    `meanwhile` is called with the order's id after a reservation and before its answer.
     """
 
     def __init__(self) -> None:
@@ -51,19 +53,19 @@ class FakeProducts:
         self.away = False
         self.meanwhile: Callable[[str], None] = lambda _order_id: None
 
-    def reserve(self, order_id: str, items: tuple[Item, ...]) -> Reservation:
+    def reserve(self, order_id: str, items: tuple[Item, ...]) -> ReservationResult:
         if self.away:
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
         self.asked.append(order_id)
         reservation = self._reserve(order_id, items)
         self.meanwhile(order_id)
         if self.away:  # the answer is lost
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
         return reservation
 
-    def _reserve(self, order_id: str, items: tuple[Item, ...]) -> Reservation:
+    def _reserve(self, order_id: str, items: tuple[Item, ...]) -> ReservationResult:
         if order_id in self.released:
-            return Reservation(Answer.RELEASED)
+            return ReservationResult(Outcome.RELEASED)
         is_new = order_id not in self.held and order_id not in self.refused
         if is_new:
             if refusal := self._refusal(items):
@@ -74,11 +76,11 @@ class FakeProducts:
                     self.stock[item.product_id] -= item.quantity
         refused = self.refused.get(order_id)
         if (refused[0] if refused else self.held[order_id]) != items:
-            return Reservation(Answer.DIFFERS)
+            return ReservationResult(Outcome.MISMATCH)
         if refused:
-            return Reservation(Answer.REFUSED, refusal=refused[1])
+            return ReservationResult(Outcome.REFUSED, refusal=refused[1])
         lines = [Line(i.product_id, i.product_id.title(), self.prices[i.product_id], i.quantity) for i in items]
-        return Reservation(Answer.TAKEN if is_new else Answer.FOUND, tuple(lines), "EUR")
+        return ReservationResult(Outcome.RESERVED if is_new else Outcome.ALREADY_RESERVED, tuple(lines), "EUR")
 
     def _refusal(self, items: tuple[Item, ...]) -> Refusal | None:
         for item in items:
@@ -93,14 +95,14 @@ class FakeProducts:
 
     def release(self, order_id: str) -> None:
         if self.away:
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
         self.released.append(order_id)
         for item in self.held.pop(order_id, ()):
             self.stock[item.product_id] += item.quantity
 
     def reservations(self, *, older_than: float, cursor: str | None) -> tuple[list[tuple[str, str]], str | None]:
         if self.away:
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
         start = int(cursor or 0)
         old = sorted(self.held) if self.all_are_old else []
         page = [(order_id, "held") for order_id in old[start : start + self.page_size]]
@@ -108,11 +110,11 @@ class FakeProducts:
 
     def check(self) -> None:
         if self.away:
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
 
 
 class FakePublisher:
-    """Keeps what it is to publish, unless the broker is away or refuses."""
+    """Records the events, unless the broker is away or refuses."""
 
     def __init__(self) -> None:
         self.published: list[dict[str, Any]] = []
@@ -120,7 +122,7 @@ class FakePublisher:
 
     def check(self) -> None:
         if self.refuses:
-            raise BrokerRefuses("RabbitMQ says no.")
+            raise BrokerMisconfigured("RabbitMQ says no.")
         if self.away:
             raise BrokerUnavailable
 
@@ -145,8 +147,20 @@ class Shop:
         self.products = products
         self.publisher = FakePublisher()
         self.store = OrderStore(database, clock)  # type: ignore[arg-type]
-        self.worker = Worker(self.store, products, self.publisher, clock, poll=0.01)  # type: ignore[arg-type]
+        self.cursor = ReconciliationCursor(database, clock)  # type: ignore[arg-type]
+        self.heartbeat = Heartbeat()
+        self.worker = self.make_worker(self.heartbeat)
         self.client: FlaskClient = app.test_client()
+
+    def make_worker(self, heartbeat: Heartbeat, **timings: float) -> Worker:
+        return Worker(
+            self.database,
+            self.clock,  # type: ignore[arg-type]
+            self.products,  # type: ignore[arg-type]
+            self.publisher,  # type: ignore[arg-type]
+            heartbeat,
+            Timings(poll=0.01, **timings),
+        )
 
     def post(self, body: Any, headers: dict[str, str] = ANA, key: str | None = None) -> TestResponse:
         return self.client.post("/orders", json=body, headers=headers | ({"Idempotency-Key": key} if key else {}))

@@ -20,7 +20,7 @@ ORDER = Order(
     refusal=None,
     fingerprint="",
     outbox=(),
-    release=False,
+    release_due=False,
     created_at=NOW,
     updated_at=NOW,
 )

@@ -1,10 +1,10 @@
-"""Idempotency keys: a repeat is answered like the first, and never makes a second order."""
+"""Idempotency keys: a repeat gets the answer of the first request, and never makes a second order."""
 
 import pytest
 
 from order_service.model import Buyer, Item
 from order_service.placing import Placement, failed_order
-from order_service.products import ProductsUnavailable
+from order_service.product_client import ProductServiceUnavailable
 from tests.unit.order.order_app import ANA, BOB, Shop, make_shop
 
 
@@ -64,7 +64,7 @@ def test_a_key_cannot_be_used_for_another_order(shop: Shop, first_quantity: int)
 
 
 def test_two_requests_with_one_key_in_flight_get_the_same_order(shop: Shop) -> None:
-    """The second one is faster: the first one's reservation is made, and its order is not written yet."""
+    """The second request is faster: the first one has its reservation, and its order is not written yet."""
     inner = []
 
     def repeat(_order_id: str) -> None:
@@ -79,7 +79,7 @@ def test_two_requests_with_one_key_in_flight_get_the_same_order(shop: Shop) -> N
     assert (len(shop.documents()), shop.products.stock["mug"], shop.products.released) == (1, 8, [])
 
 
-def test_another_order_under_a_key_in_flight_is_refused_for_good(shop: Shop) -> None:
+def test_another_order_under_a_key_in_flight_is_refused(shop: Shop) -> None:
     inner = []
 
     def reuse(_order_id: str) -> None:
@@ -93,7 +93,7 @@ def test_another_order_under_a_key_in_flight_is_refused_for_good(shop: Shop) -> 
 
 
 def abandoned(shop: Shop, quantity: int = 2) -> str:
-    """Do what a process does that dies when it has made a reservation; return the order's id."""
+    """Leave a reservation without an order, like a process that dies in between; return the order's id."""
 
     def die(order_id: str) -> None:
         if shop.products.asked.count(order_id) == 1:
@@ -112,11 +112,11 @@ def ids_of_attempts(number: int) -> list[str]:
 
 
 def failed(shop: Shop, attempts: int) -> list[str]:
-    """Leave what requests with the key leave that died, when the worker has noted it and not released it yet."""
+    """Leave failed attempts of the key: their requests died, and the worker has noted them but not released them."""
     ids = ids_of_attempts(attempts)
     for order_id in ids:
         shop.products.reserve(order_id, (Item("mug", 2),))
-        assert shop.store.insert(failed_order(order_id, shop.clock()))
+        assert shop.store.create(failed_order(order_id, shop.clock()))
     shop.products.asked.clear()
     return ids
 
@@ -137,7 +137,7 @@ def test_a_repeat_with_another_body_does_not_take_over_what_a_crash_has_left(sho
 
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_failed_attempts_free_the_key_and_their_stock_first(shop: Shop, attempts: int) -> None:
-    """All of the stock is held by the attempts that have failed: they do not make the next one be refused."""
+    """The failed attempts hold all of the stock, and still the next attempt is not refused."""
     shop.products.stock["mug"] = 2 * attempts
     ids = failed(shop, attempts)
     again = shop.order(2, key="k")
@@ -148,20 +148,20 @@ def test_failed_attempts_free_the_key_and_their_stock_first(shop: Shop, attempts
     assert (repeat.json["id"], repeat.headers["Idempotent-Replayed"]) == (again.json["id"], "true")
 
 
-def test_a_failed_attempt_that_cannot_be_released_now_leaves_the_next_one_unwritten(
+def test_no_next_attempt_is_written_while_a_failed_one_cannot_be_released(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (order_id,) = failed(shop, 1)
 
     def unanswered(_order_id: str) -> None:
-        raise ProductsUnavailable
+        raise ProductServiceUnavailable
 
     monkeypatch.setattr(shop.products, "release", unanswered)
     assert shop.order(key="k").status_code == 503
     assert [document["_id"] for document in shop.documents()] == [order_id]
 
 
-def test_hundreds_of_failed_attempts_are_passed_with_a_query_for_each_hundred(shop: Shop) -> None:
+def test_hundreds_of_failed_attempts_are_skipped_with_one_query_per_hundred(shop: Shop) -> None:
     first = abandoned(shop, 1)
     ids = ids_of_attempts(250)
     assert ids[0] == first
@@ -202,7 +202,7 @@ def test_while_product_service_is_away_failed_attempts_lead_to_503(shop: Shop) -
     assert sorted(document["_id"] for document in shop.documents()) == sorted(ids)
 
 
-def test_an_answer_that_is_lost_is_found_by_the_repeat(shop: Shop) -> None:
+def test_a_repeat_finds_the_reservation_whose_answer_was_lost(shop: Shop) -> None:
     def lose(_order_id: str) -> None:
         shop.products.away = True
 
@@ -224,10 +224,10 @@ def test_a_release_that_came_before_the_order_ends_the_attempt(shop: Shop) -> No
 
 
 @pytest.mark.parametrize(("quantity", "status"), [(11, 409), (2, 201)])
-def test_stock_that_a_repeat_takes_again_for_an_order_that_does_not_live_is_released(
+def test_a_repeat_releases_the_stock_that_it_takes_for_a_rejected_or_cancelled_order(
     shop: Shop, quantity: int, status: int
 ) -> None:
-    """Misconfigurations and tombstones are forgotten after a week, orders are not."""
+    """Refusals and tombstones expire after a week, orders never do."""
     assert shop.order(quantity, key="k").status_code == status
     (order,) = shop.documents()
     if status == 201:
@@ -240,7 +240,7 @@ def test_stock_that_a_repeat_takes_again_for_an_order_that_does_not_live_is_rele
     assert (shop.products.stock["mug"], shop.products.released) == (20, [order["_id"]])
 
 
-def test_a_key_is_its_users_own(shop: Shop) -> None:
+def test_two_users_may_use_the_same_key(shop: Shop) -> None:
     first, second = shop.order(key="k", headers=ANA), shop.order(3, key="k", headers=BOB)
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json["id"] != second.json["id"]
@@ -268,5 +268,5 @@ def test_an_empty_key_is_refused(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("key", ["!", "~", "k" * 255, 'a"quoted"$key.with{braces}'])
-def test_any_visible_ascii_makes_a_key(shop: Shop, key: str) -> None:
+def test_any_visible_ascii_is_a_valid_key(shop: Shop, key: str) -> None:
     assert shop.order(key=key).json["id"] == shop.order(key=key).json["id"]

@@ -1,4 +1,4 @@
-"""Placing an order: what is answered, what the order's document says, and what was done to the stock."""
+"""Placing an order: the answer, the order's document, and the stock afterwards."""
 
 from typing import Any
 
@@ -108,7 +108,7 @@ def test_an_order_fails_if_there_is_no_token_to_call_product_service_with(
     assert shop.documents() == []
 
 
-def test_the_note_of_a_failed_order_names_nobody(shop: Shop) -> None:
+def test_a_failed_order_has_no_personal_data(shop: Shop) -> None:
     shop.products.away = True
     shop.order()
     (document,) = shop.documents()
@@ -116,11 +116,11 @@ def test_the_note_of_a_failed_order_names_nobody(shop: Shop) -> None:
 
 
 def note_as_failed(shop: Shop, order_id: str) -> None:
-    """Do what the worker does with a reservation that has had no order for so long."""
-    assert shop.store.insert(failed_order(order_id, shop.clock()))
+    """Write the failed order that the worker writes for a reservation without an order."""
+    assert shop.store.create(failed_order(order_id, shop.clock()))
 
 
-def test_a_request_that_was_given_up_meanwhile_answers_that_nothing_was_ordered(shop: Shop) -> None:
+def test_a_request_that_the_worker_has_noted_as_failed_answers_that_nothing_was_ordered(shop: Shop) -> None:
     shop.products.meanwhile = lambda order_id: note_as_failed(shop, order_id)
     response = shop.order()
     assert (response.status_code, response.json["type"]) == (503, "order-not-placed")
@@ -131,7 +131,7 @@ def test_a_request_that_was_given_up_meanwhile_answers_that_nothing_was_ordered(
     assert shop.publisher.published == []
 
 
-def test_a_request_with_a_key_that_was_given_up_meanwhile_goes_on_with_the_next_attempt(shop: Shop) -> None:
+def test_a_request_with_a_key_that_the_worker_has_noted_as_failed_goes_on_with_the_next_attempt(shop: Shop) -> None:
     def give_up(order_id: str) -> None:
         shop.products.meanwhile = lambda _order_id: None
         note_as_failed(shop, order_id)
@@ -142,7 +142,7 @@ def test_a_request_with_a_key_that_was_given_up_meanwhile_goes_on_with_the_next_
     assert shop.products.stock["mug"] == 0
 
 
-def test_a_refused_request_that_was_given_up_meanwhile_obeys_the_note(shop: Shop) -> None:
+def test_a_refused_request_that_the_worker_has_noted_as_failed_obeys_the_note(shop: Shop) -> None:
     shop.products.meanwhile = lambda order_id: note_as_failed(shop, order_id)
     assert shop.order(11).status_code == 503
     assert [document["status"] for document in shop.documents()] == ["failed"]
@@ -150,10 +150,10 @@ def test_a_refused_request_that_was_given_up_meanwhile_obeys_the_note(shop: Shop
 
 @pytest.mark.parametrize("key", [None, "k"])
 @pytest.mark.parametrize(("quantity", "expected"), [(1, (201, "confirmed")), (11, (409, "rejected"))])
-def test_an_insert_whose_answer_got_lost_is_answered_like_one_that_went_well(
+def test_an_insert_whose_answer_was_lost_is_answered_like_a_successful_one(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, key: str | None, quantity: int, expected: tuple[int, str]
 ) -> None:
-    """The store runs a method again when the connection breaks; the second run finds the first one's work."""
+    """The store repeats a method when the connection breaks; the second run finds the order of the first."""
     insert_twice(shop, monkeypatch)
     response = shop.order(quantity, key=key)
     (document,) = shop.documents()
@@ -162,7 +162,7 @@ def test_an_insert_whose_answer_got_lost_is_answered_like_one_that_went_well(
     assert shop.products.released == []
 
 
-def test_a_note_whose_answer_got_lost_is_answered_like_one_that_went_well(
+def test_a_note_whose_answer_was_lost_is_answered_like_a_successful_one(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert_twice(shop, monkeypatch)
@@ -173,27 +173,27 @@ def test_a_note_whose_answer_got_lost_is_answered_like_one_that_went_well(
 
 
 def insert_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = type(shop.store).insert
+    real = type(shop.store).create
 
     def twice(*args: Any) -> bool:
         real(*args)
         return real(*args)
 
-    monkeypatch.setattr(type(shop.store), "insert", twice)
+    monkeypatch.setattr(type(shop.store), "create", twice)
 
 
-def test_an_order_whose_write_the_majority_does_not_have_yet_is_waited_for(
+def test_a_request_waits_for_an_order_that_the_majority_does_not_have_yet(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The id is taken, and a majority read does not show the order for a moment."""
     insert_twice(shop, monkeypatch)
-    reads, real = [], type(shop.store).read
+    reads, real = [], type(shop.store).find
 
-    def read(store: Any, order_id: str) -> Any:
+    def find(store: Any, order_id: str) -> Any:
         reads.append(order_id)
         return real(store, order_id) if len(reads) > 2 else None
 
-    monkeypatch.setattr(type(shop.store), "read", read)
+    monkeypatch.setattr(type(shop.store), "find", find)
     assert shop.order(key="k").status_code == 201
     assert (len(reads), len(shop.documents())) == (3, 1)
 
@@ -216,17 +216,17 @@ def test_after_a_failed_write_the_database_is_read_before_stock_is_taken(
 
 
 @pytest.mark.parametrize(("action", "state"), [("cancel", "cancelled"), ("ship", "shipped")])
-def test_an_action_whose_answer_got_lost_is_answered_like_one_that_went_well(
+def test_an_action_whose_answer_was_lost_is_answered_like_a_successful_one(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, action: str, state: str
 ) -> None:
     order_id = shop.ordered()
-    real = type(shop.store).advance
+    real = type(shop.store).transition
 
     def twice(*args: Any, **kwargs: Any) -> Any:
         real(*args, **kwargs)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(type(shop.store), "advance", twice)
+    monkeypatch.setattr(type(shop.store), "transition", twice)
     response = shop.act(order_id, action)
     assert (response.status_code, response.json.get("status")) == (200, state)
     assert len(shop.document(order_id)["outbox"]) == 2
@@ -295,7 +295,7 @@ def test_a_body_that_breaks_a_rule_is_refused_and_changes_nothing(shop: Shop, bo
         (b" " * (1 << 20) + b"{}", "application/json", 413),
     ],
 )
-def test_what_is_no_json_object_is_refused(shop: Shop, content: bytes, content_type: str, status: int) -> None:
+def test_a_body_that_is_no_json_object_is_refused(shop: Shop, content: bytes, content_type: str, status: int) -> None:
     response = shop.client.post("/orders", data=content, content_type=content_type, headers=ANA)
     assert (response.status_code, response.mimetype) == (status, "application/problem+json")
     assert shop.documents() == []

@@ -15,10 +15,10 @@ import pytest
 import order_service
 from chassis.errors import Unavailable
 from chassis.logs import bind_request_id
-from order_service import products
-from order_service.model import Answer, Item, Line, Reservation
-from order_service.products import ProductClient, ProductsRefuse, ProductsUnavailable
+from order_service.model import Item, Line, Outcome, ReservationResult
+from order_service.product_client import ProductClient, ProductServiceMisconfigured, ProductServiceUnavailable
 from tests.at_once import at_once, meanwhile
+from tests.fake_time import FakeTime
 from tests.local_server import Asked, serving
 from tests.unit.order.order_app import SETTINGS, Shop, make_shop
 from tests.waiting import stalls, until
@@ -26,7 +26,7 @@ from tests.waiting import stalls, until
 ITEMS = (Item("mug", 2),)
 LINE = {"product_id": "mug", "name": "Mug", "unit_price": "19.99", "quantity": 2}
 HELD = {"order_id": "o1", "state": "held", "currency": "EUR", "lines": [LINE]}
-RESERVED = Reservation(Answer.TAKEN, (Line("mug", "Mug", 1999, 2),), "EUR")
+RESERVED = ReservationResult(Outcome.RESERVED, (Line("mug", "Mug", 1999, 2),), "EUR")
 PROBLEM = {
     "type": "insufficient-stock",
     "title": "Insufficient Stock",
@@ -39,7 +39,7 @@ PROBLEM = {
 
 
 class Tokens:
-    """Stands for the service token: a new one after each that was refused."""
+    """Stands for ClientCredentials: gives a new token after each `invalidate`."""
 
     def __init__(self) -> None:
         self.number = 1
@@ -52,28 +52,27 @@ class Tokens:
         self.number += 1
 
 
-def client_of(url: str, *, slots: int = 4) -> ProductClient:
-    return ProductClient(url, Tokens(), slots=slots)
-
-
 @contextmanager
-def answering(*answers: tuple[int, Any]) -> Iterator[tuple[ProductClient, list[Asked]]]:
-    """Answer with these in turn, the last one from then on."""
+def answering(*answers: tuple[int, Any], **options: Any) -> Iterator[tuple[ProductClient, list[Asked]]]:
+    """Answer with these in turn, and with the last one again and again."""
     left = list(answers)
-    with serving(lambda _asked: left.pop(0) if len(left) > 1 else left[0]) as server, closing(server.url) as client:
+    with (
+        serving(lambda _asked: left.pop(0) if len(left) > 1 else left[0]) as server,
+        closing(server.url, **options) as client,
+    ):
         yield client, server.requests
 
 
 @contextmanager
-def closing(url: str, *, slots: int = 4) -> Iterator[ProductClient]:
-    client = client_of(url, slots=slots)
+def closing(url: str, *, max_concurrent: int = 4, token: Any = None, **options: Any) -> Iterator[ProductClient]:
+    client = ProductClient(url, token or Tokens(), max_concurrent=max_concurrent, **options)
     yield client
     client._pool.clear()
 
 
 @contextmanager
 def frozen() -> Iterator[str]:
-    """A server whose kernel accepts connections, and which never answers: what a stopped process looks like."""
+    """A server that accepts connections and never answers, like a stopped process."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -85,28 +84,8 @@ def seconds_of(work: Callable[[], Any]) -> float:
 
 
 def least_seconds_of(work: Callable[[], Any]) -> float:
-    """Return the shortest of several times: what waits does so each time, a busy machine does not."""
+    """Return the shortest of several runs: a real wait is in each of them, a delay of a busy machine is not."""
     return min(seconds_of(work) for _ in range(5))
-
-
-class Time:
-    """Stands for the module `time` in `order_service.products`: only sleeping takes any."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
-    clock = Time()
-    monkeypatch.setattr(products, "time", clock)
-    return clock
 
 
 def test_reserving_puts_the_lines_and_reads_the_prices() -> None:
@@ -136,15 +115,15 @@ def test_reservations_are_read_page_by_page() -> None:
 
 def test_stock_that_was_taken_before_is_found() -> None:
     with answering((200, HELD)) as (client, _):
-        assert client.reserve("o1", ITEMS) == replace(RESERVED, answer=Answer.FOUND)
+        assert client.reserve("o1", ITEMS) == replace(RESERVED, outcome=Outcome.ALREADY_RESERVED)
 
 
 @pytest.mark.parametrize(
-    ("code", "answer"), [("reservation-differs", Answer.DIFFERS), ("reservation-released", Answer.RELEASED)]
+    ("code", "outcome"), [("reservation-differs", Outcome.MISMATCH), ("reservation-released", Outcome.RELEASED)]
 )
-def test_a_conflict_is_known_by_its_type(code: str, answer: Answer) -> None:
+def test_a_conflict_is_recognised_by_its_type(code: str, outcome: Outcome) -> None:
     with answering((409, PROBLEM | {"type": code})) as (client, asked):
-        assert client.reserve("o1", ITEMS) == Reservation(answer)
+        assert client.reserve("o1", ITEMS) == ReservationResult(outcome)
     assert len(asked) == 1
 
 
@@ -152,7 +131,7 @@ def test_too_little_stock_is_a_refusal_and_is_not_repeated() -> None:
     with answering((409, PROBLEM)) as (client, asked):
         reservation = client.reserve("o1", ITEMS)
     refusal = reservation.refusal
-    assert reservation.answer is Answer.REFUSED
+    assert reservation.outcome is Outcome.REFUSED
     assert refusal is not None
     assert (refusal.status, refusal.code, refusal.title) == (409, "insufficient-stock", "Insufficient Stock")
     assert refusal.detail == "Not enough stock of: mug."
@@ -175,37 +154,38 @@ def test_a_failure_of_the_server_is_repeated(status: int) -> None:
     assert [request.path for request in asked] == ["/reservations/o1"] * 3
 
 
-def test_repeating_ends_with_the_budget(clock: Time) -> None:
-    with answering((503, {})) as (client, asked), pytest.raises(ProductsUnavailable):
+def test_retries_end_with_the_deadline() -> None:
+    clock = FakeTime()
+    with answering((503, {}), clock=clock) as (client, asked), pytest.raises(ProductServiceUnavailable):
         client.reserve("o1", ITEMS)
-    assert 2.0 < clock.now - 1000 <= 3.0  # of 4, since an attempt may take one
+    assert 2.0 < clock.slept <= 3.0  # of 4, since an attempt may take one
     assert 5 < len(asked) < 15
 
 
-def test_a_refused_connection_is_told_within_the_budget(clock: Time) -> None:
+@pytest.mark.parametrize(("call", "limit"), [("reserve", 3.0), ("release", 1.0)])
+def test_a_refused_connection_is_reported_within_the_deadline(call: str, limit: float) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    for call, limit in (("reserve", 3.0), ("release", 1.0)):
-        started = clock.now
-        with closing(url) as client, pytest.raises(ProductsUnavailable):
-            getattr(client, call)("o1", *([ITEMS] if call == "reserve" else []))
-        assert limit - 1 < clock.now - started <= limit
+    clock = FakeTime()
+    with closing(url, clock=clock) as client, pytest.raises(ProductServiceUnavailable):
+        getattr(client, call)("o1", *([ITEMS] if call == "reserve" else []))
+    assert limit - 1 < clock.slept <= limit
 
 
-def test_a_server_that_never_answers_costs_the_budget_and_no_more() -> None:
+def test_a_server_that_never_answers_costs_no_more_than_the_deadline() -> None:
     with frozen() as url, closing(url) as client, stalls() as late:
-        spent = seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS))
+        spent = seconds_of(lambda: pytest.raises(ProductServiceUnavailable, client.reserve, "o1", ITEMS))
         assert 3.0 < spent < 4.2 + max(late)
-        assert seconds_of(lambda: pytest.raises(ProductsUnavailable, client.release, "o1")) < 2.2 + max(late)
-        assert least_seconds_of(lambda: pytest.raises(ProductsUnavailable, client.check)) < 1.0
+        assert seconds_of(lambda: pytest.raises(ProductServiceUnavailable, client.release, "o1")) < 2.2 + max(late)
+        assert least_seconds_of(lambda: pytest.raises(ProductServiceUnavailable, client.check)) < 1.0
 
 
-def test_an_answer_just_before_product_services_own_limit_is_waited_for() -> None:
+def test_the_client_waits_longer_than_product_service_may_take() -> None:
     with answering((201, HELD)) as (client, _):
-        request, given = client._pool.request, []
-        client._pool.request = lambda *a, **k: given.append(k["timeout"]) or request(*a, **k)  # type: ignore[method-assign]
+        request, timeouts = client._pool.request, []
+        client._pool.request = lambda *a, **k: timeouts.append(k["timeout"]) or request(*a, **k)  # type: ignore[method-assign]
         client.reserve("o1", ITEMS)
-        assert [timeout.read_timeout > 1.5 for timeout in given] == [True]
+        assert [timeout.read_timeout > 1.5 for timeout in timeouts] == [True]
 
 
 def test_a_connection_that_the_server_had_closed_is_replaced() -> None:
@@ -245,48 +225,48 @@ def test_a_connection_that_the_server_had_closed_is_replaced() -> None:
         (422, "no"),
     ],
 )
-def test_an_answer_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None:
-    with answering(answer) as (client, _), pytest.raises(ProductsUnavailable):
+def test_an_answer_that_breaks_the_contract_counts_as_an_outage(answer: tuple[int, Any]) -> None:
+    with answering(answer) as (client, _), pytest.raises(ProductServiceUnavailable):
         client.reserve("o1", ITEMS)
 
 
 @pytest.mark.parametrize(
     "answer", [(200, None), (200, []), (200, {"items": []}), (200, {"items": [1], "next_cursor": None}), (422, {})]
 )
-def test_a_list_of_another_form_is_no_answer(answer: tuple[int, Any]) -> None:
-    with answering(answer) as (client, _), pytest.raises(ProductsUnavailable):
+def test_a_list_that_breaks_the_contract_counts_as_an_outage(answer: tuple[int, Any]) -> None:
+    with answering(answer) as (client, _), pytest.raises(ProductServiceUnavailable):
         client.reservations(older_than=60, cursor=None)
 
 
-def test_a_quiet_hour_does_not_make_a_client_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering((201, HELD), (503, PROBLEM), (201, HELD)) as (client, asked):
+def test_a_call_after_a_quiet_hour_is_repeated_like_any_other() -> None:
+    clock = FakeTime()
+    with answering((201, HELD), (503, PROBLEM), (201, HELD), clock=clock) as (client, asked):
         client.reserve("o1", ITEMS)
-        now = time.monotonic
-        monkeypatch.setattr("order_service.products.time.monotonic", lambda: now() + 3600)
+        clock.sleep(3600)
         assert client.reserve("o2", ITEMS) == RESERVED
     assert len(asked) == 3
 
 
-def test_while_product_service_answers_slowly_and_in_vain_threads_without_a_slot_refuse_at_once() -> None:
+def test_calls_outside_the_full_bulkhead_are_refused_at_once_while_product_service_fails() -> None:
     def answer(_asked: Asked) -> tuple[int, Any]:
         time.sleep(0.3)
         return 503, PROBLEM
 
     with (
         serving(answer) as server,
-        closing(server.url, slots=1) as client,
-        meanwhile(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS)),
+        closing(server.url, max_concurrent=1) as client,
+        meanwhile(lambda: pytest.raises(ProductServiceUnavailable, client.reserve, "o1", ITEMS)),
     ):
-        until(lambda: client._hanging, "the first answer has come")
+        until(lambda: client._circuit_breaker.is_open, "the first answer opens the circuit")
         misconfigurations: list[Any] = []
         shortest = least_seconds_of(
-            lambda: misconfigurations.append(pytest.raises(ProductsUnavailable, client.reserve, "o2", ITEMS))
+            lambda: misconfigurations.append(pytest.raises(ProductServiceUnavailable, client.reserve, "o2", ITEMS))
         )
         assert shortest < 0.2
         assert "Too many" in str(misconfigurations[0].value)
 
 
-def test_an_order_that_fares_badly_while_others_are_answered_lets_nobody_else_be_refused() -> None:
+def test_one_failing_order_does_not_open_the_circuit_while_others_get_good_answers() -> None:
     others_are_answered, asked_again = Event(), Event()
 
     def answer(asked: Asked) -> tuple[int, Any]:
@@ -298,13 +278,13 @@ def test_an_order_that_fares_badly_while_others_are_answered_lets_nobody_else_be
         assert others_are_answered.wait(60)
         return 503, PROBLEM
 
-    with serving(answer) as server, closing(server.url, slots=2) as client, ThreadPoolExecutor(1) as pool:
+    with serving(answer) as server, closing(server.url, max_concurrent=2) as client, ThreadPoolExecutor(1) as pool:
         starved = pool.submit(client.reserve, "starved", ITEMS)
         until(lambda: server.requests, "it is asked for")
         assert client.reserve("o1", ITEMS) == RESERVED
         others_are_answered.set()
         assert asked_again.wait(60)
-        assert not client._hanging
+        assert not client._circuit_breaker.is_open
         assert starved.result(60) == RESERVED
 
 
@@ -314,9 +294,9 @@ def test_a_token_that_is_refused_is_replaced_and_the_request_repeated() -> None:
     assert [request.headers["Authorization"] for request in asked] == ["Bearer token-1", "Bearer token-2"]
 
 
-def test_a_product_service_that_accepts_no_token_refuses() -> None:
+def test_a_product_service_that_accepts_no_token_is_a_misconfiguration() -> None:
     with answering((401, PROBLEM), (401, PROBLEM)) as (client, asked):
-        with pytest.raises(ProductsRefuse, match="accepts no token"):
+        with pytest.raises(ProductServiceMisconfigured, match="accepts no token"):
             client.reserve("o1", ITEMS)
         assert len(asked) == 2
 
@@ -331,21 +311,21 @@ def test_a_product_service_that_accepts_no_token_refuses() -> None:
         ([(200, {}), (401, PROBLEM), (401, PROBLEM)], "accepts no token"),
     ],
 )
-def test_the_check_finds_out_whether_product_service_lets_this_service_in(
+def test_the_check_reports_a_product_service_that_rejects_this_service(
     answers: list[tuple[int, Any]], refused: str | None
 ) -> None:
     with answering(*answers) as (client, asked):
-        with pytest.raises(ProductsRefuse, match=refused) if refused else nullcontext():
+        with pytest.raises(ProductServiceMisconfigured, match=refused) if refused else nullcontext():
             client.check()
         assert [request.path.partition("?")[0] for request in asked][:2] == ["/health", "/reservations"][: len(asked)]
 
 
-def test_without_a_token_the_check_asks_only_whether_product_service_lives() -> None:
+def test_without_a_token_the_check_asks_only_for_the_health_of_product_service() -> None:
     def no_token() -> str:
         raise Unavailable("No service token from user-service.")
 
     with serving(lambda _asked: (200, {})) as server:
-        ProductClient(server.url, no_token, slots=1).check()
+        ProductClient(server.url, no_token, max_concurrent=1).check()
         assert [request.path for request in server.requests] == ["/health"]
 
 
@@ -354,50 +334,50 @@ def test_without_a_token_nothing_is_sent() -> None:
         raise Unavailable("No service token from user-service.")
 
     with serving(lambda _asked: (201, HELD)) as server:
-        client = ProductClient(server.url, no_token, slots=1)
+        client = ProductClient(server.url, no_token, max_concurrent=1)
         for _ in range(3):  # the slot is free again each time
             with pytest.raises(Unavailable):
                 client.reserve("o1", ITEMS)
         assert server.requests == []
 
 
-def test_a_token_that_comes_late_is_waited_for(clock: Time) -> None:
-    class Late(Tokens):
+def test_a_call_waits_for_a_token_that_comes_late() -> None:
+    clock = FakeTime()
+
+    class LateTokens(Tokens):
         def __call__(self) -> str:
-            if clock.now < 1001:
+            if clock.slept < 1:
                 raise Unavailable("No service token from user-service.")
             return super().__call__()
 
-    with serving(lambda _asked: (201, HELD)) as server:
-        client = ProductClient(server.url, Late(), slots=1)
+    with answering((201, HELD), token=LateTokens(), clock=clock) as (client, asked):
         assert client.reserve("o1", ITEMS) == RESERVED
-        client._pool.clear()
-    assert len(server.requests) == 1
+    assert len(asked) == 1
 
 
-def test_a_burst_of_orders_waits_for_the_slots_of_a_product_service_that_answers() -> None:
+def test_a_burst_of_orders_waits_for_the_bulkhead_while_product_service_answers() -> None:
     def answer(_asked: Asked) -> tuple[int, Any]:
         time.sleep(0.05)
         return 201, HELD
 
-    with serving(answer) as server, closing(server.url, slots=2) as client:
+    with serving(answer) as server, closing(server.url, max_concurrent=2) as client:
         outcomes = at_once(12, lambda _number: client.reserve("o1", ITEMS))
     assert outcomes == [RESERVED] * 12
 
 
 def test_while_product_service_hangs_half_of_the_threads_wait_and_the_others_are_refused_at_once() -> None:
-    with frozen() as url, closing(url, slots=4) as client:
-        with pytest.raises(ProductsUnavailable):
-            client.release("o0")  # the hang is known from here on
-        with meanwhile(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o1", ITEMS), threads=4):
-            until(lambda: client._slots._value == 0, "the four slots are taken")
-            assert least_seconds_of(lambda: pytest.raises(ProductsUnavailable, client.reserve, "o2", ITEMS)) < 0.2
-            assert least_seconds_of(lambda: pytest.raises(ProductsUnavailable, client.release, "o2")) < 0.2
-        assert client._slots._value == 4
+    with frozen() as url, closing(url, max_concurrent=4) as client:
+        with pytest.raises(ProductServiceUnavailable):
+            client.release("o0")  # this opens the circuit
+        with meanwhile(lambda: pytest.raises(ProductServiceUnavailable, client.reserve, "o1", ITEMS), threads=4):
+            until(lambda: client._bulkhead._places._value == 0, "the four places are taken")
+            assert least_seconds_of(lambda: pytest.raises(ProductServiceUnavailable, client.reserve, "o2", ITEMS)) < 0.2
+            assert least_seconds_of(lambda: pytest.raises(ProductServiceUnavailable, client.release, "o2")) < 0.2
+        assert client._bulkhead._places._value == 4
 
 
 def test_people_list_their_orders_while_product_service_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    with frozen() as url, closing(url, slots=4) as client:
+    with frozen() as url, closing(url, max_concurrent=4) as client:
         shop = with_client(monkeypatch, client)
         started = time.monotonic()
         with stalls() as late, meanwhile(shop.order, threads=8) as threads:  # as many as a process has
@@ -416,10 +396,10 @@ def with_client(monkeypatch: pytest.MonkeyPatch, client: ProductClient) -> Shop:
 
 def test_half_of_a_processs_threads_may_wait_for_product_service(monkeypatch: pytest.MonkeyPatch) -> None:
     client = make_shop(monkeypatch).products
-    slots = []
+    limits = []
     monkeypatch.setattr(
-        "order_service.app.ProductClient", lambda *_args, **given: slots.append(given["slots"]) or client
+        "order_service.app.ProductClient", lambda *_, max_concurrent: limits.append(max_concurrent) or client
     )
     for threads in (1, 2, 8):
         order_service.create_app(SETTINGS.model_copy(update={"web_threads": threads}))
-    assert slots == [1, 1, 4]
+    assert limits == [1, 1, 4]

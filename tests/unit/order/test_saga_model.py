@@ -1,4 +1,4 @@
-"""The saga of placing an order keeps every promise in every state, and each of its rules is needed for that."""
+"""The saga of placing an order keeps every invariant in every state, and needs each of its rules for that."""
 
 import importlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.model.configurations import BROKEN, SMALL
 from tests.model.saga import Rule, Saga, State, invariants, search
 
 STATES = {"two requests with one key": 70_000, "a request with a key, another order": 30_000}
-ENVIRONMENT = {"crash", "lost", "lost insert", "late insert", "late commit"}  # what happens to those who act
+ENVIRONMENT = {"crash", "lost", "lost insert", "late insert", "late commit"}  # what happens to the actors
 
 
 def last(saga: Saga, only: str = "", limit: int = 10**9) -> tuple[int, str, tuple[str, ...]]:
@@ -39,14 +39,14 @@ def test_every_action_is_taken() -> None:
 
 
 @pytest.mark.parametrize(("rule", "invariant"), [(rule, name) for rule in BROKEN for name in BROKEN[rule][1:]])
-def test_a_rule_taken_away_breaks_a_promise(rule: Rule, invariant: str) -> None:
+def test_without_a_rule_an_invariant_breaks(rule: Rule, invariant: str) -> None:
     _, broken, way = last(BROKEN[rule][0]._replace(without=rule), invariant, 100_000)
     assert broken == invariant
     assert way
 
 
 @pytest.mark.parametrize("rule", Rule, ids=lambda rule: rule.name)
-def test_the_same_saga_with_the_rule_keeps_its_promises_as_far(rule: Rule) -> None:
+def test_with_the_rule_the_same_saga_breaks_no_invariant_in_its_first_states(rule: Rule) -> None:
     assert last(BROKEN[rule][0], limit=2_000)[1] == ""
 
 

@@ -1,4 +1,4 @@
-"""Rounds of the worker, with a publisher and a product-service that fail when told to."""
+"""Rounds of the worker, with a publisher and a product-service that fail on demand."""
 
 import threading
 from pathlib import Path
@@ -10,9 +10,10 @@ from chassis.errors import Unavailable
 from chassis.heartbeat import Heartbeat
 from order_service.model import Buyer, Item
 from order_service.placing import Placement
-from order_service.products import ProductsUnavailable
-from order_service.worker import Worker
+from order_service.product_client import ProductServiceUnavailable
+from order_service.store import Outbox
 from tests.at_once import meanwhile
+from tests.reconciling import reconcile
 from tests.unit.order.order_app import ANA, Shop, make_shop
 from tests.waiting import until
 
@@ -79,7 +80,7 @@ def test_a_rejected_order_has_nothing_to_release(shop: Shop) -> None:
     assert shop.products.released == []
 
 
-def test_a_release_that_always_fails_holds_up_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_that_always_fails_does_not_delay_the_others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = [shop.ordered(1) for _ in range(4)]
     shop.products.away = True
     for order_id in orders:
@@ -89,7 +90,7 @@ def test_a_release_that_always_fails_holds_up_no_other(shop: Shop, monkeypatch: 
 
     def release(order_id: str) -> None:
         if order_id == orders[0]:
-            raise ProductsUnavailable
+            raise ProductServiceUnavailable
         real(order_id)
 
     monkeypatch.setattr(shop.products, "release", release)
@@ -114,7 +115,7 @@ def test_hundreds_of_releases_do_not_keep_an_event_from_being_published(shop: Sh
     assert shop.document(shipped)["outbox"] == []
 
 
-def test_a_round_tells_whether_there_may_be_more_to_do(shop: Shop) -> None:
+def test_a_round_returns_whether_more_may_be_due(shop: Shop) -> None:
     shop.products.stock["mug"] = 1000
     for _ in range(101):
         shop.ordered(1)
@@ -122,7 +123,7 @@ def test_a_round_tells_whether_there_may_be_more_to_do(shop: Shop) -> None:
     assert len(shop.publisher.published) == 101
 
 
-def test_an_event_that_joins_while_others_are_published_is_not_lost(
+def test_an_event_that_joins_the_outbox_during_a_publish_is_not_lost(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id = shop.ordered()
@@ -147,19 +148,19 @@ def test_a_reservation_without_an_order_gets_a_failed_one_and_is_released_once(s
     shop.products.all_are_old = True
     living = shop.ordered(1)
     shop.products.reserve(STRAY, (Item("mug", 5),))
-    assert shop.worker.reconcile() == 1
+    assert reconcile(shop.worker) == 1
     document = shop.document(STRAY)
     assert (document["status"], "release" in document, shop.products.released) == ("failed", True, [])
     shop.work()
     assert (shop.products.released, "release" in shop.document(STRAY)) == ([STRAY], False)
-    assert shop.worker.reconcile() == 0
+    assert reconcile(shop.worker) == 0
     assert shop.products.stock["mug"] == 9
     assert list(shop.products.held) == [living]
     assert {event["subject"] for event in shop.publisher.published} == {living}
 
 
 @pytest.mark.parametrize("winner", ["confirmed", "rejected"])
-def test_an_order_that_is_written_while_the_worker_finds_none_is_obeyed(
+def test_the_worker_obeys_an_order_that_is_written_during_its_comparison(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, winner: str
 ) -> None:
     shop.products.all_are_old = True
@@ -175,7 +176,7 @@ def test_an_order_that_is_written_while_the_worker_finds_none_is_obeyed(
 
     shop.products.reserve(Placement(None, None, None, ANA_BUYER, (), "k")._order_id(0), (Item("mug", 5),))  # type: ignore[arg-type]
     monkeypatch.setattr(type(shop.store), "statuses", late)
-    shop.worker.reconcile()
+    reconcile(shop.worker)
     assert [document["status"] for document in shop.documents()] == [winner]
     assert shop.products.stock["mug"] == (5 if winner == "confirmed" else 10)
 
@@ -192,13 +193,13 @@ def test_an_order_that_is_written_while_the_worker_finds_none_is_obeyed(
         ("cancelled", True),
     ],
 )
-def test_reconciliation_releases_what_is_held_for_an_order_that_must_not(
+def test_reconciliation_releases_the_stock_of_orders_that_must_not_hold_it(
     shop: Shop, status: str, released: bool
 ) -> None:
     shop.products.all_are_old = True
     order_id = shop.ordered(4)
     shop.database.orders.update_one({"_id": order_id}, {"$set": {"status": status}})
-    assert shop.worker.reconcile() == released
+    assert reconcile(shop.worker) == released
     assert shop.products.released == ([order_id] if released else [])
 
 
@@ -217,8 +218,8 @@ def test_reconciliation_keeps_its_cursor_and_compares_each_reservation_once(
         return real(older_than=older_than, cursor=cursor)
 
     monkeypatch.setattr(shop.products, "reservations", remember)
-    shop.worker.reconcile()
-    shop.worker.reconcile(older_than=1.0)
+    reconcile(shop.worker)
+    reconcile(shop.worker, min_age=1.0)
     assert asked == [(15.0, None), (15.0, "2"), (15.0, "4"), (15.0, "5"), (1.0, "5")]
 
 
@@ -230,7 +231,7 @@ def test_a_round_compares_one_page_of_reservations_so_that_events_do_not_wait_fo
     cursors = []
     for _ in range(5):
         shop.work(1)
-        cursors.append(shop.store.cursor())
+        cursors.append(shop.cursor.read())
     assert cursors == ["2", "4", "5", "5", "5"]
 
 
@@ -242,73 +243,69 @@ def test_a_reservation_that_cannot_be_released_now_is_compared_again(
     shop.database.orders.update_one({"_id": order_id}, {"$set": {"status": "cancelled"}})
 
     def fail(_order_id: str) -> None:
-        raise ProductsUnavailable
+        raise ProductServiceUnavailable
 
     with monkeypatch.context() as patch:
         patch.setattr(shop.products, "release", fail)
-        with pytest.raises(ProductsUnavailable):
-            shop.worker.reconcile()
-    assert shop.store.cursor() is None
-    assert shop.worker.reconcile() == 1
+        with pytest.raises(ProductServiceUnavailable):
+            reconcile(shop.worker)
+    assert shop.cursor.read() is None
+    assert reconcile(shop.worker) == 1
 
 
 def test_a_cursor_that_another_worker_has_moved_is_left_alone(shop: Shop) -> None:
-    shop.store.advance_cursor(None, "1")
-    shop.store.advance_cursor(None, "2")
-    assert shop.store.cursor() == "1"
-    shop.store.advance_cursor("1", "3")
-    shop.store.advance_cursor("1", "2")
-    assert shop.store.cursor() == "3"
+    shop.cursor.save("1", previous=None)
+    shop.cursor.save("2", previous=None)
+    assert shop.cursor.read() == "1"
+    shop.cursor.save("3", previous="1")
+    shop.cursor.save("2", previous="1")
+    assert shop.cursor.read() == "3"
 
 
 def test_once_a_day_the_cursor_goes_back_two_days(shop: Shop) -> None:
     seen = []
-    shop.store.step_back()  # nothing was compared yet
-    shop.store.advance_cursor(None, "day 0")
+    shop.cursor.step_back()  # nothing was compared yet
+    shop.cursor.save("day 0", previous=None)
     for day in range(1, 7):
-        shop.store.step_back()
-        shop.store.step_back()  # the same day
-        seen.append(shop.store.cursor())
-        shop.store.advance_cursor(shop.store.cursor(), f"day {day}")
+        shop.cursor.step_back()
+        shop.cursor.step_back()  # the same day
+        seen.append(shop.cursor.read())
+        shop.cursor.save(f"day {day}", previous=shop.cursor.read())
         shop.clock.move(24 * 3600)
     assert seen == ["day 0", None, "day 0", "day 1", "day 2", "day 3"]
     assert len(shop.database.worker_state.find_one()["passed"]) == 3
 
 
-def test_the_worker_lets_the_cursor_go_back_when_it_has_compared_all(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("order_service.worker.RECONCILE_EVERY", 0.0)
+def test_the_worker_moves_the_cursor_back_when_it_has_compared_everything(shop: Shop) -> None:
+    shop.worker = shop.make_worker(shop.heartbeat, reconcile_every=0.0)
     shop.products.all_are_old = True
     shop.ordered(1)
     shop.work()
-    assert shop.store.cursor() == "1"
+    assert shop.cursor.read() == "1"
     shop.clock.move(24 * 3600)
     shop.work(1)
-    assert shop.store.cursor() is None
+    assert shop.cursor.read() is None
 
 
-def test_a_reservation_that_shows_up_behind_the_cursor_is_found_within_a_day(shop: Shop) -> None:
+def test_a_reservation_that_appears_behind_the_cursor_is_found_within_a_day(shop: Shop) -> None:
     shop.products.all_are_old = True
     shop.ordered(1)
-    shop.worker.reconcile()
-    shop.store.step_back()
+    reconcile(shop.worker)
+    shop.cursor.step_back()
     shop.products.reserve("0" * 31 + "!", (Item("mug", 5),))  # sorts before the one that was compared
-    assert shop.worker.reconcile() == 0
+    assert reconcile(shop.worker) == 0
     shop.clock.move(24 * 3600)
-    shop.store.step_back()
-    assert shop.worker.reconcile() == 1
+    shop.cursor.step_back()
+    assert reconcile(shop.worker) == 1
     shop.work()
     assert shop.products.stock["mug"] == 9
 
 
 def test_no_outage_ends_the_worker(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     heartbeat = tmp_path / "heartbeat"
-    worker = Worker(
-        shop.store, shop.products, shop.publisher, shop.clock, poll=0.01, heartbeat=Heartbeat(str(heartbeat))
-    )  # type: ignore[arg-type]
+    worker = shop.make_worker(Heartbeat(str(heartbeat)))
     outages = 1
-    real = type(shop.store).due
+    real = Outbox.due_orders
 
     def due(*args: Any) -> Any:
         nonlocal outages
@@ -317,7 +314,7 @@ def test_no_outage_ends_the_worker(shop: Shop, monkeypatch: pytest.MonkeyPatch, 
             raise Unavailable("The database does not answer.")
         return real(*args)
 
-    monkeypatch.setattr(type(shop.store), "due", due)
+    monkeypatch.setattr(Outbox, "due_orders", due)
     shop.ordered()
     stop = threading.Event()
     with meanwhile(lambda: worker.run(stop), stop=stop, seconds=5):
@@ -325,34 +322,31 @@ def test_no_outage_ends_the_worker(shop: Shop, monkeypatch: pytest.MonkeyPatch, 
     assert heartbeat.exists()
 
 
-def test_the_heart_beats_while_the_broker_is_away_and_not_while_it_refuses(
+def test_the_worker_is_healthy_while_the_broker_is_away_and_unhealthy_while_it_refuses(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("order_service.worker.CHECK_EVERY", 0.05)
     monkeypatch.setattr("chassis.heartbeat.INTERVAL", 0.01)
     heartbeat = tmp_path / "heartbeat"
-    worker = Worker(
-        shop.store, shop.products, shop.publisher, shop.clock, poll=0.01, heartbeat=Heartbeat(str(heartbeat))
-    )  # type: ignore[arg-type]
+    worker = shop.make_worker(Heartbeat(str(heartbeat)), check_every=0.05)
     shop.publisher.away = True
     stop = threading.Event()
     with meanwhile(lambda: worker.run(stop), stop=stop, seconds=5):
-        until(heartbeat.exists, "it beats while the broker is away")
+        until(heartbeat.exists, "it is healthy while the broker is away")
         shop.publisher.refuses = True
-        until(lambda: "refused" in caplog.text, "the refusal is logged, though nothing waits")
+        until(lambda: "misconfigured" in caplog.text, "the refusal is logged, though nothing waits")
         heartbeat.unlink()
-        rounds = worker._check_at
-        until(lambda: worker._check_at > rounds + 0.1, "it goes on")
+        check_at = worker.relay.check_at
+        until(lambda: worker.relay.check_at > check_at + 0.1, "it continues")
         assert not heartbeat.exists()
         shop.publisher.refuses = shop.publisher.away = False
-        until(heartbeat.exists, "it beats again by itself")
-    refused = "misconfigured: publishing events: they wait in the outbox. RabbitMQ says no."
-    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [refused]
+        until(heartbeat.exists, "it is healthy again")
+    logged = "misconfigured: publishing events: events wait in the outbox. RabbitMQ says no."
+    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [logged]
 
 
-def test_a_right_that_is_missing_when_events_wait_is_a_refusal(shop: Shop) -> None:
+def test_a_missing_right_to_publish_is_a_misconfiguration(shop: Shop) -> None:
     shop.ordered()
     shop.publisher.refuses = True
     shop.work()
-    assert list(shop.worker._refusals) == ["publishing events"]
+    assert list(shop.heartbeat.misconfigurations) == ["publishing events"]
     assert shop.publisher.published == []

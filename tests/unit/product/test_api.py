@@ -1,4 +1,4 @@
-"""The description of product-service is valid and complete, and every door of it has its lock."""
+"""The description of product-service is valid and complete, and every route is open to the right roles only."""
 
 import re
 from typing import Any
@@ -6,16 +6,22 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
+from jsonschema import Draft202012Validator
 
 from chassis.auth.access import ADMIN, SERVICE, allowed_roles
 from chassis.config import ConfigurationError
-from product_service import config
+from chassis.errors import Problem
+from chassis.schemas import Body, Reply
+from product_service import config, model, schemas
 from tests.openapi import faults
 from tests.unit.product.product_app import make_app
 
 LOCKED = {"401", "403"}
 BODY = {"400", "413", "415"}
 ALWAYS = {"422", "503"}
+OWN_CLASSES = [c for c in vars(schemas).values() if isinstance(c, type) and c.__module__ == schemas.__name__]
+DESCRIBED = [c for c in OWN_CLASSES if issubclass(c, Body | Reply)]
+PROBLEMS = [c for c in vars(model).values() if isinstance(c, type) and issubclass(c, Problem)]
 
 
 @pytest.fixture
@@ -66,18 +72,53 @@ def test_every_route_documents_the_statuses_that_it_gives(
             assert list(answer["content"]) == ["application/problem+json"]
 
 
+def test_every_route_is_explained(described: Any) -> None:
+    for operation in (operation for methods in described["paths"].values() for operation in methods.values()):
+        assert operation["description"], operation["summary"]
+        assert operation["tags"] != ["default"], operation["summary"]
+
+
+def test_every_problem_of_the_service_is_an_example_of_a_route(described: Any) -> None:
+    responses = [
+        response
+        for methods in described["paths"].values()
+        for operation in methods.values()
+        for status, response in operation["responses"].items()
+        if status >= "400"
+    ]
+    documented = {
+        code for response in responses for code in response["content"]["application/problem+json"]["examples"]
+    }
+    assert {problem.code for problem in PROBLEMS if problem.__module__ == model.__name__} <= documented
+
+
+@pytest.mark.parametrize("schema", DESCRIBED, ids=lambda schema: schema.__name__)
+def test_every_body_and_reply_has_an_example_that_obeys_its_schema(schema: type[Body | Reply]) -> None:
+    description = schema.model_json_schema(mode="serialization")
+    Draft202012Validator(description).validate(description["example"])
+    if issubclass(schema, Body):
+        schema.model_validate(description["example"])
+
+
+def test_every_parameter_but_the_cursor_has_an_example_or_a_default(described: Any) -> None:
+    for methods in described["paths"].values():
+        for parameter in (each for operation in methods.values() for each in operation.get("parameters", ())):
+            is_explained = "example" in parameter or parameter["schema"].get("default") is not None
+            assert is_explained or parameter["name"] == "cursor", parameter
+
+
 def test_all_routes_are_in_the_table_above(described: Any) -> None:
     assert sum(len(methods) for methods in described["paths"].values()) == 10
 
 
 def test_every_route_states_who_may_use_it(app: OpenAPI) -> None:
-    doors = {
+    roles = {
         f"{method} " + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule): allowed_roles(app.view_functions[rule.endpoint])
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     public: frozenset[str] = frozenset()
-    assert doors == {
+    assert roles == {
         "GET /health": public,
         "GET /ready": public,
         "GET /openapi.json": public,

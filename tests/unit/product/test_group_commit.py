@@ -1,4 +1,4 @@
-"""Items that wait for the same products are written together, and none is answered with another's fate."""
+"""Group commit: items that wait for the same products are written together; each gets the outcome of its own write."""
 
 import threading
 import time
@@ -16,39 +16,40 @@ from tests.waiting import stalls, until
 CUP, PAN = ("cup",), ("pan",)
 
 
-class Misconfigured(Exception):
-    """Ends the transaction of an item, as too little stock does."""
+class OutOfStock(Exception):
+    """Ends the transaction of an item."""
 
 
-class Turns:
-    """Stands in for `Transactions`: those that touch the same product run one after the other."""
+class FakeTransactions:
+    """Stands in for `Transactions`: those with the same product run one after the other."""
 
     def __init__(self) -> None:
-        self._turns = {product_id: threading.Lock() for product_id in CUP + PAN}
-        self.away: Exception | None = None
+        self._locks = {product_id: threading.Lock() for product_id in CUP + PAN}
+        self.outage: BaseException | None = None
+        self.deadlines: list[float] = []
 
-    def run(self, work: Callable[[Any], Any], *, touching: Iterable[str], until: float) -> Any:
-        (product_id,) = touching
-        if self.away:
-            raise self.away
-        with self._turns[product_id]:
-            assert time.monotonic() < until + 5
+    def run(self, work: Callable[[Any], Any], *, product_ids: Iterable[str], deadline: float) -> Any:
+        self.deadlines.append(deadline)
+        (product_id,) = product_ids
+        if self.outage:
+            raise self.outage
+        with self._locks[product_id]:
             return work(None)
 
 
 class Desk:
-    """Writes items in groups; the item `slow` takes until the desk is `opened`, and some end their transaction."""
+    """Writes items in groups. The item `slow` takes until the desk is `opened`; the items in `errors` fail."""
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
-        self.turns = Turns()
-        self._commit = GroupCommit(self.turns, self._write)  # type: ignore[arg-type]
+        self.transactions = FakeTransactions()
+        self._group_commit = GroupCommit(self.transactions, self._write)  # type: ignore[arg-type]
         self._threads = threads
-        self.errors: dict[str, Exception] = {}
+        self.errors: dict[str, BaseException] = {}
         self.opened = threading.Event()
         self.groups: list[list[str]] = []
         self.writers: list[tuple[str, int]] = []
 
-    def _write(self, items: Sequence[str], _session: Any) -> list[str]:
+    def _write(self, items: Sequence[str], _session: Any) -> None:
         self.groups.append(list(items))
         self.writers += [(item, threading.get_ident()) for item in items]
         if "slow" in items:
@@ -56,12 +57,11 @@ class Desk:
         for item in items:
             if item in self.errors:
                 raise self.errors[item]
-        return [item.upper() for item in items]
 
-    def commit(self, item: str, touching: tuple[str, ...] = CUP, within: float = 10) -> str:
-        return self._commit.commit(item, touching=touching, until=time.monotonic() + within)
+    def commit(self, item: str, product_ids: tuple[str, ...] = CUP, within: float = 10) -> None:
+        self._group_commit.commit(item, product_ids=product_ids, deadline=time.monotonic() + within)
 
-    def begin(self, *items: str) -> list[Future[str]]:
+    def begin(self, *items: str) -> list[Future[None]]:
         """Commit items in threads of their own, each as soon as the one before it waits or is being written."""
         begun = []
         for number, item in enumerate(items, 1):
@@ -70,8 +70,8 @@ class Desk:
         return begun
 
     def _seen(self) -> list[str]:
-        waiting = [each.item for each in self._commit._groups.get(CUP, ())]
-        return [item for group in self.groups for item in group] + waiting
+        group = self._group_commit._open_groups.get(CUP)
+        return [item for items in self.groups for item in items] + (group.items if group else [])
 
 
 @pytest.fixture
@@ -82,38 +82,37 @@ def desk() -> Iterator[Desk]:
         desk.opened.set()
 
 
-def test_what_waits_for_the_same_products_is_written_together(desk: Desk) -> None:
+def test_items_that_wait_for_the_same_products_are_written_together(desk: Desk) -> None:
     begun = desk.begin("slow", "a", "b", "c")
-    assert desk.commit("other", PAN) == "OTHER", "it waits for no product but its own"
+    desk.commit("other", PAN)  # waits for no product but its own
     desk.opened.set()
-    assert [each.result(10) for each in begun] == ["SLOW", "A", "B", "C"]
+    assert [each.exception(10) for each in begun] == [None] * 4
     assert desk.groups == [["slow"], ["other"], ["a", "b", "c"]]
 
 
-@pytest.mark.parametrize("error", [Misconfigured(), AutoReconnect("gone")], ids=["refused", "an outage"])
-def test_one_that_cannot_be_written_takes_no_other_with_it(desk: Desk, error: Exception) -> None:
+@pytest.mark.parametrize("error", [OutOfStock(), AutoReconnect("gone")], ids=["refused", "an outage"])
+def test_an_item_that_cannot_be_written_does_not_fail_the_others(desk: Desk, error: Exception) -> None:
     desk.errors["bad"] = error
     _, a, bad, c = desk.begin("slow", "a", "bad", "c")
     desk.opened.set()
-    assert (a.result(10), c.result(10)) == ("A", "C")
-    assert bad.exception(10) is error
+    assert (a.exception(10), bad.exception(10), c.exception(10)) == (None, error, None)
     assert desk.groups[:2] == [["slow"], ["a", "bad", "c"]]
     assert sorted(desk.groups[2:]) == [["a"], ["bad"], ["c"]]
 
 
-def test_each_of_a_group_that_failed_goes_on_in_its_own_thread(desk: Desk) -> None:
-    """The one that leads is not kept from its answer by the others."""
-    desk.errors["bad"] = Misconfigured()
-    slow, leader, bad, stuck = desk.begin("slow", "leader", "bad", "stuck")
+def test_after_its_group_failed_each_item_is_written_by_its_own_thread(desk: Desk) -> None:
+    """The leader does not wait for the others."""
+    desk.errors["bad"] = OutOfStock()
+    slow, leader, bad, follower = desk.begin("slow", "leader", "bad", "follower")
     desk.opened.set()
-    for each in (slow, leader, stuck):
+    for each in (slow, leader, follower):
         each.result(10)
-    assert isinstance(bad.exception(10), Misconfigured)
+    assert isinstance(bad.exception(10), OutOfStock)
     threads = dict(desk.writers)
-    assert len({threads[item] for item in ("leader", "bad", "stuck")}) == 3
+    assert len({threads[item] for item in ("leader", "bad", "follower")}) == 3
 
 
-def test_who_joins_and_waits_too_long_is_told_so_in_time(desk: Desk) -> None:
+def test_a_follower_that_waits_too_long_is_unavailable_at_its_deadline(desk: Desk) -> None:
     desk.begin("slow", "a")
     started = time.monotonic()
     with stalls() as late, pytest.raises(Unavailable):
@@ -121,17 +120,30 @@ def test_who_joins_and_waits_too_long_is_told_so_in_time(desk: Desk) -> None:
     assert time.monotonic() - started < 0.5 + max(late)
 
 
+def test_every_transaction_of_an_item_gets_the_deadline_of_that_item(desk: Desk) -> None:
+    """Those of the leader and, after its group failed, those that each item has alone."""
+    desk.errors["bad"] = OutOfStock()
+    slow, bad, last = desk.begin("slow", "bad", "last")
+    desk.opened.set()
+    assert [each.exception(10) for each in (slow, bad, last)] == [None, desk.errors["bad"], None]
+    slow_deadline, bad_deadline, *alone = desk.transactions.deadlines
+    assert slow_deadline < bad_deadline
+    assert len(alone) == 2
+    assert min(alone) == bad_deadline < max(alone)
+
+
 @pytest.mark.parametrize(
-    "error", [Misconfigured(), AutoReconnect("gone"), SystemExit()], ids=lambda error: type(error).__name__
+    "error", [OutOfStock(), AutoReconnect("gone"), SystemExit()], ids=lambda error: type(error).__name__
 )
-def test_after_a_failure_the_next_one_leads(desk: Desk, error: Exception) -> None:
-    """Whether the items failed, or nothing was written at all."""
+def test_after_a_failure_the_next_item_leads_a_group(desk: Desk, error: BaseException) -> None:
+    """After a failure of the items, and after one in which nothing was written."""
     desk.errors["bad"] = error
     for _ in range(2):
         with pytest.raises(type(error)):
             desk.commit("bad")
-    desk.turns.away = error
+    desk.transactions.outage = error
     with pytest.raises(type(error)):
         desk.commit("good")
-    desk.turns.away = None
-    assert desk.commit("good") == "GOOD"
+    desk.transactions.outage = None
+    desk.commit("good")
+    assert desk.groups[-1] == ["good"]

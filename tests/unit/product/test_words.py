@@ -1,4 +1,4 @@
-"""Products are found, sorted and told apart in every script."""
+"""Products are found, sorted and distinguished in every script."""
 
 import sys
 import unicodedata
@@ -42,7 +42,7 @@ def finds(query: str, name: str) -> bool:
         ),  # noqa: RUF001
     ],
 )
-def test_a_product_is_found_however_its_name_is_written(query: str, name: str) -> None:
+def test_a_product_is_found_by_every_usual_spelling_of_its_name(query: str, name: str) -> None:
     assert finds(query, name)
 
 
@@ -68,7 +68,7 @@ def test_no_letter_is_another_one_in_upper_or_lower_case() -> None:
 
 
 @given(st.text(max_size=200))
-def test_what_is_stored_of_a_name_is_bounded_and_finds_it(name: str) -> None:
+def test_the_stored_keys_of_a_name_are_bounded_and_find_it(name: str) -> None:
     assert set(words_of(name)) <= set(prefixes_of(name))
     assert max(map(len, words_of(name)), default=0) <= SEARCHED_LENGTH
     assert len(sort_key(name)) <= 2 * SORTED_LENGTH + 1

@@ -21,7 +21,7 @@ def load(environment: pytest.MonkeyPatch, **variables: str) -> config.Settings:
     return config.Settings.load()
 
 
-def test_what_is_missing_is_named(environment: pytest.MonkeyPatch) -> None:
+def test_missing_settings_are_named(environment: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match=r"(?=.*MONGO_URL is not set)(?=.*SERVICE_CLIENTS is not set)"):
         load(environment)
 
@@ -61,7 +61,7 @@ def test_no_secret_is_in_the_representation(environment: pytest.MonkeyPatch) -> 
         ("REGISTRATIONS_PER_MINUTE", "many", "REGISTRATIONS_PER_MINUTE must be"),
     ],
 )
-def test_what_is_wrong_is_named(environment: pytest.MonkeyPatch, variable: str, value: str, complaint: str) -> None:
+def test_wrong_settings_are_named(environment: pytest.MonkeyPatch, variable: str, value: str, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         load(environment, **{**GOOD, "SERVICE_CLIENTS": "order-service:long-enough", variable: value})
 

@@ -15,7 +15,7 @@ from chassis import mongo
 from tests.clock import FakeClock
 from user_service import create_app
 from user_service.config import Settings
-from user_service.keys import SigningKey, new_key
+from user_service.keys import SigningKey, generate_key
 from user_service.store import KeyStore
 
 PASSWORD = "a long enough phrase"
@@ -29,8 +29,8 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class Shop:
-    """The app with the verbs that tests use."""
+class UserService:
+    """The app, its database and its clock, with the requests that tests make."""
 
     def __init__(self, app: OpenAPI, database: Any, clock: FakeClock) -> None:
         self.app = app
@@ -63,14 +63,14 @@ def bearer(token: str) -> dict[str, str]:
 
 @cache
 def a_key() -> SigningKey:
-    """Return a key for all tests, since making one takes long."""
-    return new_key(1, datetime.now(UTC))
+    """Return a key that all tests share, because generating a key takes long."""
+    return generate_key(1, datetime.now(UTC))
 
 
-def make_shop(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Shop:
+def make_user_service(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> UserService:
     database = mongomock.MongoClient(tz_aware=True).users
     clock = FakeClock(datetime.now(UTC).replace(microsecond=0))
     KeyStore(database).add(replace(a_key(), signs_from=clock()))
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
     monkeypatch.setattr(mongo, "DatabaseClock", lambda _database: clock)
-    return Shop(create_app(Settings(**{**SETTINGS, **settings})), database, clock)
+    return UserService(create_app(Settings(**{**SETTINGS, **settings})), database, clock)

@@ -1,10 +1,10 @@
-"""Signing keys in MongoDB. A unique sequence lets processes that start or rotate at once agree on one."""
+"""Signing keys in MongoDB. Their sequence is unique, so processes that start or rotate at once agree on one key."""
 
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from chassis.mongo import ASCENDING, Document, retry_and_translate
-from user_service.keys import SigningKey
+from user_service.model import SigningKey
 
 
 @retry_and_translate
@@ -20,14 +20,14 @@ class KeyStore:
         return tuple(SigningKey(d["_id"], d["sequence"], d["pem"], d["signs_from"]) for d in documents)
 
     def add(self, key: SigningKey) -> bool:
-        """Insert a key; False if another one has its sequence."""
-        document = {"_id": key.id, "sequence": key.sequence, "pem": key.pem, "signs_from": key.signs_from}
+        """Insert a key. Return False if another key has its sequence."""
+        fields = dict(vars(key))
         try:
-            self._keys.insert_one(document)
+            self._keys.insert_one({"_id": fields.pop("id"), **fields})
         except DuplicateKeyError:
             return self._keys.find_one({"_id": key.id}) is not None
         return True
 
-    def delete_all_but(self, kept: list[str], *, up_to: int) -> None:
-        """Delete keys that are not kept, of those up to a sequence."""
-        self._keys.delete_many({"_id": {"$nin": kept}, "sequence": {"$lte": up_to}})
+    def delete_all_but(self, ids: list[str], *, up_to: int) -> None:
+        """Delete the keys up to a sequence, except for some."""
+        self._keys.delete_many({"_id": {"$nin": ids}, "sequence": {"$lte": up_to}})

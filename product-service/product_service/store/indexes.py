@@ -1,4 +1,4 @@
-"""What the database of product-service needs before it is used."""
+"""What the database of product-service needs before its first use: features, collections, indexes, current keys."""
 
 from contextlib import suppress
 
@@ -9,22 +9,19 @@ from pymongo.operations import IndexModel
 from chassis.config import ConfigurationError
 from chassis.mongo import ASCENDING, Document, missing_feature, retry_and_translate
 from chassis.mongo.rekeying import rekey
-from product_service.store.products import keys_of
+from product_service.store.products import search_keys
 from product_service.store.words import KEYS_VERSION
 
 
 @retry_and_translate
-class Preparation:
-    """What the database needs before it is used."""
+class Indexes:
+    """The indexes of product-service: one for each way to list, with and without a filter."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
 
-    def prepare(self) -> None:
-        """Check the server, make the indexes, and bring products of an earlier version up to date.
-
-        There is an index for each way to list, with and without a filter.
-        """
+    def ensure_indexes(self) -> None:
+        """Check the server, create what is missing, and bring products of an earlier version up to date."""
         if lack := missing_feature(self._database):
             raise ConfigurationError(f"MONGO_URL: the server {lack}")
         by_sort = [
@@ -32,7 +29,7 @@ class Preparation:
             for prefix in ((), ("category",), ("words",))
             for field in ("name_key", "price", "created_at")
         ]
-        # Made here, as two transactions that make it at once would collide. Another process may have just done so.
+        # Two transactions that create it at once would collide. Another process may have just created it.
         if "stock_changes" not in self._database.list_collection_names():
             with suppress(CollectionInvalid):
                 self._database.create_collection("stock_changes")
@@ -43,4 +40,4 @@ class Preparation:
                 IndexModel("expires_at", expireAfterSeconds=0, sparse=True),
             ]
         )
-        rekey(self._database.products, KEYS_VERSION, ("name", "sku", "hidden"), keys_of, unique="sku_key")
+        rekey(self._database.products, KEYS_VERSION, ("name", "sku", "hidden"), search_keys, unique="sku_key")

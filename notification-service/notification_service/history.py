@@ -1,0 +1,48 @@
+"""The history of notifications, as the web service and the audit read it; `store` is the consumer's part."""
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from chassis.mongo import DatabaseClock, Document, find_page, retry_and_translate
+from chassis.paging import Page
+from notification_service import indexes
+from notification_service.model import NotificationRecord
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+_RECORD_FIELDS = [field.name for field in fields(NotificationRecord) if field.name != "request_id"]
+_AUDIT_FIELDS = ("event_id", "channel", "status", "order_id", "user_id")
+
+
+@retry_and_translate
+class NotificationHistory:
+    """Reads notifications, and writes nothing but indexes."""
+
+    def __init__(self, database: "Database[Document]") -> None:
+        self._database = database
+        self._notifications = database.notifications
+
+    def ensure_indexes(self) -> None:
+        """Create the indexes that are missing."""
+        indexes.ensure_indexes(self._notifications)
+
+    def ping(self) -> None:
+        """Return if the database answers and lets this service read."""
+        self._notifications.find_one({"_id": ""})
+
+    def page(self, user_id: str | None, *, limit: int, cursor: str | None) -> Page[NotificationRecord]:
+        """Return a page of a user's notifications (all users' for None), newest first. Raises Invalid."""
+        conditions = {} if user_id is None else {"user_id": user_id}
+        page = find_page(self._notifications, conditions, indexes.NEWEST_FIRST, limit=limit, cursor=cursor)
+        records = [NotificationRecord(**{name: document[name] for name in _RECORD_FIELDS}) for document in page.items]
+        return Page(records, page.next_cursor)
+
+    def audit_records(self) -> list[Document]:
+        """Return each notification's event, channel, status, order, user and age (s)."""
+        now = DatabaseClock(self._database)()
+        return [
+            {"kind": "notification", "id": document["_id"], "age": (now - document["created_at"]).total_seconds()}
+            | {name: document[name] for name in _AUDIT_FIELDS}
+            for document in self._notifications.find({}, (*_AUDIT_FIELDS, "created_at"))
+        ]

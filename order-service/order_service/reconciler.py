@@ -1,0 +1,111 @@
+"""Repairs between order-service and product-service: releases of stock, and the comparison of both sides.
+
+Everything is safe to do twice, so that several workers need no coordination.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from chassis.errors import Unavailable
+from chassis.misconfigurations import Misconfigurations
+from order_service.model import NOT_HOLDING_STOCK
+from order_service.placing import failed_order
+from order_service.product_client import ProductClient
+from order_service.store import OrderStore, ReconciliationCursor
+from order_service.timings import Timings
+
+RELEASE_BATCH = 100
+PRODUCT_SERVICE = "product-service"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class StockReleaser:
+    """Releases the stock of orders whose release is due."""
+
+    store: OrderStore
+    products: ProductClient
+    misconfigurations: Misconfigurations
+    timings: Timings
+
+    def release_due(self) -> bool:
+        """Release stock for about a second; return whether more may be due. Raises Unavailable for the database."""
+        order_ids = self.store.due_releases(RELEASE_BATCH)
+        end = time.monotonic() + self.timings.release_budget
+        for number, order_id in enumerate(order_ids):
+            try:
+                with self.misconfigurations.watch(PRODUCT_SERVICE):
+                    self.products.release(order_id)
+            except Unavailable as exc:
+                log.warning("stock waits to be released: %s", exc.detail)
+                delay = self.timings.release_retry_delay
+                self.store.delay_releases(order_ids[number + 1 :], delay)
+                self.store.delay_releases([order_id], delay + 1)  # behind the others: it may always fail
+                break
+            self.store.mark_released(order_id)
+            if time.monotonic() > end:
+                break
+        return len(order_ids) == RELEASE_BATCH
+
+
+@dataclass
+class Reconciler:
+    """Compares held reservations with orders, oldest first, from a saved cursor on.
+
+    A reservation without an order gets a failed one; one whose order must not hold stock is released.
+    """
+
+    store: OrderStore
+    cursor: ReconciliationCursor
+    products: ProductClient
+    clock: Callable[[], datetime]
+    misconfigurations: Misconfigurations
+    timings: Timings
+    next_run: float = 0.0
+
+    def run_if_due(self) -> None:
+        """Compare one page every few seconds, the next page in the next round: events must not wait for all of them."""
+        if time.monotonic() < self.next_run:
+            return
+        try:
+            if self.compare_page(self.timings.reconcile_age) is not None:
+                return
+            self.cursor.step_back()
+        except Unavailable as exc:
+            log.warning("reconciliation waits: %s", exc.detail)
+        self.next_run = time.monotonic() + self.timings.reconcile_every
+
+    def compare_page(self, min_age: float) -> int | None:
+        """Compare the next page of reservations of this age (s); None if there are no more.
+
+        Returns how many were held without an order that may hold stock. Raises Unavailable; the next call then compares
+        the same page again.
+        """
+        cursor = self.cursor.read()
+        with self.misconfigurations.watch(PRODUCT_SERVICE):
+            reservations, next_cursor = self.products.reservations(older_than=min_age, cursor=cursor)
+        held = [order_id for order_id, state in reservations if state == "held"]
+        statuses = self.store.statuses(held) if held else {}
+        strays = [order_id for order_id in held if statuses.get(order_id) in (None, *NOT_HOLDING_STOCK)]
+        for order_id in strays:
+            self._settle(order_id, statuses.get(order_id))
+        if next_cursor is None:
+            return None
+        self.cursor.save(next_cursor, previous=cursor)
+        return len(strays)
+
+    def _settle(self, order_id: str, status: str | None) -> None:
+        if status is None:
+            if self.store.create(failed_order(order_id, self.clock())):  # this makes its release due
+                log.warning("a reservation has no order: a failed order is noted", extra={"order_id": order_id})
+                return
+            status = self.store.statuses([order_id]).get(order_id)
+        if status is None:  # the write has not reached the majority yet
+            raise Unavailable(f"Another process is writing order {order_id}; the next round reads it.")
+        if status in NOT_HOLDING_STOCK:
+            log.warning("the order of a reservation is %s: releasing the stock", status, extra={"order_id": order_id})
+            self.products.release(order_id)

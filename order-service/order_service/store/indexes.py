@@ -1,0 +1,27 @@
+"""The indexes of the orders, and the check that the database is one of this version."""
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.collection import Collection
+from pymongo.operations import IndexModel
+
+from chassis.config import ConfigurationError
+from chassis.mongo import Document
+
+_NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
+_INDEXES = [
+    IndexModel(_NEWEST_FIRST),
+    IndexModel([("status", ASCENDING), *_NEWEST_FIRST]),
+    IndexModel([("user.id", ASCENDING), *_NEWEST_FIRST]),
+    IndexModel("due", sparse=True),
+    IndexModel("release", sparse=True),
+]
+
+
+def ensure_indexes(orders: Collection[Document]) -> None:
+    """Create the indexes that are missing. Raises ConfigurationError for a database of the earlier saga."""
+    if "idempotency_key_1" in orders.index_information():
+        raise ConfigurationError(
+            "MONGO_URL: this database was made by an earlier version, and this version cannot continue its orders. "
+            "Start from empty data: ./dev up --fresh, or docker compose down --volumes"
+        )
+    orders.create_indexes(_INDEXES)

@@ -1,0 +1,110 @@
+"""Orders, for the web service and the worker."""
+
+from datetime import datetime, timedelta
+
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from chassis.mongo import DESCENDING, DatabaseClock, Document, find_page, retry_and_translate
+from chassis.paging import Page
+from order_service.model import FAILED, Order
+from order_service.store.documents import to_audit_record, to_document, to_order
+from order_service.store.indexes import ensure_indexes
+
+_NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
+
+
+@retry_and_translate
+class OrderStore:
+    """The collection of orders."""
+
+    def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
+        self._orders = database.orders.with_options(read_concern=ReadConcern("majority"))
+        self._clock = clock
+        self._create_failed = False
+
+    def ensure_indexes(self) -> None:
+        """Create the indexes that are missing. Raises ConfigurationError for a database of an earlier version."""
+        ensure_indexes(self._orders)
+
+    def ping(self) -> None:
+        """Return if the database answers and lets this service read."""
+        self._orders.find_one({"_id": ""})
+
+    def check_after_failure(self) -> None:
+        """Read once if the last `create` failed, so that an outage shows before an order takes stock."""
+        if self._create_failed:
+            self.ping()
+
+    def create(self, order: Order) -> bool:
+        """Insert an order, with its due work; return False if its id is taken, perhaps by a first run of this call.
+
+        The unique `_id` is the compare-and-set between all that work on an order. If it is taken, the order is decided.
+        """
+        try:
+            self._orders.insert_one(to_document(order))
+        except DuplicateKeyError:
+            self._create_failed = False
+            return False
+        except PyMongoError:
+            self._create_failed = True
+            raise
+        self._create_failed = False
+        return True
+
+    def find(self, order_id: str) -> Order | None:
+        """Return an order."""
+        document = self._orders.find_one({"_id": order_id})
+        return to_order(document) if document else None
+
+    def find_many(self, order_ids: list[str]) -> dict[str, Order]:
+        """Return the orders that exist under these ids, by id."""
+        return {document["_id"]: to_order(document) for document in self._orders.find({"_id": {"$in": order_ids}})}
+
+    def statuses(self, order_ids: list[str]) -> dict[str, str]:
+        """Return the statuses of the orders that exist under these ids, by id."""
+        documents = self._orders.find({"_id": {"$in": order_ids}}, {"status": True})
+        return {document["_id"]: document["status"] for document in documents}
+
+    def list_orders(self, owner: str | None, status: str | None, *, limit: int, cursor: str | None) -> Page[Order]:
+        """Return a page of orders, newest first. Failed orders, which have no owner, are shown only by `status`."""
+        query: Document = {"user.id": owner} if owner is not None else {}
+        if status is not None or owner is None:
+            query["status"] = status or {"$ne": FAILED}
+        page = find_page(self._orders, query, _NEWEST_FIRST, limit=limit, cursor=cursor)
+        return Page([to_order(document) for document in page.items], page.next_cursor)
+
+    def transition(
+        self, order_id: str, start: str, end: str, event: Document, now: datetime, write_id: str, *, release: bool
+    ) -> Order | None:
+        """Move an order from one status to another, with its event in the same write; None if it is not in the first.
+
+        `write_id` recognises a second run of this call.
+        """
+        changes = {"status": end, "updated_at": now, "due": now, "write_id": write_id}
+        changes |= {"release": now} if release else {}
+        update = {"$set": changes, "$push": {"outbox": event}}
+        if not self._orders.update_one({"_id": order_id, "status": start}, update).matched_count:
+            own_write = self._orders.find_one({"_id": order_id, "write_id": write_id})
+            return to_order(own_write) if own_write else None
+        return self.find(order_id)
+
+    def due_releases(self, limit: int) -> list[str]:
+        """Return the ids of orders whose stock must be released now."""
+        query = {"release": {"$lte": self._clock()}}
+        return [document["_id"] for document in self._orders.find(query, {"_id": True}).limit(limit)]
+
+    def mark_released(self, order_id: str) -> None:
+        """Note that product-service has released the stock of an order."""
+        self._orders.update_one({"_id": order_id}, {"$unset": {"release": ""}})
+
+    def delay_releases(self, order_ids: list[str], seconds: float) -> None:
+        """Let the release of these orders' stock wait."""
+        due = {"release": self._clock() + timedelta(seconds=seconds)}
+        self._orders.update_many({"_id": {"$in": order_ids}, "release": {"$exists": True}}, {"$set": due})
+
+    def audit_records(self) -> list[Document]:
+        """Return a record of every order for an audit: its status, its lines, and the work that is still due."""
+        now = self._clock()
+        return [to_audit_record(document, now) for document in self._orders.find({})]

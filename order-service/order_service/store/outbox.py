@@ -1,0 +1,53 @@
+"""The outbox: events that wait in their order's document until the broker has confirmed them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from pymongo.database import Database
+from pymongo.operations import UpdateOne
+from pymongo.read_concern import ReadConcern
+
+from chassis.mongo import DatabaseClock, Document, retry_and_translate
+from order_service.model import Order
+from order_service.store.documents import to_order
+
+
+@retry_and_translate
+class Outbox:
+    """The outboxes of all orders, for the outbox relay."""
+
+    def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
+        self._orders = database.orders.with_options(read_concern=ReadConcern("majority"))
+        self._clock = clock
+
+    def due_orders(self, limit: int) -> list[Order]:
+        """Return orders whose outbox is due now."""
+        return [to_order(document) for document in self._orders.find({"due": {"$lte": self._clock()}}).limit(limit)]
+
+    def mark_published(self, orders: Sequence[Order]) -> None:
+        """Remove the events of these orders, as they were read, from their outboxes: the broker has confirmed them.
+
+        Most orders have one event. One write empties the outboxes of all of them; events that joined stay.
+        """
+        event_ids = {order.id: [event["id"] for event in order.outbox] for order in orders}
+        emptied = {
+            "_id": {"$in": [order_id for order_id, ids in event_ids.items() if len(ids) == 1]},
+            "outbox": {"$size": 1},
+            "outbox.id": {"$in": [event_id for ids in event_ids.values() for event_id in ids]},
+        }
+        change = {"$set": {"outbox": []}, "$unset": {"due": ""}}
+        if self._orders.update_many(emptied, change).matched_count < len(orders):
+            pulls = [
+                UpdateOne({"_id": order_id}, {"$pull": {"outbox": {"id": {"$in": ids}}}})
+                for order_id, ids in event_ids.items()
+            ]
+            self._orders.bulk_write(pulls, ordered=False)
+
+    def clear_due(self, order_id: str) -> None:
+        """Note that an order has nothing to publish, unless an event joined in the meantime."""
+        self._orders.update_one({"_id": order_id, "outbox.0": {"$exists": False}}, {"$unset": {"due": ""}})
+
+    def delay(self, order_ids: list[str], seconds: float) -> None:
+        """Let the events of these orders wait."""
+        due = {"due": self._clock() + timedelta(seconds=seconds)}
+        self._orders.update_many({"_id": {"$in": order_ids}, "due": {"$exists": True}}, {"$set": due})

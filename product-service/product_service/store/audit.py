@@ -1,0 +1,46 @@
+"""What an audit compares: the products with their stock, and the reservations that hold the rest."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from chassis.mongo import DatabaseClock, Document
+from product_service.model import HELD
+from product_service.store.reservation_documents import quantities
+
+
+def audit_records(database: Database[Document]) -> list[Document]:
+    """Return all products and reservations, as of one moment."""
+    clock = DatabaseClock(database)
+
+    def read(session: ClientSession) -> list[Document]:
+        reservations = list(database.reservations.find({}, session=session))
+        products = list(database.products.find({}, {"stock": True, "received": True}, session=session))
+        return [*_products(products, reservations), *_reservations(reservations, clock())]
+
+    with database.client.start_session() as session:
+        return session.with_transaction(read)
+
+
+def _products(products: list[Document], reservations: list[Document]) -> Iterator[Document]:
+    held: Counter[str] = Counter()
+    for reservation in reservations:
+        if reservation["state"] == HELD:
+            held.update(quantities(reservation))
+    for product in products:
+        stock = {"stock": product["stock"], "received": product["received"], "held": held[product["_id"]]}
+        yield {"kind": "product", "id": product["_id"], **stock}
+
+
+def _reservations(reservations: list[Document], now: datetime) -> Iterator[Document]:
+    for reservation in reservations:
+        yield {
+            "kind": "reservation",
+            "order_id": reservation["_id"],
+            "state": reservation["state"],
+            "lines": sorted(map(list, quantities(reservation).items())),
+            "age": (now - reservation["created_at"]).total_seconds(),
+        }
