@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from chassis import mongo
 
 DEMO_SECRETS = ("demo-", "admin-password", "guest")  # production refuses a value that contains one of these
-MAX_NUMBER = 1_000_000  # seconds, days, requests a minute: dates and the database hold this much
+MAX_NUMBER = 1_000_000  # of seconds, days or requests: dates and the database can hold this many
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
@@ -27,11 +27,7 @@ class EnvironmentSettings(BaseSettings):
     """Settings of one program: the field `mongo_url` is read from `MONGO_URL`. An empty variable counts as not set."""
 
     model_config = SettingsConfigDict(
-        arbitrary_types_allowed=True,
-        env_ignore_empty=True,
-        frozen=True,
-        hide_input_in_errors=True,
-        validate_default=False,
+        env_ignore_empty=True, frozen=True, hide_input_in_errors=True, validate_default=False
     )
 
     environment: str = "production"  # every value but "development" means production
@@ -42,10 +38,10 @@ class EnvironmentSettings(BaseSettings):
         try:
             return cls()
         except ValidationError as exc:
-            raise ConfigurationError("configuration: " + "; ".join(map(_complaint, exc.errors()))) from None
+            raise ConfigurationError("configuration: " + "; ".join(map(_error_message, exc.errors()))) from None
 
 
-def _complaint(error: Any) -> str:
+def _error_message(error: Any) -> str:
     variable = str(error["loc"][0]).upper()
     if error["type"] == "missing":
         return f"{variable} is not set"
@@ -54,24 +50,24 @@ def _complaint(error: Any) -> str:
 
 
 def is_production(info: ValidationInfo) -> bool:
-    """Return whether the settings that are being validated belong to production."""
+    """Return whether the settings under validation belong to production."""
     return info.data.get("environment") != "development"
 
 
 def refuse_demo_value() -> ValueError:
-    """Return the error of a setting that has a value of the demo."""
+    """Return the error for a setting with a value of the demo."""
     return ValueError("has a demo value, which ENVIRONMENT=production does not accept")
 
 
 def check_secret(value: str, info: ValidationInfo) -> str:
-    """Return a secret. Raises ValueError in production for one that the demo has."""
+    """Return a secret. Raises ValueError in production for a secret of the demo, which everybody knows."""
     if is_production(info) and any(demo in value for demo in DEMO_SECRETS):
         raise refuse_demo_value()
     return value
 
 
 def _check_account(has_account: bool, info: ValidationInfo) -> None:
-    """Raise ValueError in production for a URL without an account: a client may have a well-known one by default."""
+    """Raise ValueError in production for a URL without an account: clients use a well-known account by default."""
     if is_production(info) and not has_account:
         raise ValueError("has no user and password, which ENVIRONMENT=production requires")
 
@@ -88,7 +84,7 @@ def _check_mongo_url(value: str, info: ValidationInfo) -> str:
 
 
 def _check_rabbitmq_url(value: str, info: ValidationInfo) -> str:
-    from chassis import amqp  # a service without RabbitMQ does not have its client
+    from chassis import amqp  # imported here because the image of a service without RabbitMQ has no pika
 
     parts = _url(value, "amqp", "amqps")
     if not parts or not amqp.is_url(value):
@@ -130,15 +126,11 @@ def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
 Secret = Annotated[str, AfterValidator(check_secret), Field(repr=False)]
 MongoUrl = Annotated[Secret, AfterValidator(_check_mongo_url)]
 RabbitMqUrl = Annotated[Secret, AfterValidator(_check_rabbitmq_url)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
-LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)]
 NewFile = Annotated[str, AfterValidator(_check_folder)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(comma_separated), AfterValidator(_check_origins)]
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_NUMBER)]

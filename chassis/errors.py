@@ -30,11 +30,12 @@ class Problem(Exception):
     status: int = 500
     code: str = "internal-error"
     title: str = "Internal Server Error"
+    default_headers: Mapping[str, str] = {}
 
     def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
-        self.headers = dict(headers or {})
+        self.headers = {**self.default_headers, **(headers or {})}
         self.members = members
 
     @classmethod
@@ -56,9 +57,7 @@ class Unauthorized(Problem):
     """The access token is missing or invalid. Sign in, then repeat."""
 
     status, code, title = 401, "unauthorized", "Unauthorized"
-
-    def __init__(self, detail: str = "", **members: Any) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"}, **members)
+    default_headers = {"WWW-Authenticate": "Bearer"}
 
 
 class Forbidden(Problem):
@@ -80,7 +79,7 @@ class Conflict(Problem):
 
 
 class PreconditionFailed(Problem):
-    """`If-Match` does not match the present ETag (RFC 9110, 13.1.1). Read again before you repeat."""
+    """`If-Match` does not match the present ETag, or `If-None-Match` does (RFC 9110, 13.1). Read before you repeat."""
 
     status, code, title = 412, "precondition-failed", "Precondition Failed"
 

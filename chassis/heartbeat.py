@@ -1,4 +1,4 @@
-"""Heartbeat and watchdog of a background program: the one shows that it works, the other ends it when it hangs."""
+"""The heartbeat of a background program shows that it works; the watchdog ends it when it hangs."""
 
 import faulthandler
 import time
@@ -6,16 +6,16 @@ from pathlib import Path
 
 from chassis.misconfigurations import Misconfigurations
 
-INTERVAL = 1.0
-WATCHDOG_TIMEOUT = 300.0  # s; far longer than a round takes. A program that is ended in one resumes after its restart.
+INTERVAL = 1.0  # s between two signs of life, however often the program gives them
+WATCHDOG_TIMEOUT = 300.0  # s; far longer than a round takes. A program that was ended resumes its work at its restart.
 
 
 class Heartbeat:
-    """A heartbeat about once a second, however often it is called, and a watchdog.
+    """A heartbeat file and a watchdog.
 
     Without a kick for `end_after` seconds, the watchdog writes the stack of each thread to stderr and exits with status
-    1, so that the supervisor restarts the program. That covers waits without a timeout of their own, for example for a
-    publisher confirm that the broker never sends. While there are `misconfigurations`, there is no heartbeat.
+    1, so that the supervisor restarts the program. That also ends a wait without a timeout, for example for a publisher
+    confirm that the broker never sends. While there are `misconfigurations`, there is no heartbeat.
     """
 
     def __init__(self, path: str = "", *, end_after: float | None = None) -> None:
@@ -31,7 +31,7 @@ class Heartbeat:
             self._next_kick = time.monotonic() + INTERVAL
 
     def mark_healthy(self) -> None:
-        """Show that the program works: touch the file at `path`, which a health check looks at."""
+        """Show that the program works: touch the file that the health check reads."""
         self.kick_watchdog()
         if self._path and not self.misconfigurations and time.monotonic() >= self._next_beat:
             Path(self._path).touch()

@@ -1,7 +1,7 @@
 """JSON logs: one line per record on standard output, with the id of the request or event that it belongs to.
 
-No log shows what identifies a person or grants access: no e-mail address, token, password or body, and therefore no
-text of an unexpected exception.
+No log has data that identifies a person or grants access: no e-mail address, token, password or body, and therefore
+no text of an unexpected exception.
 """
 
 import json
@@ -20,12 +20,12 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _ENCODER = json.JSONEncoder(default=str)
 _ACCESS = logging.getLogger("access")
 _quoted = json.encoder.encode_basestring_ascii
-_service = '""'
-_STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_service = '""'  # as JSON text; set by `configure`
+_STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}  # not from `extra`
 
 
 def access(method: str, path: str, status: int, seconds: float) -> None:
-    """Log a request and its duration. Every request writes this line: without a log record it costs a quarter."""
+    """Log a request and its duration. Without a log record, this line of every request costs a quarter."""
     if _ACCESS.isEnabledFor(logging.INFO):
         line = (
             f'{{"time": "{_timestamp(time.time())}", "level": "info", "service": {_service}, "logger": "access", '
@@ -43,7 +43,7 @@ def _timestamp(seconds: float) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as JSON: time, level, service, logger, request_id, message, and the fields of `extra`."""
+    """Formats a record as JSON: time, level, service, logger, message, request_id, and the fields of `extra`."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def configure(service: str, level: str = "INFO") -> None:
     """Send the whole process's log to standard output as JSON."""
     global _service
     _service = _quoted(service)
-    # Skip collecting fields that no line shows (Logging HOWTO, "Optimization").
+    # Do not collect fields that no line has (Logging HOWTO, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     handler = logging.StreamHandler(sys.stdout)
@@ -89,8 +89,8 @@ def configure(service: str, level: str = "INFO") -> None:
     root.setLevel(level.upper())
     sys.excepthook = lambda *exc: root.critical("unexpected error", exc_info=exc)
     threading.excepthook = lambda end: root.error("unexpected error in a thread", exc_info=end.exc_value)
-    for noisy in ("pika", "urllib3", "pymongo"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "pika" else logging.WARNING)
+    for library, threshold in (("pika", logging.CRITICAL), ("urllib3", logging.WARNING), ("pymongo", logging.WARNING)):
+        logging.getLogger(library).setLevel(threshold)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Misconfigurations: a server answers and refuses, because a right is missing or a setting is wrong.
 
-Unlike in an outage, a retry does not help until somebody corrects the configuration. The program logs it once, as an
-error, and reports itself as unhealthy until it is corrected (`chassis.heartbeat`, `chassis.web.health`).
+A retry does not help until somebody corrects the configuration. The program logs the misconfiguration once, as an
+error, and reports itself as unhealthy until then (`chassis.heartbeat`, `chassis.web.health`).
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Keyset paging: a cursor holds the sort values of the last item, so that new items make no page skip or repeat one.
+"""Keyset paging: a cursor holds the sort values of the last item, so that new items do not shift the next page.
 
 Clients treat a cursor as opaque. A cursor that was changed, or belongs to another sort order, is rejected.
 """
@@ -18,7 +18,7 @@ SortValue = str | int | datetime
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some items of a list; `next_cursor` leads to the following ones, None at the end."""
+    """Some items of a list; `next_cursor` leads to the next page, None at the end."""
 
     items: list[T]
     next_cursor: str | None
@@ -26,7 +26,7 @@ class Page(Generic[T]):
 
 def encode_cursor(order: str, values: list[SortValue]) -> str:
     """Return the cursor for the sort values of an item in a list of this order."""
-    plain = [order, *(_milliseconds(v) if isinstance(v, datetime) else v for v in values)]
+    plain = [order, *(round(v.timestamp() * 1000) if isinstance(v, datetime) else v for v in values)]
     return base64.urlsafe_b64encode(json.dumps(plain, ensure_ascii=False).encode()).decode().rstrip("=")
 
 
@@ -48,7 +48,3 @@ def _checked(value: object, kind: type) -> SortValue:
     if isinstance(value, str):
         value.encode()  # fails for lone surrogates, which MongoDB cannot store
     return datetime.fromtimestamp(value / 1000, UTC) if kind is datetime else value  # type: ignore[operator, return-value]
-
-
-def _milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)

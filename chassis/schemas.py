@@ -2,13 +2,13 @@
 
 Input is strict: `true`, `"2"` and `1.0` are no integers, unknown fields are rejected, and text has no control
 characters. Names and other labels that people read are `VisibleText`. Money is a whole number of minor units (cents)
-inside, and a string with two decimals outside.
+in the code and the database, and a string with two decimals in JSON.
 """
 
 import re
 import unicodedata
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any
 
@@ -42,10 +42,8 @@ class Query(BaseModel):
 
     @classmethod
     @cache
-    def model_json_schema(  # type: ignore[override]
-        cls, *args: Any, **kwargs: Any
-    ) -> dict[str, Any]:
-        """Return the JSON schema. It is cached because flask-openapi3 asks for it at every request."""
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Return the JSON schema. It is cached because flask-openapi3 reads it at every request."""
         return super().model_json_schema(*args, **kwargs)
 
 
@@ -62,7 +60,7 @@ def _only_digits(value: object) -> object:
 
 
 def _none_if_blank(value: object) -> object:
-    """Return None for a blank text: HTML forms send their empty fields too."""
+    """Return None for a blank text: HTML forms also send the fields that are empty."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
@@ -87,18 +85,11 @@ def to_json(model: type[Reply], source: object) -> str:
 
 
 def _parse_money(value: object) -> int:
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        value = _plain_number(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = f"{Decimal(str(value)):f}"  # without an exponent
     if not isinstance(value, str) or not _MONEY.fullmatch(value):
         raise ValueError("must be an amount from 0 to 999999999.99 with at most two decimals")
     return int(Decimal(value) * 100)
-
-
-def _plain_number(value: float | Decimal) -> str:
-    try:
-        return f"{Decimal(str(value)).normalize():f}"
-    except (InvalidOperation, ValueError):
-        return ""
 
 
 def format_money(minor_units: int) -> str:
@@ -128,7 +119,6 @@ def _visible(text: str) -> str:
 
 
 _AMOUNT = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,2})?$", "examples": ["19.99"]}
-
 _AMOUNT_OUT = {"type": "string", "pattern": r"^[0-9]+\.[0-9]{2}$", "examples": ["19.99"]}
 
 MoneyIn = Annotated[
@@ -142,5 +132,5 @@ Timestamp = Annotated[
     datetime, PlainSerializer(format_time, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 Text = Annotated[str, AfterValidator(_printable)]
-VisibleText = Annotated[Text, AfterValidator(_visible)]  # without blanks around it
+VisibleText = Annotated[Text, AfterValidator(_visible)]  # stripped of surrounding blanks
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.-]+$")]

@@ -1,4 +1,4 @@
-"""One service, put together: the parts that every web service has, in the order in which they depend on each other."""
+"""The factory of all web services: it puts their common parts together, in the order of their dependencies."""
 
 from collections.abc import Callable, Mapping
 
@@ -27,18 +27,14 @@ def create_service(
 ) -> App:
     """Return the WSGI app of a service.
 
-    Its routes find their `collaborators` in `app.extensions`; `keys` verify access tokens. `prepare` makes the
-    database's indexes and `ping` asks whether it answers; both raise Unavailable. `dependencies` are checks by service.
+    Its routes find their `collaborators` in `app.extensions`, and `keys` verify access tokens. `prepare` makes the
+    database's indexes, and `ping` checks that the database answers; both raise Unavailable. `dependencies` are the
+    checks of other services, by name.
     """
     name = package.replace("_", "-")
     logs.configure(name, settings.log_level)
-    app = make_app(
-        package,
-        name,
-        description,
-        trusted_proxies=settings.trusted_proxies,
-        cors_origins=settings.cors_origins,
-    )
+    proxies, origins = settings.trusted_proxies, settings.cors_origins
+    app = make_app(package, name, description, trusted_proxies=proxies, cors_origins=origins)
     app.extensions.update(collaborators)
     access.init_app(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     app.register_api(api)

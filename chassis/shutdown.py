@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 def stop_on_signals(stop: threading.Event, *, within: float) -> None:
-    """Set `stop` at SIGTERM or SIGINT. End the process if it still runs `within` seconds later because it hangs."""
+    """Set `stop` at SIGTERM or SIGINT. End the process if it still runs `within` seconds later."""
 
     def end() -> None:
         stop.set()

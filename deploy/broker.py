@@ -16,14 +16,14 @@ from deploy.config import Account
 from deploy.waiting import retry
 
 TOPOLOGY = Path(__file__).resolve().parent.parent / "contracts" / "topology.json"
-NOT_YET = (requests.ConnectionError, requests.Timeout, requests.HTTPError)
+NOT_YET = (requests.ConnectionError, requests.Timeout, requests.HTTPError)  # while the management API starts
 
 
 @dataclass(frozen=True)
 class Rights:
     """Regular expressions of the names that a user may write to and read from. No user may declare anything.
 
-    A program writes to a queue directly through the default exchange, which is called amq.default here.
+    To write to a queue directly, a program uses the default exchange, which is called amq.default here.
     """
 
     write: str = "^$"
@@ -33,7 +33,7 @@ class Rights:
 
 # To bind a queue, a user needs write access to it and read access to the exchange.
 ORDER_SERVICE = Rights(write=r"^(shop\.events|notifications)$", read=r"^shop\.events$")
-# RabbitMQ 4.3 shows a queue only to users with some right to it. Write access to a queue allows nothing else.
+# RabbitMQ 4.3 shows a queue only to users with some right to it. Write access to a queue allows nothing more.
 NOTIFICATION_SERVICE = Rights(write=r"^(amq\.default|notifications\.retry\..+)$", read=r"^notifications(\.dead)?$")
 DASHBOARD = Rights(read=r"^events\.recent$", tags="monitoring,management")
 
@@ -43,17 +43,16 @@ def declare_topology(url: str, deadline: float, milliseconds: int | None = None)
 
     Tests replace every retry delay by `milliseconds`.
     """
-    topology = json.loads(TOPOLOGY.read_text())
 
     def declare() -> None:
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-            _declare(connection.channel(), topology, milliseconds)
+            try:
+                _declare(connection.channel(), json.loads(TOPOLOGY.read_text()), milliseconds)
+            except ChannelClosedByBroker as exc:  # waiting does not help
+                raise SystemExit(f"RabbitMQ refuses contracts/topology.json: {exc.reply_text}") from exc
 
     what = f"RabbitMQ is not reachable at {urlsplit(url).hostname}:{urlsplit(url).port or 5672}"
-    try:
-        retry(declare, FAILURES, deadline=deadline, what=what)
-    except ChannelClosedByBroker as exc:
-        raise SystemExit(f"RabbitMQ refuses contracts/topology.json: {exc.reply_text}") from exc
+    retry(declare, FAILURES, deadline=deadline, what=what)
 
 
 def _declare(channel: BlockingChannel, topology: dict[str, Any], milliseconds: int | None) -> None:
@@ -93,12 +92,13 @@ class Management:
         self._call("PUT", f"permissions/{self._vhost}/{user}", permissions)
 
     def demote(self, name: str) -> None:
-        """Remove all tags from a user, also that of an administrator. The password stays; the user need not exist."""
-        user = self._session.get(f"{self._url}users/{quote(name, safe='')}", timeout=5)
+        """Remove all tags of a user, for example `administrator`. The password stays. The user need not exist."""
+        path = f"users/{quote(name, safe='')}"
+        user = self._session.get(self._url + path, timeout=5)
         if user.status_code != requests.codes.not_found:
             user.raise_for_status()
-            kept = {key: user.json()[key] for key in ("password_hash", "hashing_algorithm")}
-            self._call("PUT", f"users/{quote(name, safe='')}", {**kept, "tags": ""})
+            password = {key: user.json()[key] for key in ("password_hash", "hashing_algorithm")}
+            self._call("PUT", path, {**password, "tags": ""})
 
     def _call(self, method: str, path: str, body: dict[str, str] | None = None) -> None:
         self._session.request(method, self._url + path, json=body, timeout=5).raise_for_status()

@@ -11,7 +11,7 @@ from chassis.config import EnvironmentSettings, Seconds, Secret, is_production
 
 @dataclass(frozen=True)
 class Account:
-    """A user of a server; `database` is the one that belongs to this user."""
+    """A user of a server, and the database that belongs to this user."""
 
     name: str
     password: str = field(repr=False)
@@ -19,7 +19,7 @@ class Account:
 
     @classmethod
     def of_url(cls, url: str) -> "Account":
-        """Read the account that a URL names. Raises ValueError without one."""
+        """Return the account of a URL. Raises ValueError if the URL has none."""
         parts = urlsplit(url)
         if not parts.username or not parts.password:
             raise ValueError("names no user and password")
@@ -71,11 +71,11 @@ class ProvisioningSettings(EnvironmentSettings):
 
     @property
     def management_url(self) -> str:
-        """Return the URL of RabbitMQ's management API, by default that of the broker's host."""
+        """Return the URL of RabbitMQ's management API, by default on the broker's host."""
         return self.rabbitmq_management_url or f"http://{urlsplit(self.rabbitmq_url).hostname}:15672"
 
     @property
     def dashboard(self) -> Account | None:
         """Return the account for the RabbitMQ dashboard, None without one."""
-        has_account = self.dashboard_user and self.dashboard_password
-        return Account(self.dashboard_user, self.dashboard_password) if has_account else None
+        account = Account(self.dashboard_user, self.dashboard_password)
+        return account if account.name and account.password else None

@@ -11,7 +11,7 @@ from pymongo.errors import ConnectionFailure, OperationFailure
 from deploy.config import Account
 from deploy.waiting import retry
 
-ALREADY_INITIALIZED, NOT_YET_INITIALIZED, USER_EXISTS = 23, 94, 51003
+ALREADY_INITIALIZED, NOT_YET_INITIALIZED, USER_EXISTS = 23, 94, 51003  # the server's error codes
 
 
 def provision(url: str, accounts: Iterable[Account], deadline: float) -> None:
@@ -19,20 +19,17 @@ def provision(url: str, accounts: Iterable[Account], deadline: float) -> None:
     require_primary(url, deadline)
     with connect(url) as client:
         for account in accounts:
-            set_user = partial(_set_user, client, account)
-            retry(
-                set_user,
-                (ConnectionFailure,),
-                deadline=deadline,
-                what=f"MongoDB did not create the user {account.name}",
-            )
+            set_user, what = partial(_set_user, client, account), f"MongoDB did not create the user {account.name}"
+            retry(set_user, (ConnectionFailure,), deadline=deadline, what=what)
 
 
 def require_primary(url: str, deadline: float) -> None:
     """Wait until the server accepts writes. Initiate its replica set if that has not happened yet."""
+    address = f"{urlsplit(url).hostname}:{urlsplit(url).port or 27017}"
     with connect(url) as client:
-        retry(lambda: _initiate(client, url), (ConnectionFailure,), deadline=deadline, what=_unreachable(url))
-        retry(lambda: _check_primary(client), (ConnectionFailure,), deadline=deadline, what="MongoDB has no primary")
+        initiate, check = partial(_initiate, client, address), partial(_check_primary, client)
+        retry(initiate, (ConnectionFailure,), deadline=deadline, what=f"MongoDB is not reachable at {address}")
+        retry(check, (ConnectionFailure,), deadline=deadline, what="MongoDB has no primary")
 
 
 def connect(url: str) -> MongoClient[dict[str, Any]]:
@@ -42,26 +39,21 @@ def connect(url: str) -> MongoClient[dict[str, Any]]:
     )
 
 
-def _unreachable(url: str) -> str:
-    return f"MongoDB is not reachable at {urlsplit(url).hostname}:{urlsplit(url).port or 27017}"
-
-
-def _initiate(client: MongoClient[dict[str, Any]], url: str) -> None:
+def _initiate(client: MongoClient[dict[str, Any]], address: str) -> None:
     if "setName" in client.admin.command("hello"):
         return
-    member = {"_id": 0, "host": f"{urlsplit(url).hostname}:{urlsplit(url).port or 27017}"}
     try:
         client.admin.command("replSetGetStatus")
     except OperationFailure as exc:
         if exc.code == NOT_YET_INITIALIZED:
-            _initiate_with(client, {"_id": "rs0", "members": [member]})
+            _initiate_with(client, {"_id": "rs0", "members": [{"_id": 0, "host": address}]})
 
 
 def _initiate_with(client: MongoClient[dict[str, Any]], config: dict[str, Any]) -> None:
     try:
         client.admin.command("replSetInitiate", config)
     except OperationFailure as exc:
-        if exc.code != ALREADY_INITIALIZED:
+        if exc.code != ALREADY_INITIALIZED:  # by another process that runs the provisioning
             raise
 
 

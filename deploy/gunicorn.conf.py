@@ -16,16 +16,14 @@ from typing import Any
 from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
-from gunicorn.sock import BaseSocket
 from gunicorn.workers.gthread import ThreadWorker
 
 from chassis.config import EnvironmentSettings, PositiveInt
 from chassis.errors import Problem
 from chassis.web.app import SECURITY_HEADERS
-from chassis.web.health import check_dependencies, log_unreachable_dependencies
 from chassis.web.problems import document
 
-DEPENDENCY_START_TIMEOUT = 10.0
+DEPENDENCY_START_TIMEOUT = 10.0  # s; services that start at the same time are ready by then
 
 
 class ServerSettings(EnvironmentSettings):
@@ -44,24 +42,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def set_accept_enabled(self, enabled: bool) -> None:
         """Start or stop accepting connections. Before the final stop, accept those that wait in the backlog."""
         super().set_accept_enabled(enabled)
-        if not (enabled or self.alive):
-            for listener in self.sockets:
-                self._accept_waiting(listener)
-                listener.close()
-
-    def _accept_waiting(self, listener: BaseSocket) -> None:
-        accepted = -1
-        while accepted != self.nr_conns:
-            accepted = self.nr_conns
-            self.accept(listener)
+        if enabled or self.alive:
+            return
+        for listener in self.sockets:
+            connections = -1
+            while connections != self.nr_conns:
+                connections = self.nr_conns
+                self.accept(listener)
+            listener.close()
 
 
 def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) -> None:
-    """Answer bytes that are not valid HTTP with a problem document (RFC 9457).
-
-    An unknown transfer coding is the client's mistake too: gunicorn's 501 would count as a failure of the server.
-    """
-    status = 400 if status == HTTPStatus.NOT_IMPLEMENTED else status
+    """Answer bytes that are not valid HTTP with a problem document (RFC 9457)."""
+    if status == HTTPStatus.NOT_IMPLEMENTED:  # an unknown transfer coding: the client's mistake, no failure of ours
+        status = 400
     problem = Problem.of_status(status, "This is not a valid HTTP request.")
     request_id = uuid.uuid4().hex
     body = json.dumps(document(problem, "/", request_id))
@@ -82,15 +76,15 @@ worker_class = Worker
 settings = ServerSettings.load()
 workers, threads = settings.web_concurrency, settings.web_threads
 
-timeout = 15  # s; gunicorn replaces a worker that does not report for so long, because it hangs
-graceful_timeout = 20
-keepalive = 75  # s; for order-service, which keeps its connections. The gateway opens one for each request
+timeout = 15  # s; a worker that does not report for so long hangs, and gunicorn replaces it
+graceful_timeout = 20  # s to finish the requests in progress
+keepalive = 75  # s; order-service keeps its connections. The gateway opens one for each request
 
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (stays off the disk)  # nosec B108
 accesslog = None  # the services write their own access log
 errorlog = "-"
-loglevel = "error"  # warnings quote invalid requests, which may contain anything
+loglevel = "error"  # warnings quote invalid requests, which may contain personal data
 
 
 def on_starting(server: Any) -> None:
@@ -101,41 +95,36 @@ def on_starting(server: Any) -> None:
     stop = server.stop
 
     def stop_without_traceback(*args: Any, **kwargs: Any) -> None:
-        """Stop. A second worker that fails to start makes gunicorn raise again, and hides the reason."""
-        with suppress(HaltServer):
+        with suppress(HaltServer):  # of a second worker that fails to start: its traceback would hide the reason
             stop(*args, **kwargs)
 
     server.stop = stop_without_traceback
-    package = server.app.app_uri.partition(":")[0]
-    importlib.import_module(package)
-    try:
-        importlib.import_module(f"{package}.app")
-    except ModuleNotFoundError as exc:
-        if exc.name != f"{package}.app":  # an app that is a single module has none
-            raise
+    package = importlib.import_module(server.app.app_uri.partition(":")[0])
+    if hasattr(package, "__path__"):  # an app that is a single module has no `app` within it
+        importlib.import_module(f"{package.__name__}.app")
     gc.collect()
     gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Check the dependencies in each worker at once. The first worker logs later which of them are unreachable.
+    """Check the dependencies at once: each process caches keys and a token, in case user-service goes away.
 
-    Each process caches keys and a token of its own, and needs them when user-service goes away.
+    The first worker logs later which dependencies are unreachable.
     """
-    if "health" in getattr(worker.wsgi, "extensions", ()):
-        _start_timer(0.0, check_dependencies, worker.wsgi)
+    if health := getattr(worker.wsgi, "extensions", {}).get("health"):
+        _start_timer(0.0, health.unreachable_dependencies)
         if worker.age == 1:
-            _start_timer(DEPENDENCY_START_TIMEOUT, log_unreachable_dependencies, worker.wsgi)
+            _start_timer(DEPENDENCY_START_TIMEOUT, health.log_unreachable_dependencies)
 
 
-def _start_timer(seconds: float, function: Callable[[Any], None], app: Any) -> None:
-    timer = threading.Timer(seconds, function, [app])
+def _start_timer(seconds: float, function: Callable[[], object]) -> None:
+    timer = threading.Timer(seconds, function)
     timer.daemon = True
     timer.start()
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """End gunicorn with a service that stops at start, for example without a setting. Gunicorn would retry forever."""
+    """Stop gunicorn if the service refuses to start, for example without a setting. Gunicorn would retry endlessly."""
     load = worker.load_wsgi
 
     def load_or_exit() -> None:

@@ -16,7 +16,7 @@ MAX_HEARTBEAT_AGE = 15.0  # s
 
 
 def is_ready(url: str, *, timeout: float = 8) -> bool:
-    """Return whether the service's database answers, and nothing that it needs is misconfigured."""
+    """Return whether the service's database answers, and no server that it needs refuses it."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout)
     try:
         connection.request("GET", "/ready")
@@ -29,7 +29,7 @@ def is_ready(url: str, *, timeout: float = 8) -> bool:
 
 
 def beats(heartbeat: Path, *, within: float = MAX_HEARTBEAT_AGE) -> bool:
-    """Return whether the heartbeat file was touched within so many seconds."""
+    """Return whether the heartbeat file is younger than `within` seconds."""
     try:
         return time.time() - heartbeat.stat().st_mtime < within
     except OSError:

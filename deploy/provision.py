@@ -1,7 +1,7 @@
 """Prepare MongoDB and RabbitMQ for the services: users with least privileges, and the broker's topology.
 
-Run as `python -m deploy.provision`. It is safe to repeat at any time, also several times at once: every step sets a
-state rather than changing it. It creates the users of the URLs that the services use, with their passwords.
+Run as `python -m deploy.provision`. It is idempotent, also when it runs several times at once. The users and passwords
+are those in the URLs of the services.
 """
 
 from pika.exceptions import AMQPError

@@ -1,7 +1,7 @@
-"""Authentication by access tokens (JWT, RFC 7519), and authorization: every route says which roles may use it.
+"""Authentication by access tokens (JWT, RFC 7519), and authorization: every route declares which roles may use it.
 
-A route is marked with `public` or `requires(...)`; a route without a mark is closed. This check is the first of a
-request, so that a validation error shows nothing of a closed route.
+A route is marked with `public` or `requires(...)`; a route without a mark is closed. This is the first check of a
+request, so that no validation error describes a closed route.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from chassis.errors import Forbidden, Unauthorized
 from chassis.web.app import App
 
 CUSTOMER, ADMIN, SERVICE = "customer", "admin", "service"
-LEEWAY_SECONDS = 90  # clocks of machines differ
+LEEWAY_SECONDS = 90  # the clocks of machines differ
 CACHE_SIZE = 10_000  # tokens; an entry takes about half a kilobyte
 
 _CREDENTIALS = re.compile(r"bearer +([0-9A-Za-z._~+/-]+=*)", re.IGNORECASE)  # RFC 6750, 2.1; the scheme: RFC 9110, 11.1
@@ -45,7 +45,7 @@ class Identity:
 
 
 class KeySource(Protocol):
-    """The public keys of issued tokens: a `JwksClient`, or user-service's own keyring."""
+    """The public keys that verify tokens: a `JwksClient`, or user-service's own keyring."""
 
     def public_key(self, kid: str) -> Any:
         """Return the RSA public key with this id, None if there is none. May raise Unavailable."""
@@ -53,7 +53,7 @@ class KeySource(Protocol):
 
 @dataclass(frozen=True)
 class VerifiedToken:
-    """The caller that a valid token belongs to, the key that signed it, and its expiry (seconds since 1970)."""
+    """The result of a verification: the caller, the key that signed the token, and its expiry (seconds since 1970)."""
 
     identity: Identity
     kid: str
@@ -62,9 +62,9 @@ class VerifiedToken:
 
 
 class TokenVerifier:
-    """Verifies access tokens, and caches the result: a verification costs more than most of the routes behind it.
+    """Verifies access tokens, and caches the results: a verification costs more than most routes.
 
-    The cache holds digests, not tokens. An entry counts until the token expires and only while its key is published.
+    The cache holds digests, not tokens. An entry is valid until the token expires, and while its key is published.
     """
 
     def __init__(self, keys: KeySource, *, cache_size: int = CACHE_SIZE) -> None:
@@ -73,13 +73,13 @@ class TokenVerifier:
         self._cache: dict[bytes, VerifiedToken] = {}
 
     def identity(self, token: str) -> Identity:
-        """Return the caller that a token belongs to. Raises Unauthorized, Unavailable."""
+        """Return the caller whom a token identifies. Raises Unauthorized, Unavailable."""
         digest = hashlib.sha256(token.encode()).digest()
         verified = self._cache.get(digest)
         if verified is None or not self._is_valid(verified):
             verified = self._verify(token)
             if len(self._cache) >= self._cache_size:
-                self._cache = {}
+                self._cache = {}  # rare; the tokens in use come back with their next request
             self._cache[digest] = verified
         return verified.identity
 
@@ -88,7 +88,7 @@ class TokenVerifier:
         return not is_expired and self._keys.public_key(verified.kid) == verified.key
 
     def _verify(self, token: str) -> VerifiedToken:
-        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # as flask-jwt-extended spells it
+        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # the only spelling that flask-jwt-extended reads
         try:
             header, claims = verify_jwt_in_request() or ({}, {})
         except (JWTExtendedException, jwt.PyJWTError, ValueError) as exc:
@@ -149,9 +149,9 @@ def authenticate(view: Callable[..., Any]) -> None:
     """Check the caller's token and role against the route. Raises Unauthorized, Forbidden or Unavailable."""
     roles = allowed_roles(view)
     if roles is None:
-        logging.getLogger(current_app.name).error("%s has no access rule: mark it with @requires", view.__name__)
+        logging.getLogger(current_app.name).error("route %s has no access rule: mark it with @requires", view.__name__)
         raise Forbidden("This route has no access rule.")
-    if not roles:
+    if not roles:  # a public route
         return
     credentials = _CREDENTIALS.fullmatch(request.headers.get("Authorization", "").strip())
     if credentials is None:
@@ -167,12 +167,12 @@ def caller() -> Identity:
 
 
 def own_only() -> str | None:
-    """Return the user whose things the caller may see: the caller's own id, or None for an administrator (all)."""
+    """Return the id of the only user whose resources the caller may see, None for an administrator, who sees all."""
     return None if caller().is_admin else caller().id
 
 
 def listed_owner(user_id: str | None) -> str | None:
-    """Return the user whose things a list shows, None for all. Raises Forbidden for somebody else's."""
+    """Return the id of the user whose resources a list shows, None for all. Raises Forbidden for another user."""
     if user_id not in (None, caller().id) and not caller().is_admin:
-        raise Forbidden("Only an administrator may list what belongs to other users.")
+        raise Forbidden("Only an administrator may list the resources of other users.")
     return user_id or own_only()

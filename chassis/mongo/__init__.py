@@ -4,33 +4,16 @@ A store is a class with verbs of its domain. Decorate it with `retry_and_transla
 twice (its own `_id`, a compare-and-set, a recorded request): a call whose connection broke is run once more.
 """
 
-from chassis.mongo.client import (
-    ASCENDING,
-    DESCENDING,
-    DUPLICATE_KEY,
-    Document,
-    Write,
-    bulk_write,
-    connect,
-    has_database_and_credentials,
-    missing_feature,
-)
-from chassis.mongo.clock import DatabaseClock
-from chassis.mongo.outages import is_outage, retry_and_translate
-from chassis.mongo.pages import find_page
-
-__all__ = [
-    "ASCENDING",
-    "DESCENDING",
-    "DUPLICATE_KEY",
-    "DatabaseClock",
-    "Document",
-    "Write",
-    "bulk_write",
-    "connect",
-    "find_page",
-    "has_database_and_credentials",
-    "is_outage",
-    "missing_feature",
-    "retry_and_translate",
-]
+from chassis.mongo.client import ASCENDING as ASCENDING
+from chassis.mongo.client import DESCENDING as DESCENDING
+from chassis.mongo.client import DUPLICATE_KEY as DUPLICATE_KEY
+from chassis.mongo.client import Document as Document
+from chassis.mongo.client import Write as Write
+from chassis.mongo.client import bulk_write as bulk_write
+from chassis.mongo.client import connect as connect
+from chassis.mongo.client import has_database_and_credentials as has_database_and_credentials
+from chassis.mongo.client import missing_feature as missing_feature
+from chassis.mongo.clock import DatabaseClock as DatabaseClock
+from chassis.mongo.outages import is_outage as is_outage
+from chassis.mongo.outages import retry_and_translate as retry_and_translate
+from chassis.mongo.pages import find_page as find_page

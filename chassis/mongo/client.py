@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import pymongo
+from pymongo import ASCENDING as ASCENDING
+from pymongo import DESCENDING as DESCENDING
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -16,8 +17,6 @@ from pymongo.uri_parser import parse_uri
 Document = dict[str, Any]
 Write = InsertOne[Document] | UpdateOne
 
-ASCENDING, DESCENDING = pymongo.ASCENDING, pymongo.DESCENDING
-
 MONGODB_8 = 25  # the version of its wire protocol
 COMMAND_NOT_SUPPORTED, DUPLICATE_KEY = 115, 11000  # the server's error codes
 
@@ -25,8 +24,7 @@ COMMAND_NOT_SUPPORTED, DUPLICATE_KEY = 115, 11000  # the server's error codes
 def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Document]:
     """Return the database that the URL's path names. It connects at the first use.
 
-    Server selection may take 2 s, and waiting for one reply `timeout` seconds. (pymongo's `timeoutMS` bounds the whole
-    operation, and would let the selection take all of it.)
+    Server selection may take 2 s, and one reply `timeout` seconds. (pymongo's `timeoutMS` is one budget for both.)
     """
     client: MongoClient[Document] = MongoClient(
         url,
@@ -43,10 +41,7 @@ def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Documen
 
 
 def has_database_and_credentials(url: str) -> tuple[bool, bool]:
-    """Return whether a URL names a database, and whether it has an account or another way to sign in.
-
-    Raises ValueError.
-    """
+    """Return whether a URL names a database, and an account or another way to sign in. Raises ValueError."""
     if url.startswith("mongodb+srv://"):  # pymongo would ask DNS
         parts = urlsplit(url)
         return len(parts.path) > 1, bool(parts.username) or "authmechanism=" in parts.query.lower()
@@ -63,11 +58,11 @@ def has_database_and_credentials(url: str) -> tuple[bool, bool]:
 def missing_feature(database: Database[Document]) -> str:
     """Return what the server lacks for transactions that write to several collections in one command, "" for nothing.
 
-    It must be a member of a replica set, or a mongos, with the features of MongoDB 8 enabled. A member that is just
-    starting does not know the name of its set yet, and reports only `isreplicaset`.
+    It must be a member of a replica set, or a mongos, with the features of MongoDB 8 enabled.
     """
     hello = database.client.admin.command("hello")
-    if not ("setName" in hello or bool(hello.get("isreplicaset")) or hello.get("msg") == "isdbgrid"):
+    is_starting_member = bool(hello.get("isreplicaset"))  # it does not know the name of its set yet
+    if not ("setName" in hello or is_starting_member or hello.get("msg") == "isdbgrid"):
         return "has no transactions; start it as a replica set (--replSet)"
     if hello["maxWireVersion"] < MONGODB_8:
         return "is older than MongoDB 8"

@@ -12,9 +12,9 @@ from chassis.mongo.outages import problem_of
 
 
 class DatabaseClock:
-    """The database server's clock: processes agree on the time even if their machines' clocks are wrong.
+    """A clock on which all processes agree, even if the clocks of their machines are wrong.
 
-    One thread at a time measures the offset to the monotonic clock every `refresh` seconds. In an outage the last
+    One thread at a time measures the offset to the monotonic clock, every `refresh` seconds. In an outage the last
     offset stays in use.
     """
 
@@ -39,11 +39,9 @@ class DatabaseClock:
         started = time.monotonic()
         try:
             server_time: datetime = self._admin.command("hello")["localTime"]
+            self._offset = server_time.timestamp() - (started + time.monotonic()) / 2
         except PyMongoError as exc:
-            offset = self._offset
-            if offset is None:
+            if self._offset is None:
                 raise problem_of(exc) from exc
-        else:
-            offset = server_time.timestamp() - (started + time.monotonic()) / 2
-        self._offset, self._measured_at = offset, time.monotonic()
-        return offset
+        self._measured_at = time.monotonic()
+        return self._offset

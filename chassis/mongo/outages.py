@@ -64,7 +64,7 @@ def _refusal(exc: PyMongoError) -> str | None:
 
 
 def problem_of(exc: PyMongoError) -> Unavailable:
-    """Return the problem that a caller gets for an error of the database."""
+    """Return the problem that an outage or a refusal means for a caller."""
     if name := _refusal(exc):
         return Misconfigured(f"The database refuses the account of MONGO_URL ({name}). {_ADVICE}")
     return Unavailable("The database does not answer.")

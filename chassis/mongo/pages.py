@@ -23,17 +23,15 @@ def find_page(
     All fields have the same direction. A `feed` grows at its end, so each of its pages that is not empty has a next
     cursor. Raises Invalid for a cursor of another list.
     """
-    query = dict(conditions)
     order = ",".join(f"{'-' if way == DESCENDING else ''}{field}" for field, way, _ in sort)
     if cursor is not None:
         last_seen = decode_cursor(cursor, order, [kind for _, _, kind in sort])
-        query = {"$and": [query, *_after(sort, last_seen)]}
-    rows = collection.find(query).sort([(field, way) for field, way, _ in sort]).limit(limit + 1)
-    documents = list(rows)
-    more = len(documents) > limit
-    documents = documents[:limit]
-    last = [documents[-1][field] for field, _, _ in sort] if documents and (more or feed) else None
-    return Page(documents, encode_cursor(order, last) if last is not None else None)
+        conditions = {"$and": [conditions, *_after(sort, last_seen)]}
+    rows = list(collection.find(conditions).sort([(field, way) for field, way, _ in sort]).limit(limit + 1))
+    documents, has_more = rows[:limit], len(rows) > limit
+    if not documents or not (has_more or feed):
+        return Page(documents, None)
+    return Page(documents, encode_cursor(order, [documents[-1][field] for field, _, _ in sort]))
 
 
 def _after(sort: list[tuple[str, int, type]], values: list[SortValue]) -> list[Document]:

@@ -1,7 +1,7 @@
 """A migration of derived keys: fields that are computed from a document's texts, for searching and comparing.
 
-`keys_version` of a document says which rules computed its keys. To change the rules, raise the version that the service
-passes: at its next start the service migrates the older documents. An index finds them.
+`keys_version` of a document is the version of the rules that computed its keys. To change the rules, raise the version
+that the service passes: at its next start the service migrates the older documents.
 """
 
 import logging
@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 from pymongo.operations import IndexModel
 
-BATCH = 100  # documents read at once
+BATCH = 100  # documents read at once, which bounds the memory
 Document = dict[str, Any]
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,5 @@ def _write(collection: Collection[Document], condition: Document, keys: Document
     except DuplicateKeyError:
         rest = {name: value for name, value in keys.items() if name != unique}
         if collection.update_one(condition, {"$set": rest}).modified_count:
-            log.warning(
-                "%s %s keeps its old %s: another document has the new one",
-                collection.name,
-                condition["_id"],
-                unique,
-            )
+            document = f"{collection.name} {condition['_id']}"
+            log.warning("%s keeps its old %s: another document has the new one", document, unique)

@@ -5,23 +5,20 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Response, g, request
 from flask_openapi3 import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from chassis import logs
-from chassis.errors import BadRequest
+from chassis.errors import BadRequest, Invalid
 from chassis.web import cors, problems
 from chassis.web.conditions import reject_unsupported_conditions
 from chassis.web.headers import drop_malformed
 from chassis.web.json_bodies import MAX_BODY, Request, drain_body, require_json_body
 from chassis.web.problems import ProblemDocument, reject_invalid
-from chassis.web.query_strings import reject_repeated_parameters
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 # From OWASP's REST security cheat sheet. The gateway adds Strict-Transport-Security, where TLS ends.
 SECURITY_HEADERS = (
@@ -36,8 +33,8 @@ BEARER_SCHEME = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "An access token of user-service: sign in with `POST /login` (http://localhost:5002/docs under "
-    "`./dev up` and docker compose) and paste the `access_token`. It is valid for 15 minutes.",
+    "description": "Sign in with user-service's `POST /login` (http://localhost:5002/docs under `./dev up` and docker "
+    "compose) and paste the `access_token`. It is valid for 15 minutes.",
 }
 
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
@@ -48,14 +45,14 @@ class App(OpenAPI):
     """A Flask app that adds the request's id and `SECURITY_HEADERS` to every response."""
 
     request_class = Request
-    checks: list[Callable[[Callable[..., Any]], None]]  # run in this order before a route; each gets the view
+    checks: list[Callable[[Callable[..., Any]], None]]  # each gets the view; they run in this order before it
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function as it is: no view is asynchronous, which Flask would check at each call."""
+        """Return the function as it is: no view is asynchronous. (Flask would check that at each call.)"""
         return func
 
-    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request. A security header that the view has set is not overwritten."""
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Handle a request. A security header that the view has set stays as it is."""
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             names = {name for name, _ in headers}
@@ -84,7 +81,7 @@ def make_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     if trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
-    app.checks = [reject_unsupported_conditions, reject_repeated_parameters, require_json_body]
+    app.checks = [reject_unsupported_conditions, _reject_repeated_parameters, require_json_body]
     app.before_request(partial(_begin, app))
     app.after_request(_finish)
     app.teardown_request(_end)
@@ -94,7 +91,7 @@ def make_app(
 
 
 def _begin(app: App) -> None:
-    """Run the checks of a request to a route. Flask itself answers OPTIONS and unknown paths."""
+    """Set the request's id, and run the checks unless Flask itself answers (OPTIONS, unknown paths)."""
     environ = request.environ
     client_id = environ.get("HTTP_X_REQUEST_ID", "")
     logs.request_id.set(client_id if _REQUEST_ID.fullmatch(client_id) else secrets.token_hex(16))
@@ -106,11 +103,19 @@ def _begin(app: App) -> None:
             check(view)
 
 
-def _check_host(environ: "WSGIEnvironment") -> None:
+def _check_host(environ: WSGIEnvironment) -> None:
     """Raise BadRequest for an invalid `Host`, or a missing one in HTTP/1.1 (RFC 9112, section 3.2)."""
     host = environ.get("HTTP_HOST")
     if not _HOST.fullmatch(host or "") or (host is None and environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
         raise BadRequest("The request has no valid Host header.")
+
+
+def _reject_repeated_parameters(_view: Callable[..., Any]) -> None:
+    """Raise Invalid for a repeated query parameter: it has no single meaning, and a query model sees only one value."""
+    if b"&" in request.query_string and request.blueprint:
+        repeated = [name for name, values in request.args.lists() if len(values) > 1]
+        if repeated:
+            raise Invalid(errors=[{"field": name, "message": "must be given once"} for name in repeated])
 
 
 def _finish(response: Response) -> Response:

@@ -1,7 +1,7 @@
 """Conditional writes for optimistic concurrency (RFC 9110, section 13.1): `If-Match` and `If-None-Match`.
 
-A route whose resource has an ETag is marked `conditional` and calls `check_conditions`. Every other write with
-`If-Match: "..."` is rejected: without an ETag nothing can match.
+A route whose resource has an ETag is marked `conditional` and calls `check_conditions`. Other routes reject
+`If-Match: "..."`: without an ETag nothing can match.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,10 @@ def conditional(view: View) -> View:
 
 
 def check_conditions(etag: str) -> bool:
-    """Return whether the write must find the state with this ETag. Raises PreconditionFailed."""
+    """Check a write against the current ETag. Return whether it is bound to exactly this state by `If-Match`.
+
+    Raises PreconditionFailed.
+    """
     if_none_match, if_match = request.if_none_match, request.if_match
     if "If-None-Match" in request.headers and (if_none_match.star_tag or if_none_match.contains_weak(etag)):
         raise PreconditionFailed("If-None-Match names the present state.")

@@ -9,11 +9,11 @@ from flask import Flask, Response, request
 
 EXPOSED_HEADERS = "ETag, Idempotent-Replayed, Location, Retry-After, X-Request-ID"
 ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID"
-PREFLIGHT_SECONDS = 600
+PREFLIGHT_SECONDS = 600  # a browser caches the result of a preflight for so long
 
 
 def init_app(app: Flask, origins: Collection[str]) -> None:
-    """Allow pages of these origins to send the headers of the API and to read its responses."""
+    """Let pages of these origins send the headers of the API and read its responses."""
 
     def allow(response: Response) -> Response:
         response.vary.add("Origin")

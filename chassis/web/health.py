@@ -1,14 +1,13 @@
-"""Health checks: `/health` for the process, `/ready` for its database, and what the service depends on.
+"""Health checks: `/health` for the process, `/ready` for its database and for the other services that it calls.
 
-The database is prepared (indexes) at the start. If that fails, each request to a route tries again before anything
-else uses the database.
+The database is prepared (indexes) at the start. If that fails, each request to a route first tries again.
 """
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Response, jsonify, request
 
 from chassis.auth.access import public
 from chassis.errors import Problem, Unavailable
@@ -16,6 +15,8 @@ from chassis.misconfigurations import Misconfigurations
 from chassis.web.app import App
 
 Check = Callable[[], None]
+
+log = logging.getLogger(__name__)
 
 
 class Health:
@@ -29,21 +30,32 @@ class Health:
         self._misconfigurations = Misconfigurations()
 
     def ensure_prepared(self) -> None:
-        """Prepare the database unless that is done. Raises Unavailable."""
+        """Prepare the database unless it is prepared. Raises Unavailable."""
         if not self._is_prepared:
             self._prepare()
             self._is_prepared = True
 
     def unreachable_dependencies(self) -> dict[str, str]:
-        """Check each dependency. Return those that fail, by name, with the reason."""
-        reasons = {name: self._failure(name, check) for name, check in self._dependencies.items()}
-        return {name: reason for name, reason in reasons.items() if reason}
+        """Check each dependency. Return the reason of each failure by the name of the dependency."""
+        reasons = {}
+        for name, check in self._dependencies.items():
+            try:
+                with self._misconfigurations.watch(name):
+                    check()
+            except Problem as exc:
+                reasons[name] = exc.detail
+        return reasons
+
+    def log_unreachable_dependencies(self) -> None:
+        """Log each dependency that does not answer. The reason has its URL: the variable that names it may be wrong."""
+        for name, reason in self.unreachable_dependencies().items():
+            log.warning("dependency %s is unreachable: %s", name, reason)
 
     def report(self) -> dict[str, Any]:
         """Return the body of `/ready`. Raises Unavailable.
 
-        A dependency that is away degrades the service. One that answers and refuses is a misconfiguration: waiting does
-        not help, and health checks count the service as unhealthy.
+        A dependency that does not answer degrades the service. A dependency that answers and refuses is a
+        misconfiguration (`refused`): waiting does not help, and health checks count the service as unhealthy.
         """
         with self._misconfigurations.watch("the database"):
             self.ensure_prepared()
@@ -51,17 +63,9 @@ class Health:
         body = {"status": "ready", "degraded": list(self.unreachable_dependencies())}
         return {**body, "refused": list(self._misconfigurations)} if self._misconfigurations else body
 
-    def _failure(self, name: str, check: Check) -> str:
-        try:
-            with self._misconfigurations.watch(name):
-                check()
-        except Problem as exc:
-            return exc.detail
-        return ""
-
 
 def init_app(app: App, health: Health) -> None:
-    """Add `/health` and `/ready`, and prepare the database now, or else before the first request that needs it."""
+    """Add `/health` and `/ready`, and prepare the database, now or else before the first request that needs it."""
 
     @public
     def live() -> Response:
@@ -82,19 +86,4 @@ def init_app(app: App, health: Health) -> None:
     try:
         health.ensure_prepared()
     except Unavailable as exc:
-        logging.getLogger(app.name).warning("started without the database, each request tries again: %s", exc.detail)
-
-
-def check_dependencies(app: Flask) -> None:
-    """Check each dependency once, so that keys and tokens are cached before user-service goes away."""
-    _health(app).unreachable_dependencies()
-
-
-def log_unreachable_dependencies(app: Flask) -> None:
-    """Log each dependency that does not answer, with its URL: the variable that names it may be wrong."""
-    for name, reason in _health(app).unreachable_dependencies().items():
-        logging.getLogger(app.name).warning("dependency %s is unreachable: %s", name, reason)
-
-
-def _health(app: Flask) -> Health:
-    return cast(Health, app.extensions["health"])
+        log.warning("started without the database, each request tries again: %s", exc.detail)

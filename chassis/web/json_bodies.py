@@ -9,23 +9,23 @@ from typing import IO, Any
 
 import flask
 from flask import g, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
 
 from chassis.errors import BadRequest, Invalid, UnsupportedMediaType
 
 MERGE_PATCH = ("PATCH", "application/merge-patch+json")  # RFC 7396, which is what PATCH does here
-MAX_BODY = 1 << 20
-MAX_DRAINED = 8 << 20
-MAX_NESTING = 20  # levels; the JSON parser fails at some hundreds, fewer where its caller's stack is deep
+MAX_BODY = 1 << 20  # bytes that a route reads
+MAX_DRAINED = 8 << 20  # bytes of a refused body; a client that sends more may lose the response
+MAX_NESTING = 20  # levels; the JSON parser fails at some hundreds, depending on the stack of its caller
 MAX_MEMBERS = 100  # fields of an object; no body has so many, and the response names each unknown one
 
 
 class Request(flask.Request):
     """A request whose body is complete or rejected.
 
-    werkzeug cuts a body without a length (`Transfer-Encoding: chunked`) at the limit and takes the rest for the whole.
+    werkzeug would cut off a body without a length (`Transfer-Encoding: chunked`) at the limit without an error.
     """
 
     @cached_property
@@ -35,7 +35,7 @@ class Request(flask.Request):
             return super().stream
         try:
             body = self.environ["wsgi.input"].read(MAX_BODY + 1)
-        except Exception as exc:  # gunicorn's own classes, for a body that is cut off or badly framed
+        except Exception as exc:  # gunicorn has many classes for a body that is cut off or badly framed
             raise BadRequest("The body is incomplete or badly framed.") from exc
         if len(body) > MAX_BODY:
             raise RequestEntityTooLarge
@@ -43,7 +43,7 @@ class Request(flask.Request):
 
 
 def drain_body() -> None:
-    """Read the rest of the body, up to a limit: a client sees the response only after it has sent everything."""
+    """Read the rest of the body, up to a limit: many clients read the response only after they have sent everything."""
     if "body_read" in g or "form" in vars(request):
         return
     stream = get_input_stream(request.environ)
@@ -56,7 +56,7 @@ def drain_body() -> None:
 def require_json_body(view: Callable[..., Any]) -> None:
     """Read the body of a route that has a parameter named `body`.
 
-    Raises UnsupportedMediaType, BadRequest, RequestEntityTooLarge, and Invalid unless it is a JSON object.
+    Raises UnsupportedMediaType, BadRequest, RequestEntityTooLarge, and Invalid if it is not a JSON object.
     """
     if "body" not in getattr(view, "__annotations__", {}):
         return
@@ -64,25 +64,15 @@ def require_json_body(view: Callable[..., Any]) -> None:
         raise UnsupportedMediaType("The body must be application/json.")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("The body must not have a content coding.", headers={"Accept-Encoding": "identity"})
+    body = request.get_data()
+    g.body_read = True
     try:
-        value = json.loads(_received(), parse_constant=_refuse_constant)
+        value = json.loads(body, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.") from None
     _check_shape(value)
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
-
-
-def _received() -> bytes:
-    """Return the body. Raises BadRequest if it is incomplete or badly framed."""
-    try:
-        data = request.get_data(cache=True)
-    except HTTPException:
-        raise
-    except Exception as exc:  # of gunicorn
-        raise BadRequest("The body is incomplete or badly framed.") from exc
-    g.body_read = True
-    return data
 
 
 def _check_shape(value: object) -> None:
@@ -99,5 +89,5 @@ def _check_shape(value: object) -> None:
         raise BadRequest(f"The body is nested deeper than {MAX_NESTING} levels.")
 
 
-def _refuse_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457): those that the core raises, those of Flask, and unexpected exceptions."""
+"""Errors as problem documents (RFC 9457): the problems that the core raises, Flask's errors, unexpected exceptions."""
 
 import json
 import logging
@@ -87,5 +87,5 @@ def _http_problem(error: HTTPException) -> Response:
 
 
 def redacted_path(path: str) -> str:
-    """Return a path without segments that look like no id: they may hold an e-mail address or a token."""
+    """Return a path without the segments that do not look like an id: they may be an e-mail address or a token."""
     return _UNUSUAL_SEGMENT.sub("***", path)

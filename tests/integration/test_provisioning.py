@@ -156,13 +156,13 @@ def test_a_queue_with_other_arguments_is_a_loud_error(vhost_url: str) -> None:
         broker.declare_topology(vhost_url, deadline=1)
 
 
-def test_a_database_without_the_administrator_is_told_with_its_two_causes(
+def test_the_error_of_a_database_without_the_administrator_names_two_causes(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = environment["MONGO_URL"].replace("admin:", "admin:not-", 1)
     for name, value in {**environment, "MONGO_URL": wrong}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit, match=r"no such administrator.*the\nfirst start was interrupted"):
+    with pytest.raises(SystemExit, match=r"no such administrator.*first\nstart was interrupted"):
         provision.main()
 
 

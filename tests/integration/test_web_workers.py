@@ -39,19 +39,19 @@ def create_app():
     assert "it lacks something" in said
 
 
-def test_every_worker_looks_at_its_neighbours_when_it_starts(tmp_path: Path) -> None:
+def test_every_worker_checks_its_dependencies_when_it_starts(tmp_path: Path) -> None:
     code = """
 import os
 
-class Dependencies:
-    def missing(self):
+class Health:
+    def unreachable_dependencies(self):
         open(f"{FOLDER}/{os.getpid()}", "w").close()
         return {}
 
 def create_app():
     def app(environ, start_response):
         raise AssertionError("nobody asks")
-    app.extensions = {"neighbours": Dependencies()}
+    app.extensions = {"health": Health()}
     return app
 """
     (looked := tmp_path / "looked").mkdir()

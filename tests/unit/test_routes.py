@@ -108,3 +108,13 @@ def test_a_service_that_started_without_its_database_prepares_it_for_the_first_r
     assert (client.get("/products").status_code, client.put("/reservations/o1").status_code) == (503, 401)
     away = False
     assert ([client.get("/products").status_code for _ in range(2)], prepared) == ([200, 200], [True])
+
+
+def test_every_problem_and_every_operation_is_explained_in_the_api_docs(app: OpenAPI) -> None:
+    paths = app.test_client().get("/openapi.json").json["paths"]
+    for place, operation in ((path, operation) for path, methods in paths.items() for operation in methods.values()):
+        assert operation.get("summary"), place
+        assert operation.get("tags"), place
+        for status, response in operation["responses"].items():
+            problem = response.get("content", {}).get("application/problem+json", {})
+            assert problem.get("examples") or status < "400" or place == "/token", (place, status)

@@ -1,4 +1,4 @@
-"""Misconfigurations of RabbitMQ are told from outages."""
+"""Misconfigurations of RabbitMQ are distinguished from outages."""
 
 import ssl
 
@@ -32,7 +32,7 @@ LOST = "Client was disconnected: StreamLostError: ('Transport indicated EOF',)"
     ],
     ids=lambda exc: type(exc).__name__,
 )
-def test_what_waiting_does_not_help_is_a_refusal_that_says_what_to_do(exc: Exception) -> None:
+def test_a_misconfiguration_is_a_refusal_with_advice(exc: Exception) -> None:
     reason = refusal(exc)
     assert reason is not None
     assert any(advice in reason for advice in ("run the provisioning", "Run the provisioning", "Check RABBITMQ_URL"))

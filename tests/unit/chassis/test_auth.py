@@ -203,7 +203,7 @@ def test_everybody_may_use_a_public_route_even_with_a_broken_token(client: Flask
     assert client.get("/open", headers={"Authorization": "Bearer nonsense"}).json == {"open": True}
 
 
-def test_a_route_that_nobody_marked_is_closed_even_to_administrators(client: FlaskClient) -> None:
+def test_a_route_without_a_mark_is_closed_even_to_administrators(client: FlaskClient) -> None:
     for headers in ({}, bearer("admin", "service")):
         answer = client.get("/forgotten", headers=headers)
         assert (answer.status_code, answer.json["type"]) == (403, "forbidden")
@@ -220,7 +220,7 @@ BAD_REQUESTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("bad", BAD_REQUESTS)
-def test_nobody_learns_what_is_behind_a_closed_door(client: FlaskClient, bad: str) -> None:
+def test_a_refused_caller_gets_no_validation_error(client: FlaskClient, bad: str) -> None:
     assert client.post("/orders", **BAD_REQUESTS[bad]).status_code == 401
     assert client.post("/orders", headers=bearer("customer"), **BAD_REQUESTS[bad]).status_code == 403
 
@@ -235,7 +235,7 @@ def test_nobody_learns_what_is_behind_a_closed_door(client: FlaskClient, bad: st
         ("an invalid field", 422),
     ],
 )
-def test_whoever_may_pass_learns_what_was_wrong(client: FlaskClient, bad: str, status: int) -> None:
+def test_an_authorized_caller_gets_the_validation_error(client: FlaskClient, bad: str, status: int) -> None:
     assert client.post("/orders", headers=bearer("service"), **BAD_REQUESTS[bad]).status_code == status
 
 

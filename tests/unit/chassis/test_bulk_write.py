@@ -1,4 +1,4 @@
-"""A bulk write over several collections raises what its writes would raise one by one, however the server tells it."""
+"""A bulk write over several collections raises the errors that its writes would raise one by one."""
 
 from typing import Any
 
@@ -41,9 +41,9 @@ def test_an_error_of_the_whole_command_is_raised_as_it_is() -> None:
     ("code", "kind"), [(WRITE_CONFLICT, OperationFailure), (11000, DuplicateKeyError), (121, OperationFailure)]
 )
 def test_the_error_of_a_write_is_raised_by_its_code(code: int, kind: type[OperationFailure]) -> None:
-    error = raised(Server(None, {"ok": 0.0, "idx": 1, "code": code, "errmsg": "told"}))
+    error = raised(Server(None, {"ok": 0.0, "idx": 1, "code": code, "errmsg": "reason"}))
     assert (type(error), getattr(error, "code", None)) == (kind, code)
 
 
-def test_an_error_of_neither_kind_stays_what_it_is() -> None:
+def test_an_error_of_another_kind_is_not_translated() -> None:
     assert isinstance(raised(Server(None)), ClientBulkWriteException)

@@ -32,7 +32,7 @@ TURNING = [f"Ana{turn}xcod" for turn in "\u202a\u202b\u202c\u202d\u202e\u2066\u2
 
 
 @pytest.mark.parametrize("text", [*INVISIBLE, *TURNING], ids=ascii)
-def test_what_shows_nothing_or_turns_the_direction_is_no_name(text: str) -> None:
+def test_a_name_without_visible_characters_or_with_direction_overrides_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         name.validate_python(text)
 

@@ -54,7 +54,7 @@ def test_invalid_always_lists_its_fields() -> None:
     assert Invalid.field("price", "is too low").detail == "The request has invalid fields."
 
 
-def test_limits_and_outages_tell_when_to_come_back() -> None:
+def test_limits_and_outages_have_retry_after() -> None:
     assert TooManyRequests(retry_after=30).headers == {"Retry-After": "30"}
     assert TooManyRequests(retry_after=0).headers == {"Retry-After": "1"}
     assert Unavailable().headers == {"Retry-After": "2"}

@@ -49,7 +49,7 @@ def test_every_answer_has_the_headers_of_owasp(method: str, path: str, status: i
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/start.js", "/docs/assets/css/swagger-ui.css"])
-def test_the_documentation_runs_only_what_the_service_itself_serves(path: str) -> None:
+def test_the_api_docs_run_only_scripts_of_the_service_itself(path: str) -> None:
     answer = make_client().get(path)
     assert (answer.status_code, answer.headers["X-Frame-Options"]) == (200, "DENY")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -78,7 +78,7 @@ def test_pages_of_a_named_origin_may_read_answers_and_errors(origin: str) -> Non
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_a_preflight_tells_methods_and_headers() -> None:
+def test_the_response_to_a_preflight_lists_methods_and_headers() -> None:
     headers = {"Origin": SHOP, "Access-Control-Request-Method": "DELETE"}
     answer = make_client(SHOP).options("/things", headers=headers)
     assert answer.status_code == 200

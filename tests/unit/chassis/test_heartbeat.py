@@ -20,7 +20,7 @@ from chassis.heartbeat import Heartbeat
 path, signal, seconds = sys.argv[1:]
 heartbeat = Heartbeat(path, end_after=4)
 
-def wait_for_ever():
+def wait_endlessly():
     time.sleep(60)
 
 end = time.monotonic() + float(seconds)
@@ -28,7 +28,7 @@ while time.monotonic() < end:
     getattr(heartbeat, signal)()
     time.sleep(0.01)
 if sys.argv[3] == "0.1":
-    wait_for_ever()
+    wait_endlessly()
 """
 
 
@@ -74,7 +74,7 @@ def run(path: Path, signal: str, seconds: str) -> "subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize("program", HANGING)
-def test_what_hangs_at_once_ends_too(program: str) -> None:
+def test_a_program_that_hangs_at_its_start_ends(program: str) -> None:
     ended = execute(BEGINNING + HANGING[program])
     assert (ended.returncode, "Timeout" in ended.stderr) == (1, True)
 
@@ -87,30 +87,32 @@ def test_a_message_that_waits_for_the_database_does_not_hang() -> None:
 def test_the_programs_have_a_heartbeat_that_ends_them(
     module: ModuleType, runs: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = []
+    timeouts = []
     for name in ("MONGO_URL", "RABBITMQ_URL"):
         monkeypatch.setenv(name, f"{'mongodb' if name == 'MONGO_URL' else 'amqp'}://u:pw@127.0.0.1:1/x")
     for name in ("PRODUCT_SERVICE_URL", "TOKEN_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.setenv("CLIENT_SECRET", "s3cret-s3cret")
-    monkeypatch.setattr(module, "Heartbeat", lambda _path, *, end_after: made.append(end_after) or Heartbeat())
+    monkeypatch.setattr(module, "Heartbeat", lambda _path, *, end_after: timeouts.append(end_after) or Heartbeat())
     monkeypatch.setattr(module, "stop_on_signals", lambda *_args, **_options: None)
     monkeypatch.setattr(mongo, "connect", lambda *_args: mongomock.MongoClient().shop)
     monkeypatch.setattr(logs, "configure", lambda *_args: None)
     monkeypatch.setattr(runs, "run", lambda *_args, **_options: None)
     module.main()
-    assert made == [WATCHDOG_TIMEOUT]
+    assert timeouts == [WATCHDOG_TIMEOUT]
 
 
 def test_a_program_that_hangs_ends_and_shows_where(tmp_path: Path) -> None:
     ended = run(tmp_path / "heartbeat", "mark_healthy", "0.1")
     assert ended.returncode == 1
-    assert "in wait_for_ever" in ended.stderr
+    assert "in wait_endlessly" in ended.stderr
     assert (tmp_path / "heartbeat").exists()
 
 
 @pytest.mark.parametrize("signal", ["mark_healthy", "kick_watchdog"])
-def test_one_that_works_or_waits_goes_on_and_only_the_first_is_well(tmp_path: Path, signal: str) -> None:
+def test_a_program_that_works_or_waits_goes_on_and_only_a_working_program_is_healthy(
+    tmp_path: Path, signal: str
+) -> None:
     ended = run(tmp_path / "heartbeat", signal, "6")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert (tmp_path / "heartbeat").exists() == (signal == "mark_healthy")

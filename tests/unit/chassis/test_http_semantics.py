@@ -46,7 +46,7 @@ def client() -> FlaskClient:
 
 
 def send_chunked(client: FlaskClient, body: bytes) -> Any:
-    """Send a body as gunicorn passes on one that came in chunks: it ends, but nobody has said where."""
+    """Send a body as gunicorn passes on one that came in chunks: it has an end but no length."""
     stream = io.BytesIO(body)
     environ = {"wsgi.input_terminated": True, "wsgi.input": stream}
     answer = client.post("/things", content_type="application/json", environ_overrides=environ)
@@ -59,11 +59,25 @@ def test_a_chunked_body_is_read_as_a_whole(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("size", [json_bodies.MAX_BODY + 1, 7 << 20, json_bodies.MAX_BODY + len(BODY)])
-def test_a_chunked_body_that_is_too_large_is_never_taken_for_what_fits(client: FlaskClient, size: int) -> None:
+def test_a_chunked_body_that_is_too_large_is_never_cut_off(client: FlaskClient, size: int) -> None:
     body = BODY + b" " * (json_bodies.MAX_BODY - len(BODY)) + b"}" * (size - json_bodies.MAX_BODY)
     answer, stream = send_chunked(client, body)
     assert (answer.status_code, answer.json["type"]) == (413, "content-too-large")
     assert stream.read(1) == b""  # all of it was read, so that the client gets the answer
+
+
+class BrokenStream(io.BytesIO):
+    """A body whose connection breaks."""
+
+    def read(self, _size: int | None = -1) -> bytes:
+        raise OSError("the connection is closed")
+
+
+@pytest.mark.parametrize("environ", [{"wsgi.input_terminated": True}, {"CONTENT_LENGTH": "9"}])
+def test_a_body_that_breaks_off_is_400(client: FlaskClient, environ: dict[str, Any]) -> None:
+    environ = {"wsgi.input": BrokenStream(), **environ}
+    answer = client.post("/things", content_type="application/json", environ_overrides=environ)
+    assert (answer.status_code, answer.json["type"]) == (400, "bad-request")
 
 
 def test_a_chunked_body_that_just_fits_is_taken(client: FlaskClient) -> None:
@@ -79,12 +93,14 @@ def test_a_chunked_body_that_just_fits_is_taken(client: FlaskClient) -> None:
         ("PATCH", "application/json-patch+json", 415),
     ],
 )
-def test_a_merge_patch_is_what_patch_takes(client: FlaskClient, method: str, content_type: str, status: int) -> None:
+def test_only_patch_takes_a_merge_patch(client: FlaskClient, method: str, content_type: str, status: int) -> None:
     assert client.open("/things", method=method, data=BODY, content_type=content_type).status_code == status
 
 
 @pytest.mark.parametrize(("coding", "status"), [("identity", 200), ("gzip", 415), ("br", 415), ("identity, gzip", 415)])
-def test_a_coded_body_is_refused_and_told_what_is_taken(client: FlaskClient, coding: str, status: int) -> None:
+def test_a_body_with_a_content_coding_is_refused_with_accept_encoding(
+    client: FlaskClient, coding: str, status: int
+) -> None:
     answer = client.post("/things", data=BODY, content_type="application/json", headers={"Content-Encoding": coding})
     assert answer.status_code == status
     assert answer.headers.get("Accept-Encoding") == (None if status == 200 else "identity")
@@ -99,7 +115,9 @@ def test_a_coded_body_is_refused_and_told_what_is_taken(client: FlaskClient, cod
         ({"If-Match": "unquoted"}, 412),
     ],
 )
-def test_what_has_no_entity_tag_matches_none(client: FlaskClient, headers: dict[str, str], status: int) -> None:
+def test_no_if_match_matches_a_resource_without_an_etag(
+    client: FlaskClient, headers: dict[str, str], status: int
+) -> None:
     answer = client.post("/things", data=BODY, content_type="application/json", headers=headers)
     assert answer.status_code == status
 
@@ -140,13 +158,13 @@ def test_the_conditions_of_a_write_are_obeyed(
         ("m\xfcller", 400),
     ],
 )
-def test_a_host_is_one(client: FlaskClient, host: str, status: int) -> None:
+def test_an_invalid_host_is_refused(client: FlaskClient, host: str, status: int) -> None:
     answer = client.put("/tagged", environ_overrides={"HTTP_HOST": host})
     assert (answer.status_code, answer.mimetype) == (status, "application/json" if status == 200 else PROBLEM)
 
 
 @pytest.mark.parametrize(("protocol", "status"), [("HTTP/1.1", 400), ("HTTP/1.0", 200)])
-def test_only_http_1_0_knows_no_host(client: FlaskClient, protocol: str, status: int) -> None:
+def test_only_http_1_0_may_omit_the_host(client: FlaskClient, protocol: str, status: int) -> None:
     def without_host(environ: dict[str, Any], start_response: Any) -> Any:
         del environ["HTTP_HOST"]
         return app(environ, start_response)
@@ -164,7 +182,7 @@ def test_only_http_1_0_knows_no_host(client: FlaskClient, protocol: str, status:
         {"x" * 900_000: 1},
     ],
 )
-def test_the_answer_to_invalid_input_does_not_grow_with_it(client: FlaskClient, body: dict[str, int]) -> None:
+def test_the_response_to_invalid_input_does_not_grow_with_it(client: FlaskClient, body: dict[str, int]) -> None:
     answer = client.post("/things", data=json.dumps(body, separators=(",", ":")), content_type="application/json")
     assert answer.status_code == 422
     assert len(answer.data) < 10_000

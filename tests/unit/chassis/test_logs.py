@@ -61,7 +61,7 @@ def test_line_breaks_in_a_message_cannot_forge_a_line() -> None:
     assert line_of('one\n{"level": "info"}')["message"] == 'one\n{"level": "info"}'
 
 
-def test_an_exception_tells_its_causes_and_where_they_came_from_but_not_their_texts() -> None:
+def test_an_exception_is_logged_with_its_causes_and_tracebacks_but_without_texts() -> None:
     def look_up(address: str) -> None:
         raise KeyError(address)
 
@@ -73,24 +73,24 @@ def test_an_exception_tells_its_causes_and_where_they_came_from_but_not_their_te
             raise ValueError(address) from exc
     except ValueError:
         record = logging.getLogger("s").makeRecord("s", logging.ERROR, __file__, 1, "failed", (), sys.exc_info())
-    told = json.loads(logs.JsonFormatter("s").format(record))["exception"]
-    last, cause = told.split("\ncaused by\n")
+    logged = json.loads(logs.JsonFormatter("s").format(record))["exception"]
+    last, cause = logged.split("\ncaused by\n")
     assert last.endswith("\nValueError")
     assert cause.endswith("\nKeyError")
     assert (__file__ in cause, "look_up" in cause) == (True, True)
-    assert address not in told
+    assert address not in logged
 
 
 def test_causes_that_form_a_circle_come_to_an_end() -> None:
     first, second = ValueError(), KeyError()
     first.__cause__, second.__cause__ = second, first
     record = logging.makeLogRecord({"exc_info": (ValueError, first, None)})
-    told = json.loads(logs.JsonFormatter("s").format(record))["exception"]
-    assert told == "ValueError\ncaused by\nKeyError"
+    logged = json.loads(logs.JsonFormatter("s").format(record))["exception"]
+    assert logged == "ValueError\ncaused by\nKeyError"
 
 
 @pytest.mark.usefixtures("untouched_root")
-def test_what_nobody_catches_is_logged_without_its_text_too(
+def test_an_uncaught_exception_is_logged_without_its_text_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = io.StringIO()
@@ -107,9 +107,9 @@ def test_what_nobody_catches_is_logged_without_its_text_too(
         fail()
     except ValueError:
         sys.excepthook(*sys.exc_info())
-    told = [json.loads(line) for line in output.getvalue().splitlines()]
-    assert [line["message"] for line in told] == ["unexpected error in a thread", "unexpected error"]
-    assert all(line["exception"].endswith("ValueError") for line in told)
+    logged = [json.loads(line) for line in output.getvalue().splitlines()]
+    assert [line["message"] for line in logged] == ["unexpected error in a thread", "unexpected error"]
+    assert all(line["exception"].endswith("ValueError") for line in logged)
     assert "ana@" not in output.getvalue() + capsys.readouterr().err
 
 
@@ -125,8 +125,8 @@ def test_the_line_of_a_request_is_like_any_other(
     monkeypatch.setattr(time, "time", lambda: 1798718400.0419)
     with logs.bind_request_id("r-1"):
         logs.access('GE"T', "/orders/\n", 200, 0.01234)
-        told = {"method": 'GE"T', "path": "/orders/\n", "status": 200, "milliseconds": 12.3}
-        logging.getLogger("access").info("request", extra=told)
+        logged = {"method": 'GE"T', "path": "/orders/\n", "status": 200, "milliseconds": 12.3}
+        logging.getLogger("access").info("request", extra=logged)
     by_hand, by_formatter = capsys.readouterr().out.splitlines()
     assert by_hand == by_formatter
     logging.getLogger().setLevel(logging.WARNING)

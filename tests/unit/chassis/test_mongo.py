@@ -26,7 +26,7 @@ from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, find_page, missi
 
 @retry_and_translate
 class Store:
-    """A store whose only method fails as it is told."""
+    """A store whose only method raises the given failures first."""
 
     def __init__(self, *failures: Exception) -> None:
         self._failures = list(failures)
@@ -97,7 +97,7 @@ def test_an_outage_is_unavailable_and_keeps_its_cause(outage: Exception) -> None
 @pytest.mark.parametrize(
     "mistake", [DuplicateKeyError("taken", 11000), OperationFailure("bad query", 2), ValueError("not the database's")]
 )
-def test_a_mistake_of_ours_stays_what_it_is(mistake: Exception) -> None:
+def test_a_programming_error_is_not_translated(mistake: Exception) -> None:
     store = Store(mistake)
     with pytest.raises(type(mistake)):
         store.read("a")
@@ -134,7 +134,7 @@ class FakeServer:
         self.client = self
         self.admin = self
         self.away = False
-        self.asked = 0
+        self.calls = 0
         self.ahead = timedelta(hours=2)
         self.hello: dict[str, Any] = {}
         self.name = "shop"
@@ -146,7 +146,7 @@ class FakeServer:
         return BulkWritten(matched_count=0)
 
     def command(self, _name: str) -> dict[str, Any]:
-        self.asked += 1
+        self.calls += 1
         if self.away:
             raise ServerSelectionTimeoutError("away")
         return {"localTime": datetime.now(UTC) + self.ahead, **self.hello}
@@ -176,7 +176,7 @@ def test_the_server_is_asked_once_for_many_readings(server: FakeServer) -> None:
     clock = clock_of(server)
     readings = [clock() for _ in range(100)]
     assert readings == sorted(readings)
-    assert server.asked == 1
+    assert server.calls == 1
 
 
 def test_the_clock_is_measured_again_after_a_while(server: FakeServer) -> None:
@@ -221,7 +221,7 @@ def test_transactions_need_a_replica_set_or_a_router_of_mongodb_8(
     assert missing_feature(server) == expected  # type: ignore[arg-type]
 
 
-def test_mongodb_8_with_the_features_of_an_older_one_is_named(server: FakeServer) -> None:
+def test_mongodb_8_with_an_older_feature_compatibility_version_is_named(server: FakeServer) -> None:
     server.hello = {"setName": "rs0", "maxWireVersion": 25}
     server.bulk_write_error = OperationFailure("not enabled", 115)
     assert missing_feature(server).startswith("has a feature compatibility version below 8.0")  # type: ignore[arg-type]

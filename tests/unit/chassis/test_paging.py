@@ -1,4 +1,4 @@
-"""Cursors lead back to exactly where they were made, and nowhere else."""
+"""A cursor leads to the item after which it was made, and works in no other list."""
 
 import base64
 import contextlib
@@ -78,7 +78,7 @@ def test_any_encoded_bytes_are_either_a_cursor_or_refused(content: bytes) -> Non
         base64.urlsafe_b64encode(b'["price", 1, "\xff"]').decode(),
     ],
 )
-def test_what_is_not_a_cursor_of_the_list_is_refused(cursor: str) -> None:
+def test_a_text_that_is_not_a_cursor_of_the_list_is_refused(cursor: str) -> None:
     with pytest.raises(Invalid) as refused:
         decode_cursor(cursor, "price", [int, str])
     assert refused.value.members["errors"] == [{"field": "cursor", "message": "is not a cursor of this list"}]

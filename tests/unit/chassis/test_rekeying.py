@@ -1,4 +1,4 @@
-"""Keys made by the rules of an earlier version are brought up to date at start."""
+"""Keys of an earlier version of the rules are migrated at the start."""
 
 import logging
 from typing import Any

@@ -135,19 +135,19 @@ def test_amounts_are_read(value: Any, minor_units: int) -> None:
         b"1",
     ],
 )
-def test_what_is_no_amount_is_refused(value: Any) -> None:
+def test_a_value_that_is_not_an_amount_is_refused(value: Any) -> None:
     with pytest.raises(ValidationError):
         money.validate_python(value)
 
 
 @pytest.mark.parametrize("count", [True, False, "2", 1.0, 1.5, None, [], {}, "", float("nan")])
-def test_what_only_looks_like_an_integer_is_refused(count: Any) -> None:
+def test_a_value_that_only_looks_like_an_integer_is_refused(count: Any) -> None:
     with pytest.raises(ValidationError):
         Thing.model_validate({"count": count})
 
 
 @pytest.mark.parametrize("name", [1, True, None, b"x", ["x"], {"$ne": None}])
-def test_what_is_no_text_is_refused(name: Any) -> None:
+def test_a_value_that_is_not_a_text_is_refused(name: Any) -> None:
     with pytest.raises(ValidationError):
         Thing.model_validate({"count": 1, "name": name})
 
@@ -169,7 +169,7 @@ def test_ordinary_text_passes_unchanged(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "a b", "a\n", "a/b", "$where", "ä", "a" * 65, "a\x00"])
-def test_what_is_no_identifier_is_refused(value: str) -> None:
+def test_a_value_that_is_not_an_identifier_is_refused(value: str) -> None:
     with pytest.raises(ValidationError):
         identifier.validate_python(value)
 
@@ -193,7 +193,7 @@ def test_what_is_no_identifier_is_refused(value: str) -> None:
         {"page": "2"},
     ],
 )
-def test_a_page_that_nobody_can_ask_for_is_refused(query: dict[str, str]) -> None:
+def test_invalid_parameters_of_a_page_are_refused(query: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         PageQuery.model_validate(query)
 

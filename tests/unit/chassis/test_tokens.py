@@ -3,15 +3,15 @@
 import base64
 import threading
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
-from chassis.auth import client_credentials
-from chassis.auth import jwks as jwks_module
 from chassis.auth.client_credentials import ClientCredentials
 from chassis.auth.jwks import JwksClient
+from chassis.auth.renewal import Clock
 from chassis.errors import Misconfigured, Unavailable
 from tests.at_once import at_once, meanwhile
 from tests.local_server import Asked, LocalServer, serving
@@ -20,21 +20,18 @@ from tests.waiting import until
 
 
 class Time:
-    """Stands for the module `time` in `chassis.auth.jwks`: it passes when it is told to."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    time = Time()
-    monkeypatch.setattr(jwks_module, "time", time)
-    monkeypatch.setattr(client_credentials, "time", time)
-    return time
+def time() -> Time:
+    return Time()
 
 
 @pytest.fixture
@@ -44,7 +41,7 @@ def users() -> Iterator[LocalServer]:
         yield server
 
 
-KEYS, NEW_KEYS = jwks("k1"), jwks("k2")  # made here: it may take longer than a client waits for an answer
+KEYS, NEW_KEYS = jwks("k1"), jwks("k2")  # made in advance: a client may time out meanwhile
 
 
 def public(kid: str) -> Any:
@@ -52,7 +49,7 @@ def public(kid: str) -> Any:
 
 
 def test_a_key_is_fetched_at_its_first_use_and_then_kept(users: LocalServer, time: Time) -> None:
-    keys = JwksClient(users.url)
+    keys = JwksClient(users.url, clock=time)
     assert users.requests == []
     for _ in range(5):
         assert keys.public_key("k1").public_numbers() == public("k1")
@@ -61,7 +58,7 @@ def test_a_key_is_fetched_at_its_first_use_and_then_kept(users: LocalServer, tim
 
 
 def test_keys_are_fetched_again_in_the_background_before_their_life_ends(users: LocalServer, time: Time) -> None:
-    keys = JwksClient(users.url)
+    keys = JwksClient(users.url, clock=time)
     keys.public_key("k1")
     users.answer = lambda _asked: (200, NEW_KEYS)
     time.now += 299
@@ -72,7 +69,7 @@ def test_keys_are_fetched_again_in_the_background_before_their_life_ends(users: 
 
 
 def test_a_key_that_was_revoked_is_not_used_longer_than_the_copy_lives(users: LocalServer, time: Time) -> None:
-    keys = JwksClient(users.url)
+    keys = JwksClient(users.url, clock=time)
     keys.public_key("k1")
     users.answer = lambda _asked: (200, NEW_KEYS)
     time.now += 300
@@ -81,11 +78,10 @@ def test_a_key_that_was_revoked_is_not_used_longer_than_the_copy_lives(users: Lo
 
 
 def test_while_user_service_is_away_no_request_waits_for_keys(users: LocalServer, time: Time) -> None:
-    keys = JwksClient(users.url)
+    keys = JwksClient(users.url, timeout=60, clock=time)
     keys.public_key("k1")
     hanging = threading.Event()
     users.answer = lambda _asked: (503, {} if hanging.wait(60) else {})
-    keys._timeout = 60
     try:
         time.now += 299
         for asked in range(2, 8):
@@ -113,7 +109,7 @@ def test_while_user_service_is_away_no_request_waits_for_keys(users: LocalServer
 def test_known_keys_are_used_on_while_user_service_is_away(
     users: LocalServer, time: Time, status: int, answer: Any
 ) -> None:
-    keys = JwksClient(users.url)
+    keys = JwksClient(users.url, clock=time)
     keys.public_key("k1")
     users.answer = lambda _asked: (status, answer)
     for hours in range(1, 4):
@@ -123,7 +119,7 @@ def test_known_keys_are_used_on_while_user_service_is_away(
 
 
 def test_a_user_service_that_is_away_is_asked_at_most_every_ten_seconds(users: LocalServer, time: Time) -> None:
-    keys = JwksClient(users.url)
+    keys = JwksClient(users.url, clock=time)
     keys.public_key("k1")
     users.answer = lambda _asked: (500, {})
     time.now += 301
@@ -139,7 +135,7 @@ def test_a_user_service_that_is_away_is_asked_at_most_every_ten_seconds(users: L
 
 
 def test_an_unknown_key_is_looked_for_at_most_every_ten_seconds(users: LocalServer, time: Time) -> None:
-    keys = JwksClient(users.url)
+    keys = JwksClient(users.url, clock=time)
     keys.public_key("k1")
     time.now += 11
     for number in range(20):
@@ -154,7 +150,7 @@ def test_an_unknown_key_is_looked_for_at_most_every_ten_seconds(users: LocalServ
 
 
 def test_an_unknown_key_is_not_there_while_user_service_is_away(users: LocalServer, time: Time) -> None:
-    keys = JwksClient(users.url)
+    keys = JwksClient(users.url, clock=time)
     keys.public_key("k1")
     users.answer = lambda _asked: (500, {})
     time.now += 11
@@ -166,7 +162,7 @@ def test_without_any_key_it_is_an_outage_that_ends_soon_after_user_service_is_ba
     users: LocalServer, time: Time
 ) -> None:
     users.answer = lambda _asked: (503, {})
-    keys = JwksClient(users.url)
+    keys = JwksClient(users.url, clock=time)
     for _ in range(3):
         with pytest.raises(Unavailable) as refused:
             keys.public_key("k1")
@@ -187,7 +183,7 @@ def test_many_threads_that_miss_a_key_fetch_it_once(users: LocalServer) -> None:
 def test_threads_that_wait_for_keys_together_fail_together(users: LocalServer, time: Time) -> None:
     hanging = threading.Event()
     users.answer = lambda _asked: (200, {} if hanging.wait(60) else {})
-    keys = JwksClient(users.url, timeout=0.3)
+    keys = JwksClient(users.url, timeout=0.3, clock=time)
     failed: list[Unavailable] = []
 
     def ask() -> None:
@@ -196,7 +192,7 @@ def test_threads_that_wait_for_keys_together_fail_together(users: LocalServer, t
         failed.append(refused.value)
 
     with meanwhile(ask, threads=8, stop=hanging):
-        until(lambda: len(failed) == 8, "all are told")
+        until(lambda: len(failed) == 8, "all have failed")
     assert len(users.requests) == 1
 
 
@@ -210,7 +206,7 @@ def test_a_user_service_that_hangs_holds_a_request_for_its_time_out_only(users: 
         hanging.set()
 
 
-def test_the_check_tells_whether_user_service_publishes_its_keys(users: LocalServer) -> None:
+def test_the_check_fails_while_user_service_publishes_no_keys(users: LocalServer) -> None:
     keys = JwksClient(users.url)
     keys.check()
     users.answer = lambda _asked: (500, {})
@@ -229,18 +225,18 @@ def test_the_check_tells_whether_user_service_publishes_its_keys(users: LocalSer
 def test_an_address_without_keys_is_a_refusal_only_while_there_were_never_any(
     users: LocalServer, answer: tuple[int, Any], reason: str
 ) -> None:
-    known, unknown = JwksClient(users.url), JwksClient(users.url)
-    known.check()
+    with_keys, without_keys = JwksClient(users.url), JwksClient(users.url)
+    with_keys.check()
     users.answer = lambda _asked: answer
     with pytest.raises(Misconfigured, match=reason):
-        unknown.check()
+        without_keys.check()
     with pytest.raises(Unavailable, match=reason) as raised:
-        known.check()
+        with_keys.check()
     assert not isinstance(raised.value, Misconfigured)
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_a_proxy_of_the_environment_is_not_asked_for_neighbours(
+def test_requests_to_user_service_ignore_a_proxy_of_the_environment(
     users: LocalServer, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
@@ -271,8 +267,8 @@ def granting(*granted: tuple[str, float]) -> Callable[[Asked], tuple[int, Any]]:
     return answer
 
 
-def service_token(users: LocalServer) -> ClientCredentials:
-    return ClientCredentials(f"{users.url}/token", "order-service", "s3cret:+/")
+def service_token(users: LocalServer, clock: Clock = monotonic) -> ClientCredentials:
+    return ClientCredentials(f"{users.url}/token", "order-service", "s3cret:+/", clock=clock)
 
 
 def test_the_service_token_is_asked_for_by_client_credentials(users: LocalServer) -> None:
@@ -288,7 +284,7 @@ def test_the_service_token_is_asked_for_by_client_credentials(users: LocalServer
 
 def test_the_service_token_is_kept_for_half_of_its_life(users: LocalServer, time: Time) -> None:
     users.answer = granting(("t1", 3600), ("t2", 3600))
-    token = service_token(users)
+    token = service_token(users, time)
     assert token() == "t1"
     time.now += 1799
     assert token() == "t1"
@@ -297,7 +293,7 @@ def test_the_service_token_is_kept_for_half_of_its_life(users: LocalServer, time
 
 def test_the_service_token_is_then_renewed_in_the_background(users: LocalServer, time: Time) -> None:
     users.answer = granting(("t1", 3600), ("t2", 3600))
-    token = service_token(users)
+    token = service_token(users, time)
     token()
     time.now += 1801
     assert token() == "t1"
@@ -307,7 +303,7 @@ def test_the_service_token_is_then_renewed_in_the_background(users: LocalServer,
 
 def test_the_service_token_outlives_an_outage_of_user_service(users: LocalServer, time: Time) -> None:
     users.answer = granting(("t1", 3600))
-    token = service_token(users)
+    token = service_token(users, time)
     token()
     time.now += 1801
     for _ in range(5):
@@ -323,7 +319,7 @@ def test_the_service_token_outlives_an_outage_of_user_service(users: LocalServer
 
 def test_an_expired_service_token_is_not_used(users: LocalServer, time: Time) -> None:
     users.answer = granting(("t1", 3600))
-    token = service_token(users)
+    token = service_token(users, time)
     token()
     time.now += 3601
     with pytest.raises(Unavailable, match=r"/token answered 503\."):
@@ -333,14 +329,14 @@ def test_an_expired_service_token_is_not_used(users: LocalServer, time: Time) ->
     assert token() == "t2"
 
 
-def test_a_refused_service_token_is_forgotten_and_a_later_one_kept(users: LocalServer, time: Time) -> None:
+def test_a_rejected_service_token_is_invalidated_and_a_newer_token_is_not(users: LocalServer, time: Time) -> None:
     users.answer = granting(("t1", 3600), ("t2", 3600))
-    token = service_token(users)
+    token = service_token(users, time)
     assert token() == "t1"
     time.now += 2
     token.invalidate("t1")
     assert token() == "t2"
-    token.invalidate("t1")  # another thread was told so of the old one
+    token.invalidate("t1")  # by another thread, which used the old token
     assert token() == "t2"
     assert len(users.requests) == 2
 
@@ -355,7 +351,7 @@ def test_an_answer_that_holds_no_token_is_an_outage(users: LocalServer, answer: 
 def test_threads_that_wait_for_a_token_together_fail_together(users: LocalServer, time: Time) -> None:
     hanging = threading.Event()
     users.answer = lambda _asked: (200, {} if hanging.wait(60) else {})
-    token = ClientCredentials(users.url, "order-service", "secret", timeout=0.3)
+    token = ClientCredentials(users.url, "order-service", "secret", timeout=0.3, clock=time)
     failed: list[Unavailable] = []
 
     def ask() -> None:
@@ -364,5 +360,5 @@ def test_threads_that_wait_for_a_token_together_fail_together(users: LocalServer
         failed.append(refused.value)
 
     with meanwhile(ask, threads=8, stop=hanging):
-        until(lambda: len(failed) == 8, "all are told")
+        until(lambda: len(failed) == 8, "all have failed")
     assert len(users.requests) == 1

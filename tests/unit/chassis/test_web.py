@@ -1,4 +1,4 @@
-"""Every answer is a problem document or what was asked for, with the headers that all answers have."""
+"""Every error is a problem document, and every response has the common headers."""
 
 import io
 import json
@@ -99,7 +99,9 @@ def test_a_problem_document_has_all_members(client: FlaskClient) -> None:
     }
 
 
-def test_an_unexpected_error_tells_nothing_but_is_logged(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_logged_and_shows_nothing_to_the_client(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = client.delete("/things/2")
     assert (answer.status_code, answer.json["type"], answer.mimetype) == (
         500,
@@ -128,11 +130,11 @@ def test_every_error_is_a_problem_document(client: FlaskClient, method: str, pat
     assert answer.json["request_id"] == answer.headers["X-Request-ID"]
 
 
-def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
+def test_the_response_to_a_wrong_method_lists_the_allowed_methods(client: FlaskClient) -> None:
     assert set(client.put("/things").headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
 
 
-def test_an_outage_tells_when_to_come_back(client: FlaskClient) -> None:
+def test_the_response_in_an_outage_has_retry_after(client: FlaskClient) -> None:
     assert client.delete("/things/4").headers["Retry-After"] == "7"
 
 
@@ -141,15 +143,15 @@ def test_a_path_with_doubled_slashes_leads_to_the_right_one(client: FlaskClient)
     assert (answer.status_code, answer.headers["Location"]) == (308, "http://localhost/things/9")
 
 
-@pytest.mark.parametrize("given", ["abc", "A-1_b.9", "x" * 64])
-def test_a_request_id_is_accepted_and_echoed(client: FlaskClient, given: str) -> None:
-    answer = client.get("/things", headers={"X-Request-ID": given})
-    assert (answer.headers["X-Request-ID"], answer.json["request_id"]) == (given, given)
+@pytest.mark.parametrize("sent", ["abc", "A-1_b.9", "x" * 64])
+def test_a_request_id_is_accepted_and_echoed(client: FlaskClient, sent: str) -> None:
+    answer = client.get("/things", headers={"X-Request-ID": sent})
+    assert (answer.headers["X-Request-ID"], answer.json["request_id"]) == (sent, sent)
 
 
-@pytest.mark.parametrize("given", [None, "", "x" * 65, "a b", "a\tb", "<script>", "ä"])
-def test_a_request_id_that_is_no_good_is_replaced(client: FlaskClient, given: str | None) -> None:
-    answer = client.get("/things", headers={} if given is None else {"X-Request-ID": given})
+@pytest.mark.parametrize("sent", [None, "", "x" * 65, "a b", "a\tb", "<script>", "ä"])
+def test_an_invalid_request_id_is_replaced(client: FlaskClient, sent: str | None) -> None:
+    answer = client.get("/things", headers={} if sent is None else {"X-Request-ID": sent})
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
     assert answer.json["request_id"] == answer.headers["X-Request-ID"]
 
@@ -164,7 +166,7 @@ def test_every_answer_has_the_safety_headers(client: FlaskClient, path: str) -> 
     assert (answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]) == ("nosniff", "no-store")
 
 
-def test_what_was_made_has_a_place_and_keeps_the_order_of_its_members(client: FlaskClient) -> None:
+def test_a_created_resource_has_a_location_and_its_members_keep_their_order(client: FlaskClient) -> None:
     answer = client.post("/things", json={"name": "cup"})
     assert (answer.status_code, answer.headers["Location"]) == (201, "/things/1")
     assert list(answer.json) == ["z", "a"]
@@ -208,13 +210,13 @@ def test_json_is_read_however_its_type_is_written(client: FlaskClient, content_t
         b'{"a":' * 100_000,
     ],
 )
-def test_what_is_not_json_is_400(client: FlaskClient, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_400(client: FlaskClient, body: bytes) -> None:
     answer = client.post("/things", data=body, content_type="application/json")
     assert (answer.status_code, answer.json["type"]) == (400, "bad-request")
 
 
 @pytest.mark.parametrize("body", ["null", "[]", "1", '"name"', "true", '[{"name": "cup"}]'])
-def test_json_that_is_no_object_is_422(client: FlaskClient, body: str) -> None:
+def test_json_that_is_not_an_object_is_422(client: FlaskClient, body: str) -> None:
     answer = client.post("/things", data=body, content_type="application/json")
     assert (answer.status_code, answer.json["detail"]) == (422, "The body must be a JSON object.")
 
@@ -236,7 +238,7 @@ def test_invalid_fields_are_named(client: FlaskClient) -> None:
     assert all(set(error) == {"field", "message"} for error in answer.json["errors"])
 
 
-def test_a_refusal_does_not_repeat_what_was_sent(client: FlaskClient) -> None:
+def test_the_response_to_invalid_input_does_not_repeat_it(client: FlaskClient) -> None:
     assert "hunter2" not in client.post("/things", json={"name": ["hunter2"]}).text
 
 
@@ -313,7 +315,7 @@ def test_requests_are_logged_without_query_and_health_checks_not_at_all(
 
 @pytest.mark.usefixtures("access_log")
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "shown"),
     [
         ("/things/a-1_b.9", "/things/a-1_b.9"),
         ("/users/ada@example.com", "/users/***"),
@@ -322,11 +324,11 @@ def test_requests_are_logged_without_query_and_health_checks_not_at_all(
         ("/a b/<script>", "/***/***"),
     ],
 )
-def test_neither_logs_nor_errors_repeat_what_looks_like_no_id(
-    client: FlaskClient, capsys: pytest.CaptureFixture[str], path: str, told: str
+def test_logs_and_problems_hide_path_segments_that_do_not_look_like_an_id(
+    client: FlaskClient, capsys: pytest.CaptureFixture[str], path: str, shown: str
 ) -> None:
-    assert client.put(path).json["instance"] == told
-    assert json.loads(capsys.readouterr().out)["path"] == told
+    assert client.put(path).json["instance"] == shown
+    assert json.loads(capsys.readouterr().out)["path"] == shown
 
 
 def test_the_address_is_the_one_that_the_trusted_gateway_saw(client: FlaskClient) -> None:
@@ -334,7 +336,7 @@ def test_the_address_is_the_one_that_the_trusted_gateway_saw(client: FlaskClient
     assert answer.json["address"] == "198.51.100.7"
 
 
-def test_without_a_gateway_nobody_can_choose_an_address() -> None:
+def test_without_a_trusted_gateway_no_client_can_choose_its_address() -> None:
     app = make_app("shop", "shop", "")
 
     @app.get("/address")
@@ -362,8 +364,8 @@ class Database:
             raise Unavailable("The database does not answer.")
 
 
-def with_health(app: OpenAPI, database: Database, **neighbours: Any) -> FlaskClient:
-    health.init_app(app, Health(database.prepare, database.ping, neighbours))
+def with_health(app: OpenAPI, database: Database, **dependencies: Any) -> FlaskClient:
+    health.init_app(app, Health(database.prepare, database.ping, dependencies))
     return app.test_client()
 
 
@@ -389,7 +391,7 @@ def test_a_service_is_no_longer_ready_when_its_database_has_gone(app: OpenAPI) -
     assert client.get("/ready").status_code == 503
 
 
-def test_a_neighbour_that_is_away_is_named_and_the_service_stays_ready(app: OpenAPI) -> None:
+def test_an_unreachable_dependency_is_named_and_the_service_stays_ready(app: OpenAPI) -> None:
     def away() -> None:
         raise Unavailable("Away.")
 
@@ -398,7 +400,7 @@ def test_a_neighbour_that_is_away_is_named_and_the_service_stays_ready(app: Open
     assert (answer.status_code, answer.json) == (200, {"status": "ready", "degraded": ["users"]})
 
 
-def test_a_refusal_is_named_and_logged_once_with_what_to_do_until_it_ends(
+def test_a_misconfiguration_is_named_and_logged_once_until_it_is_corrected(
     app: OpenAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "chassis.misconfigurations")
@@ -419,14 +421,12 @@ def test_a_refusal_is_named_and_logged_once_with_what_to_do_until_it_ends(
     ]
 
 
-def test_a_neighbour_that_is_missed_is_named_in_the_log_with_where_it_was_sought(
-    app: OpenAPI, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unreachable_dependency_is_logged_with_its_url(app: OpenAPI, caplog: pytest.LogCaptureFixture) -> None:
     def away() -> None:
         raise Unavailable("http://users:5002 does not answer: ConnectionError.")
 
     with_health(app, Database(away=False), users=away, products=lambda: None)
-    health.log_unreachable_dependencies(app)
+    app.extensions["health"].log_unreachable_dependencies()
     assert [record.getMessage() for record in caplog.records] == [
         "dependency users is unreachable: http://users:5002 does not answer: ConnectionError."
     ]

@@ -31,7 +31,7 @@ ANY_RIGHT = "any"
 
 
 class Channel:
-    """Records what is asked, as (right, name of the queue or exchange)."""
+    """Records each operation, as (right, name of the queue or exchange)."""
 
     is_open = True
     consumer_tags = ("tag",)
@@ -121,7 +121,7 @@ def test_every_queue_and_exchange_that_a_program_names_is_in_the_topology(
     assert {name for _, name in order_worker | notification_consumer} <= set(NAMES)
 
 
-def test_every_binding_that_the_worker_makes_is_one_that_the_provisioning_makes() -> None:
-    made = {(publisher.EXCHANGE, publisher.QUEUE, event_type) for event_type in TYPES}
+def test_the_provisioning_makes_every_binding_that_the_worker_makes() -> None:
+    bindings = {(publisher.EXCHANGE, publisher.QUEUE, event_type) for event_type in TYPES}
     listed = {(b["exchange"], b["queue"], b["routing_key"]) for b in LISTED["bindings"]}
-    assert made == {binding for binding in listed if binding[1] == publisher.QUEUE}
+    assert bindings == {binding for binding in listed if binding[1] == publisher.QUEUE}

@@ -58,11 +58,11 @@ def test_a_container_has_no_more_rights_than_it_needs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if "image" in SERVICES[name]])
-def test_a_foreign_image_runs_as_somebody_else_than_root(name: str) -> None:
+def test_a_foreign_image_does_not_run_as_root(name: str) -> None:
     assert int(SERVICES[name]["user"].split(":")[0]) > 0
 
 
-def test_our_images_run_as_somebody_else_than_root() -> None:
+def test_our_images_do_not_run_as_root() -> None:
     stages = (ROOT / "deploy/Dockerfile").read_text().split("\nFROM ")
     started = [stage for stage in stages if stage.split("\n")[0].endswith(("AS provisioning", "AS service"))]
     assert len(started) == 2
@@ -75,12 +75,12 @@ def test_only_the_gateway_and_the_dashboard_are_published_and_only_to_this_host(
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
-def test_whoever_needs_one_another_shares_a_network() -> None:
+def test_containers_that_need_one_another_share_a_network() -> None:
     assert [(one, other) for one in DEPENDENCIES for other in DEPENDENCIES[one] if not reach(one, other)] == []
 
 
 @pytest.mark.parametrize(("one", "other"), NEVER)
-def test_whoever_does_not_shares_none(one: str, other: str) -> None:
+def test_other_containers_share_no_network(one: str, other: str) -> None:
     assert not reach(one, other)
 
 
@@ -116,7 +116,7 @@ def test_rabbitmq_knows_the_memory_of_its_container() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if "build" in SERVICES[name] and name != "provisioning"])
-def test_what_is_refused_is_unhealthy_within_a_minute(name: str) -> None:
+def test_a_misconfigured_container_is_unhealthy_within_a_minute(name: str) -> None:
     check = SERVICES[name]["healthcheck"]
     start, interval = (int(check[key].removesuffix("s")) for key in ("start_period", "interval"))
     assert start + check["retries"] * interval <= 60

@@ -1,4 +1,4 @@
-"""What images are built and watched with."""
+"""The programs that build images, watch containers and wait for the broker."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
-from pika.exceptions import AMQPConnectionError, ConnectionClosedByBroker
+from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker, ConnectionClosedByBroker
 
 from deploy import broker, healthcheck, lock_subset
 from tests.local_server import serving
@@ -30,9 +30,9 @@ def report(*names: str) -> str:
     return json.dumps({"install": [{"metadata": {"name": name}} for name in names]})
 
 
-def test_only_what_is_needed_is_installed_and_with_all_its_hashes() -> None:
-    found = lock_subset.lock_subset(CONSTRAINTS, report("Flask", "zope.interface"))
-    assert found == (
+def test_only_the_needed_packages_are_installed_with_all_their_hashes() -> None:
+    subset = lock_subset.lock_subset(CONSTRAINTS, report("Flask", "zope.interface"))
+    assert subset == (
         "flask==3.1.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nzope-interface==7.0 \\\n    --hash=sha256:dd\n"
     )
 
@@ -43,7 +43,7 @@ def test_a_package_that_is_not_pinned_stops_the_build() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "well"),
+    ("status", "body", "healthy"),
     [
         (200, {"status": "ready", "degraded": []}, True),
         (200, {"status": "ready", "degraded": ["user-service"]}, True),
@@ -52,27 +52,27 @@ def test_a_package_that_is_not_pinned_stops_the_build() -> None:
         (503, {}, False),
     ],
 )
-def test_a_web_service_is_well_when_it_is_ready_and_refused_nothing(status: int, body: Any, well: bool) -> None:
+def test_a_web_service_is_healthy_when_it_is_ready_and_not_misconfigured(status: int, body: Any, healthy: bool) -> None:
     def answer(asked: Any) -> tuple[int, Any]:
         return (status if asked.path == "/ready" else 404), body
 
     with serving(answer) as server:
-        assert healthcheck.is_ready(server.url) is well
+        assert healthcheck.is_ready(server.url) is healthy
 
 
-def test_a_web_service_that_does_not_listen_is_not_well() -> None:
+def test_a_web_service_that_does_not_listen_is_not_healthy() -> None:
     assert not healthcheck.is_ready("http://127.0.0.1:1")
 
 
-@pytest.mark.parametrize(("age", "well"), [(0, True), (14, True), (16, False)])
-def test_a_background_program_is_well_while_its_heart_beats(tmp_path: Path, age: float, well: bool) -> None:
+@pytest.mark.parametrize(("age", "healthy"), [(0, True), (14, True), (16, False)])
+def test_a_background_program_is_healthy_while_its_heart_beats(tmp_path: Path, age: float, healthy: bool) -> None:
     heartbeat = tmp_path / "heartbeat"
     heartbeat.touch()
     os.utime(heartbeat, (time.time() - age,) * 2)
-    assert healthcheck.beats(heartbeat) is well
+    assert healthcheck.beats(heartbeat) is healthy
 
 
-def test_one_that_never_had_a_heartbeat_is_not_well(tmp_path: Path) -> None:
+def test_a_program_that_never_had_a_heartbeat_is_not_healthy(tmp_path: Path) -> None:
     assert not healthcheck.beats(tmp_path / "heartbeat")
 
 
@@ -119,3 +119,25 @@ def test_a_broker_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("pika.BlockingConnection", refuse)
     with pytest.raises(SystemExit, match=r"RabbitMQ is not reachable at rabbitmq:5672 after 0\.1 s"):
         broker.declare_topology("amqp://rabbitmq", deadline=0.1)
+
+
+def test_a_topology_that_the_broker_refuses_ends_the_provisioning_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Connection:
+        def __init__(self, _parameters: object) -> None:
+            pass
+
+        def __enter__(self) -> "Connection":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def channel(self) -> "Connection":
+            return self
+
+        def exchange_declare(self, *_: object, **__: object) -> None:
+            raise ChannelClosedByBroker(406, "PRECONDITION_FAILED - inequivalent arg")
+
+    monkeypatch.setattr("pika.BlockingConnection", Connection)
+    with pytest.raises(SystemExit, match=r"^RabbitMQ refuses contracts/topology\.json: PRECONDITION_FAILED"):
+        broker.declare_topology("amqp://rabbitmq", deadline=60)

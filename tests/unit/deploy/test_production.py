@@ -32,8 +32,8 @@ DEMO = re.compile(r"demo-[\w-]+|admin@example\.com|admin-password|\bguest\b")
 
 def demo_environment(name: str) -> dict[str, str]:
     """Return the environment that docker-compose.yml gives a program where nobody sets anything."""
-    given: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"][name]["environment"]
-    return {key: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)) for key, value in given.items()}
+    variables: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"][name]["environment"]
+    return {key: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)) for key, value in variables.items()}
 
 
 def start(name: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -80,7 +80,7 @@ def test_the_provisioning_asks_for_administrators_in_production_and_for_a_number
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_every_secret_of_the_demo_is_one_that_is_refused(name: str) -> None:
+def test_production_refuses_every_secret_of_the_demo(name: str) -> None:
     with_demo_values = {key for key, value in demo_environment(name).items() if DEMO.search(value)}
     assert with_demo_values - {"DASHBOARD_USER", "DEMO_PRODUCTS"} == SECRETS[name]
 
