@@ -24,7 +24,8 @@ COMMAND_NOT_SUPPORTED, DUPLICATE_KEY = 115, 11000  # the server's error codes
 def connect(url: str, service: str, *, timeout: float = 4.0) -> Database[Document]:
     """Return the database that the URL's path names. It connects at the first use.
 
-    Server selection may take 2 s, and one reply `timeout` seconds. (pymongo's `timeoutMS` is one budget for both.)
+    The write concern is majority, journaled. Server selection may take 2 s, and one reply `timeout` seconds. (pymongo's
+    `timeoutMS` is one budget for both.)
     """
     client: MongoClient[Document] = MongoClient(
         url,

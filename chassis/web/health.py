@@ -1,4 +1,4 @@
-"""Health checks: `/health` for the process, `/ready` for its database and for the other services that it calls.
+"""Health checks: `/health` for liveness (the process), `/ready` for readiness (its database, the services it calls).
 
 The database is prepared (indexes) at the start. If that fails, each request to a route first tries again.
 """

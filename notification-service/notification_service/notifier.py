@@ -1,4 +1,4 @@
-"""The notifier: an event gives one notification per channel, however often the broker delivers the event."""
+"""An idempotent consumer: an event gives one notification per channel, however often the broker delivers it."""
 
 import logging
 import time

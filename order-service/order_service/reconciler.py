@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class StockReleaser:
-    """Releases the stock of orders whose release is due."""
+    """Releases the stock of orders whose release is due: the compensation of the saga."""
 
     store: OrderStore
     products: ProductClient

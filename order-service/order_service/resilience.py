@@ -31,7 +31,7 @@ class AttemptFailed(Exception):
 
 @dataclass
 class Retries:
-    """Repeats a failed attempt, with exponential backoff, while the deadline leaves time for another one.
+    """The retry of a failed attempt, with exponential backoff, while the deadline leaves time for another one.
 
     Retries bridge a restart. When attempts have failed for longer than `patience` seconds without a success between
     them, each call gets one attempt only, so that callers learn of an outage soon.

@@ -1,4 +1,4 @@
-"""Processes of the services that die by SIGKILL right before or after a certain call.
+"""Fault injection: processes of the services that die by SIGKILL right before or after a certain call.
 
 The code under test does not know: the process wraps the method before it starts. A crash point is written
 `before order_service.store:OrderStore.create`, or `after ...`.
