@@ -47,7 +47,7 @@ CORES = {
 }
 FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.misconfigurations", "chassis.schemas"}
 ROLE_NAMES = {f"chassis.auth.access.{role}" for role in ("CUSTOMER", "ADMIN", "SERVICE")}
-ACYCLIC = ("user_service", "order_service", "notification_service", "chassis", "deploy")
+ACYCLIC = (*SERVICES, "chassis", "deploy")
 TYPES_ONLY = "TYPE_CHECKING"
 
 
