@@ -1,13 +1,28 @@
-"""The documents lead somewhere: links, anchors and named tests exist, and every variable of compose is explained."""
+"""The documents lead somewhere: links, anchors and named tests exist, and every setting is explained."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+import notification_service.config
+import order_service.config
+import product_service.config
+import user_service.config
+from chassis.config import EnvironmentSettings
+from deploy.config import ProvisioningSettings
 from tools.paths import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / ".github").rglob("*.md"), *(ROOT / "docs").rglob("*.md")])
+SETTINGS: list[type[EnvironmentSettings]] = [
+    user_service.config.Settings,
+    product_service.config.Settings,
+    order_service.config.Settings,
+    order_service.config.WorkerSettings,
+    notification_service.config.Settings,
+    notification_service.config.ConsumerSettings,
+    ProvisioningSettings,
+]
 VARIABLE = re.compile(r"\$\{([A-Z_]+)")
 
 
@@ -25,6 +40,12 @@ def test_every_variable_of_compose_is_documented(page: str) -> None:
     used = {name for file in ROOT.glob("*compose*.yml") for name in VARIABLE.findall(file.read_text())}
     documented = set(re.findall(r"\b[A-Z_]+\b", (ROOT / page).read_text()))
     assert used - documented == set()
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: f"{settings.__module__}.{settings.__name__}")
+def test_every_setting_of_a_program_is_documented(settings: type[EnvironmentSettings]) -> None:
+    documented = set(re.findall(r"\b[A-Z_]+\b", (ROOT / "docs/configuration.md").read_text()))
+    assert {name.upper() for name in settings.model_fields} - documented == set()
 
 
 def leads_somewhere(document: Path, link: str) -> bool:
