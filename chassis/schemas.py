@@ -35,6 +35,11 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+def with_example(**fields: Any) -> ConfigDict:
+    """Return the configuration of a model that shows this example in the API's description."""
+    return ConfigDict(json_schema_extra={"example": fields})
+
+
 class Query(BaseModel):
     """Query parameters, parsed from text; unknown ones are rejected."""
 

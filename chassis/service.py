@@ -1,8 +1,11 @@
 """The factory of all web services: it puts their common parts together, in the order of their dependencies."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from flask import current_app
 from flask_openapi3 import APIBlueprint
+from werkzeug.local import LocalProxy
 
 from chassis import logs
 from chassis.auth import access
@@ -23,7 +26,7 @@ def create_service(
     keys: KeySource,
     prepare: Callable[[], None],
     ping: Callable[[], None],
-    dependencies: Mapping[str, Callable[[], None]],
+    dependencies: Mapping[str, Callable[[], None]] | None = None,
 ) -> App:
     """Return the WSGI app of a service.
 
@@ -38,6 +41,11 @@ def create_service(
     app.extensions.update(collaborators)
     access.init_app(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     app.register_api(api)
-    health.init_app(app, Health(prepare, ping, dependencies))
+    health.init_app(app, Health(prepare, ping, dependencies or {}))
     docs.init_app(app)
     return app
+
+
+def collaborator(name: str) -> Any:
+    """Return a proxy for a collaborator of the app that serves the current request, for the routes of a service."""
+    return LocalProxy(lambda: current_app.extensions[name])

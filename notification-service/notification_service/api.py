@@ -1,11 +1,10 @@
 """The routes of notification-service: parse, call, present."""
 
-from typing import cast
-
-from flask import Response, current_app
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from chassis.auth.access import ADMIN, CUSTOMER, listed_owner, requires
+from chassis.service import collaborator
 from chassis.web.responses import json_response
 from notification_service.history import NotificationHistory
 from notification_service.schemas import NotificationList, NotificationQuery
@@ -13,15 +12,12 @@ from notification_service.schemas import NotificationList, NotificationQuery
 NOTIFICATIONS = Tag(name="notifications", description="The history of e-mail and SMS about orders.")
 
 api = APIBlueprint("notifications", __name__, abp_tags=[NOTIFICATIONS])
+history: NotificationHistory = collaborator("history")
 
 
 @api.get("/notifications", summary="List notifications", responses={200: NotificationList})
 @requires(CUSTOMER, ADMIN)
 def list_notifications(query: NotificationQuery) -> Response:
     """List your notifications, newest first. An administrator lists all users' notifications, or one user's."""
-    page = _history().page(listed_owner(query.user_id), limit=query.limit, cursor=query.cursor)
+    page = history.page(listed_owner(query.user_id), limit=query.limit, cursor=query.cursor)
     return json_response(NotificationList, page)
-
-
-def _history() -> NotificationHistory:
-    return cast(NotificationHistory, current_app.extensions["history"])

@@ -1,12 +1,10 @@
 """The routes of order-service: parse, call, present."""
 
-from typing import cast
-
-from flask import Response, current_app
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
-from chassis.auth.access import ADMIN, CUSTOMER, Identity, caller, requires
-from chassis.errors import Forbidden
+from chassis.auth.access import ADMIN, CUSTOMER, caller, listed_owner, own_only, requires
+from chassis.service import collaborator
 from chassis.web.docs import raises
 from chassis.web.headers import idempotency_key
 from chassis.web.responses import created, json_response
@@ -18,6 +16,7 @@ from order_service.schemas import OrderBody, OrderList, OrderPath, OrderQuery, O
 
 ORDERS = Tag(name="Orders", description="Place orders, read them, and move them from status to status.")
 api = APIBlueprint("orders", __name__, abp_tags=[ORDERS])
+orders: Orders = collaborator("orders")
 
 
 @api.post("/orders", responses={201: OrderReply})
@@ -36,7 +35,7 @@ def place_order(body: OrderBody) -> Response:
     user = caller()
     buyer = Buyer(user.id, user.email, user.phone)
     items = [Item(item.product_id, item.quantity) for item in body.all_items()]
-    order, replayed = _orders().place(buyer, items, idempotency_key())
+    order, replayed = orders.place(buyer, items, idempotency_key())
     response = created(json_response(OrderReply, order), f"/orders/{order.id}")
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
@@ -51,7 +50,7 @@ def list_orders(query: OrderQuery) -> Response:
     A customer gets their own orders, an administrator everybody's. 403 `forbidden`: only an administrator may ask for
     the `user_id` of somebody else. 422 `invalid-input` names each invalid parameter.
     """
-    page = _orders().list_orders(_listed_owner(query.user_id), query.status, limit=query.limit, cursor=query.cursor)
+    page = orders.list_orders(listed_owner(query.user_id), query.status, limit=query.limit, cursor=query.cursor)
     return json_response(OrderList, page)
 
 
@@ -62,7 +61,7 @@ def get_order(path: OrderPath) -> Response:
 
     404 `not-found`: there is no such order, or it belongs to another user.
     """
-    return json_response(OrderReply, _orders().get(path.order_id, _visible_owner(caller())))
+    return json_response(OrderReply, orders.get(path.order_id, own_only()))
 
 
 @api.post("/orders/<order_id>/cancel", responses={200: OrderReply})
@@ -74,7 +73,7 @@ def cancel_order(path: OrderPath) -> Response:
     Its stock returns, and the buyer is notified. 409 `wrong-state`: the order is not `confirmed`, for example already
     shipped. 404 `not-found`: there is no such order, or it belongs to another user.
     """
-    return json_response(OrderReply, _orders().cancel(path.order_id, _visible_owner(caller())))
+    return json_response(OrderReply, orders.cancel(path.order_id, own_only()))
 
 
 @api.post("/orders/<order_id>/ship", responses={200: OrderReply})
@@ -85,7 +84,7 @@ def ship_order(path: OrderPath) -> Response:
 
     For administrators. The buyer is notified. 409 `wrong-state`: the order is not `confirmed`.
     """
-    return json_response(OrderReply, _orders().ship(path.order_id))
+    return json_response(OrderReply, orders.ship(path.order_id))
 
 
 @api.post("/orders/<order_id>/deliver", responses={200: OrderReply})
@@ -96,20 +95,4 @@ def deliver_order(path: OrderPath) -> Response:
 
     For administrators. The buyer is notified. 409 `wrong-state`: the order is not `shipped`.
     """
-    return json_response(OrderReply, _orders().deliver(path.order_id))
-
-
-def _orders() -> Orders:
-    return cast(Orders, current_app.extensions["orders"])
-
-
-def _visible_owner(user: Identity) -> str | None:
-    """Return whose orders a caller may see: their own, or None for everybody's."""
-    return None if user.is_admin else user.id
-
-
-def _listed_owner(user_id: str | None) -> str | None:
-    user = caller()
-    if user_id not in (None, user.id) and not user.is_admin:
-        raise Forbidden("Only an administrator may list other users' orders.")
-    return user_id if user.is_admin else user.id
+    return json_response(OrderReply, orders.deliver(path.order_id))

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from chassis.schemas import Body, Identifier, MoneyOut, PageQuery, Query, Reply, Timestamp
+from chassis.schemas import Body, Identifier, MoneyOut, PageQuery, Query, Reply, Timestamp, with_example
 
 MAX_QUANTITY = 1000
 
@@ -25,10 +25,6 @@ ORDER: dict[str, Any] = {
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
 
 
-def _example(example: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"example": example})
-
-
 class OrderPath(Query):
     """The order in a path."""
 
@@ -38,7 +34,7 @@ class OrderPath(Query):
 class ItemBody(Body):
     """Some units of a product."""
 
-    model_config = _example(ITEM)
+    model_config = with_example(**ITEM)
     product_id: Identifier
     quantity: Quantity
 
@@ -46,7 +42,7 @@ class ItemBody(Body):
 class OrderBody(Body):
     """Either `items`, or `product_id` and `quantity` of a single product. The same product twice is summed."""
 
-    model_config = _example({"items": [ITEM]})
+    model_config = with_example(items=[ITEM])
     items: list[ItemBody] | None = Field(None, min_length=1, max_length=100)
     product_id: Identifier | None = None
     quantity: Quantity | None = None
@@ -84,7 +80,7 @@ class OrderQuery(PageQuery):
 class ItemReply(Reply):
     """Some units of a product, as requested."""
 
-    model_config = _example(ITEM)
+    model_config = with_example(**ITEM)
     product_id: str
     quantity: int
 
@@ -92,7 +88,7 @@ class ItemReply(Reply):
 class LineReply(Reply):
     """Some units of a product at the price that holds for this order."""
 
-    model_config = _example(LINE)
+    model_config = with_example(**LINE)
     product_id: str
     name: str
     unit_price: MoneyOut
@@ -102,7 +98,7 @@ class LineReply(Reply):
 class OrderReply(Reply):
     """An order. A rejected one has no lines, total and currency."""
 
-    model_config = _example(ORDER)
+    model_config = with_example(**ORDER)
     id: str
     status: str
     items: list[ItemReply]
@@ -116,6 +112,6 @@ class OrderReply(Reply):
 class OrderList(Reply):
     """A page of orders."""
 
-    model_config = _example({"items": [ORDER], "next_cursor": None})
+    model_config = with_example(items=[ORDER], next_cursor=None)
     items: list[OrderReply]
     next_cursor: str | None

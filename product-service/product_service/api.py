@@ -5,13 +5,12 @@ describes the problems that are special to the route. A parameter named `body`, 
 before the view runs.
 """
 
-from typing import cast
-
-from flask import Response, current_app, request
+from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from chassis.auth.access import ADMIN, SERVICE, caller, public, requires
 from chassis.errors import PreconditionFailed
+from chassis.service import collaborator
 from chassis.web.conditions import check_conditions, conditional
 from chassis.web.docs import raises
 from chassis.web.headers import idempotency_key
@@ -21,6 +20,8 @@ from product_service.catalogue import Catalogue
 from product_service.reservations import Reservations
 
 api = APIBlueprint("products", __name__)
+catalogue: Catalogue = collaborator("catalogue")
+reservations: Reservations = collaborator("reservations")
 
 CATALOGUE = Tag(name="Catalogue", description="Everybody reads it, administrators write. An `ETag` covers the stock.")
 STOCK = Tag(name="Stock", description="Administrators add units that arrive, and remove units that are lost.")
@@ -37,7 +38,7 @@ def list_products(query: schemas.ProductQuery) -> Response:
     criteria = model.ProductFilter(
         query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort
     )
-    return json_response(schemas.ProductList, _catalogue().search(criteria, limit=query.limit, cursor=query.cursor))
+    return json_response(schemas.ProductList, catalogue.search(criteria, limit=query.limit, cursor=query.cursor))
 
 
 @api.get("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply, 304: None})
@@ -47,7 +48,7 @@ def get_product(path: schemas.ProductPath) -> Response:
 
     Its stock is never stale. With `If-None-Match` and the current `ETag` the answer is 304, without a body.
     """
-    product = _catalogue().get(path.product_id)
+    product = catalogue.get(path.product_id)
     is_known = request.if_none_match.contains_weak(product.etag)
     return _with_etag(product, Response(status=304) if is_known else None)
 
@@ -60,7 +61,7 @@ def add_product(body: schemas.ProductBody) -> Response:
 
     SKUs that look alike are the same SKU.
     """
-    product = _catalogue().add(body.model_dump())
+    product = catalogue.add(body.model_dump())
     return created(_with_etag(product), f"/products/{product.id}")
 
 
@@ -74,7 +75,7 @@ def replace_product(path: schemas.ProductPath, body: schemas.ProductBody) -> Res
     `stock` is a stock-take: it overwrites the stock.
     """
     version = _expected_version(path.product_id)
-    return _with_etag(_catalogue().change(path.product_id, body.model_dump(), version))
+    return _with_etag(catalogue.change(path.product_id, body.model_dump(), version))
 
 
 @api.patch("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply})
@@ -87,7 +88,7 @@ def change_product(path: schemas.ProductPath, body: schemas.ProductPatch) -> Res
     `stock` is a stock-take: it overwrites the stock. null clears an optional attribute.
     """
     version = _expected_version(path.product_id)
-    return _with_etag(_catalogue().change(path.product_id, body.model_dump(exclude_unset=True), version))
+    return _with_etag(catalogue.change(path.product_id, body.model_dump(exclude_unset=True), version))
 
 
 @api.delete("/products/<product_id>", tags=[CATALOGUE], responses={204: None})
@@ -98,7 +99,7 @@ def remove_product(path: schemas.ProductPath) -> Response:
 
     It can no longer be found or bought. Past orders keep its name and price, and returned units still reach it.
     """
-    _catalogue().archive(path.product_id, _expected_version(path.product_id))
+    catalogue.archive(path.product_id, _expected_version(path.product_id))
     return no_content()
 
 
@@ -114,7 +115,7 @@ def adjust_stock(path: schemas.ProductPath, body: schemas.StockChangeBody) -> Re
     key = idempotency_key()
     key = f"{caller().id}:{key}" if key else None
     version = _expected_version(path.product_id, key)
-    product, is_repeat = _catalogue().adjust_stock(path.product_id, body.change, key, version)
+    product, is_repeat = catalogue.adjust_stock(path.product_id, body.change, key, version)
     response = _with_etag(product)
     if is_repeat:
         response.headers["Idempotent-Replayed"] = "true"
@@ -134,7 +135,7 @@ def reserve(path: schemas.ReservationPath, body: schemas.ReservationBody) -> Res
     201: reserved just now. 200: reserved before, with the same lines. A refusal is final for its order id.
     """
     lines = [model.Line(line.product_id, line.quantity) for line in body.lines]
-    reservation, is_new = _reservations().reserve(path.order_id, lines)
+    reservation, is_new = reservations.reserve(path.order_id, lines)
     response = json_response(schemas.ReservationReply, reservation)
     response.status_code = 201 if is_new else 200
     return response
@@ -147,7 +148,7 @@ def release(path: schemas.ReservationPath) -> Response:
 
     It returns once, however often this is sent. Without a reservation a tombstone refuses a late one for 7 days.
     """
-    _reservations().release(path.order_id)
+    reservations.release(path.order_id)
     return no_content()
 
 
@@ -158,16 +159,8 @@ def list_reservations(query: schemas.ReservationQuery) -> Response:
 
     order-service compares them with its orders. A cursor can be kept to go on later.
     """
-    page = _reservations().older_than(query.older_than, limit=query.limit, cursor=query.cursor)
+    page = reservations.older_than(query.older_than, limit=query.limit, cursor=query.cursor)
     return json_response(schemas.ReservationList, page)
-
-
-def _catalogue() -> Catalogue:
-    return cast(Catalogue, current_app.extensions["catalogue"])
-
-
-def _reservations() -> Reservations:
-    return cast(Reservations, current_app.extensions["reservations"])
 
 
 def _with_etag(product: model.Product, response: Response | None = None) -> Response:
@@ -183,10 +176,10 @@ def _expected_version(product_id: str, key: str | None = None) -> int | None:
 
     A repeat by its idempotency key demands none: its first run has changed the version.
     """
-    product = _catalogue().get(product_id)
+    product = catalogue.get(product_id)
     try:
         return product.version if check_conditions(product.etag) else None
     except PreconditionFailed:
-        if key and _catalogue().has_stock_change(key):
+        if key and catalogue.has_stock_change(key):
             return None
         raise

@@ -1,8 +1,8 @@
 """The requests and replies of product-service over HTTP, each with an example of the demo shop."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from chassis.schemas import (
     BlankIsNone,
@@ -17,13 +17,9 @@ from chassis.schemas import (
     Text,
     Timestamp,
     VisibleText,
+    with_example,
 )
 from product_service.model import MAX_STOCK
-
-
-def _example(**fields: Any) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"example": fields})
-
 
 _ORDER_ID = "3f0c6c1e9b5d4a7f8e2d1c0b9a8f7e6d"
 _TIME = "2026-01-31T12:00:00.000Z"
@@ -58,7 +54,7 @@ class ReservationPath(Query):
 class ProductBody(Body):
     """A product as an administrator writes it."""
 
-    model_config = _example(**_WRITTEN)
+    model_config = with_example(**_WRITTEN)
 
     name: Name
     price: MoneyIn
@@ -73,7 +69,7 @@ class ProductPatch(Body):
     this model is ever used.
     """
 
-    model_config = _example(price="229.00", stock=40)
+    model_config = with_example(price="229.00", stock=40)
 
     name: Name = Field(default_factory=str)
     price: MoneyIn = Field(default_factory=int)
@@ -86,7 +82,7 @@ class ProductPatch(Body):
 class StockChangeBody(Body):
     """Units to add; a negative number removes units."""
 
-    model_config = _example(change=-3)
+    model_config = with_example(change=-3)
 
     change: int = Field(ge=-MAX_STOCK, le=MAX_STOCK)
 
@@ -118,7 +114,7 @@ class ReservationQuery(PageQuery):
 class LineBody(Body):
     """Some units of a product."""
 
-    model_config = _example(**_LINE)
+    model_config = with_example(**_LINE)
 
     product_id: Identifier
     quantity: int = Field(ge=1, le=100_000)
@@ -127,7 +123,7 @@ class LineBody(Body):
 class ReservationBody(Body):
     """The lines to reserve stock for."""
 
-    model_config = _example(lines=[_LINE])
+    model_config = with_example(lines=[_LINE])
 
     lines: list[LineBody] = Field(min_length=1, max_length=100)
 
@@ -135,7 +131,7 @@ class ReservationBody(Body):
 class ProductReply(Reply):
     """A product. `stock` is what can be bought now."""
 
-    model_config = _example(**_PRODUCT)
+    model_config = with_example(**_PRODUCT)
 
     id: str
     name: str
@@ -152,7 +148,7 @@ class ProductReply(Reply):
 class ProductList(Reply):
     """A page of products."""
 
-    model_config = _example(items=[_PRODUCT], next_cursor=None)
+    model_config = with_example(items=[_PRODUCT], next_cursor=None)
 
     items: list[ProductReply]
     next_cursor: str | None
@@ -161,7 +157,7 @@ class ProductList(Reply):
 class PricedLineReply(Reply):
     """A line with the name and unit price at which its stock was reserved."""
 
-    model_config = _example(**_PRICED_LINE)
+    model_config = with_example(**_PRICED_LINE)
 
     product_id: str
     name: str
@@ -172,7 +168,7 @@ class PricedLineReply(Reply):
 class ReservationReply(Reply):
     """Stock that is held for an order."""
 
-    model_config = _example(**_RESERVATION, currency="EUR", lines=[_PRICED_LINE])
+    model_config = with_example(**_RESERVATION, currency="EUR", lines=[_PRICED_LINE])
 
     order_id: str
     state: str
@@ -183,7 +179,7 @@ class ReservationReply(Reply):
 class ReservationItem(Reply):
     """A reservation in a list. Its state is `held`, `refused` or `released`."""
 
-    model_config = _example(**_LISTED)
+    model_config = with_example(**_LISTED)
 
     order_id: str
     state: str
@@ -193,7 +189,7 @@ class ReservationItem(Reply):
 class ReservationList(Reply):
     """A page of reservations. `next_cursor` is null only after an empty page: new reservations may follow."""
 
-    model_config = _example(items=[_LISTED], next_cursor=_CURSOR)
+    model_config = with_example(items=[_LISTED], next_cursor=_CURSOR)
 
     items: list[ReservationItem]
     next_cursor: str | None

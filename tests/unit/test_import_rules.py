@@ -19,7 +19,7 @@ SERVICES = {
 
 # To use a library in another place, reconsider first; then add the place here and say why in docs/architecture.md.
 HOMES = {
-    "flask": {"*.api", "chassis.auth.access", "chassis.web.*"},
+    "flask": {"*.api", "chassis.auth.access", "chassis.service", "chassis.web.*"},
     "flask_openapi3": {"*.api", "chassis.service", "chassis.web.app", "chassis.web.docs"},
     "flask_jwt_extended": {"*.api", "chassis.auth.access"},
     "jwt": {"*.api", "chassis.auth.*"},
@@ -47,7 +47,7 @@ CORES = {
 }
 FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.misconfigurations", "chassis.schemas"}
 ROLE_NAMES = {f"chassis.auth.access.{role}" for role in ("CUSTOMER", "ADMIN", "SERVICE")}
-ACYCLIC = ("user_service", "order_service", "notification_service", "chassis", "deploy")
+ACYCLIC = (*SERVICES, "chassis", "deploy")
 TYPES_ONLY = "TYPE_CHECKING"
 
 

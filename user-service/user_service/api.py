@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, request
 from flask_jwt_extended import JWTManager, create_access_token
 from flask_openapi3 import APIBlueprint, Tag
-from werkzeug.local import LocalProxy
 
 from chassis.auth.access import ADMIN, CUSTOMER, caller, public, requires
 from chassis.errors import Conflict, NotFound, TooManyRequests, Unauthorized
 from chassis.schemas import PageQuery
+from chassis.service import collaborator
 from chassis.web.docs import raises
 from chassis.web.responses import created, json_response, no_content
 from user_service import oauth, schemas
@@ -31,9 +31,8 @@ SERVICE_TOKENS = Tag(name="Service tokens", description="How services sign in, a
 
 api = APIBlueprint("users", __name__)
 
-# The core objects of the app that serves the current request, as the wiring made them.
-accounts = cast(Accounts, LocalProxy(lambda: current_app.extensions["accounts"]))
-tokens = cast(Tokens, LocalProxy(lambda: current_app.extensions["tokens"]))
+accounts: Accounts = collaborator("accounts")
+tokens: Tokens = collaborator("tokens")
 
 
 @api.post("/register", tags=[ACCOUNTS], responses={201: schemas.UserReply})

@@ -19,8 +19,7 @@ def create_app(settings: Settings | None = None) -> App:
     database = mongo.connect(settings.mongo_url, "user-service")
     clock = mongo.DatabaseClock(database)
     users = UserStore(database)
-    attempts = AttemptStore(database)
-    throttle = Throttle(attempts, clock, settings.registrations_per_minute, settings.refreshes_per_minute)
+    throttle = Throttle(AttemptStore(database), clock, settings.registrations_per_minute, settings.refreshes_per_minute)
     tokens = _tokens(settings, RefreshTokenStore(database), users, KeyStore(database), throttle, clock)
     accounts = Accounts(users, tokens, throttle, clock)
 
@@ -40,7 +39,6 @@ def create_app(settings: Settings | None = None) -> App:
         keys=tokens.keyring,
         prepare=prepare,
         ping=users.ping,
-        dependencies={},
     )
     api.init_signing(app)
     app.cli.add_command(rotation_command(tokens.keyring))

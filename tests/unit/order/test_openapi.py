@@ -48,7 +48,7 @@ def test_every_body_and_reply_has_an_example(description: Any) -> None:
 
 
 def test_the_example_is_a_valid_first_order_of_the_demo_data(shop: Shop, description: Any) -> None:
-    name, price = DEMO_PRODUCTS[1]["name"], DEMO_PRODUCTS[1]["price"]
+    name, price = DEMO_PRODUCTS["demo-2"]["name"], DEMO_PRODUCTS["demo-2"]["price"]
     assert (ITEM["product_id"], LINE["name"], LINE["unit_price"]) == ("demo-2", name, f"{price / 100:.2f}")
     shop.products.stock["demo-2"], shop.products.prices["demo-2"] = 10, price
     schemas = description["components"]["schemas"]

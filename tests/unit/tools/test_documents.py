@@ -1,20 +1,31 @@
-"""The documents agree with the code: links, anchors and named tests, functions and variables exist."""
+"""The documents lead somewhere: links, anchors and named tests exist, and every setting is explained."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+import notification_service.config
+import order_service.config
+import product_service.config
+import user_service.config
+from chassis.config import EnvironmentSettings
+from deploy.config import ProvisioningSettings
 from tools.paths import ROOT
 
 SERVICES = ("user-service", "product-service", "order-service", "notification-service")
 READMES = [ROOT / service / "README.md" for service in SERVICES]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *READMES, *(ROOT / ".github").rglob("*.md"), *(ROOT / "docs").rglob("*.md")])
+SETTINGS: list[type[EnvironmentSettings]] = [
+    user_service.config.Settings,
+    product_service.config.Settings,
+    order_service.config.Settings,
+    order_service.config.WorkerSettings,
+    notification_service.config.Settings,
+    notification_service.config.ConsumerSettings,
+    ProvisioningSettings,
+]
 VARIABLE = re.compile(r"\$\{([A-Z_]+)")
-TEST_COMMAND = re.compile(r"^\./dev test (tests/\S+)(?: -k (\w+))?$", re.MULTILINE)
-STOP = re.compile(r"^\*\*Read\*\* .*?(?=\n\n)", re.MULTILINE | re.DOTALL)
-FILE_AND_NAMES = re.compile(r"\]\(([^)]+)\)([^\[]*)")
-TERM = re.compile(r"^\* (\*\*.*?): (.*?)(?=^\* |^#|\Z)", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -31,34 +42,6 @@ def test_the_readme_links_the_readme_of_each_service(service: str) -> None:
     assert f"| [{service}]({service}/README.md) |" in (ROOT / "README.md").read_text()
 
 
-def test_every_test_that_the_tour_breaks_exists() -> None:
-    commands = TEST_COMMAND.findall((ROOT / "docs/tour.md").read_text())
-    missing = [f"{path} -k {word}" for path, word in commands if not re.search(rf"def test_\w*{word}", read(path))]
-    assert (missing, len(commands) >= 20) == ([], True)
-
-
-def test_every_function_that_the_tour_names_is_in_its_file() -> None:
-    stops = STOP.findall((ROOT / "docs/tour.md").read_text())
-    named = [
-        (path, name)
-        for stop in stops
-        for path, names in FILE_AND_NAMES.findall(stop)
-        for name in re.findall(r"\w+", " ".join(re.findall(r"`([\w.]+)`", names)))
-    ]
-    missing = [(path, name) for path, name in named if not re.search(rf"(?:def|class) {name}\b", read(f"docs/{path}"))]
-    assert (missing, len(stops)) == ([], 20)
-
-
-def test_every_term_of_the_glossary_is_found_in_a_file_that_it_links() -> None:
-    """A reader searches the code for the term."""
-    missing = []
-    for heading, text in TERM.findall((ROOT / "docs/glossary.md").read_text()):
-        code = " ".join(read(f"docs/{path}") for path, _ in FILE_AND_NAMES.findall(text))
-        terms = [plain(term) for term in heading.replace("*", "").split(", ")]
-        missing += [] if any(term in plain(code) for term in terms) else terms
-    assert missing == []
-
-
 @pytest.mark.parametrize("page", [".env.example", "docs/configuration.md"])
 def test_every_variable_of_compose_is_documented(page: str) -> None:
     used = {name for file in ROOT.glob("*compose*.yml") for name in VARIABLE.findall(file.read_text())}
@@ -66,13 +49,10 @@ def test_every_variable_of_compose_is_documented(page: str) -> None:
     assert used - documented == set()
 
 
-def read(path: str) -> str:
-    return (ROOT / path).read_text()
-
-
-def plain(text: str) -> str:
-    """Return a text without the differences between `dead letter`, `dead-letter`, `DEAD_LETTER` and `DeadLetter`."""
-    return re.sub(r"[-_\s]", "", text).lower()
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: f"{settings.__module__}.{settings.__name__}")
+def test_every_setting_of_a_program_is_documented(settings: type[EnvironmentSettings]) -> None:
+    documented = set(re.findall(r"\b[A-Z_]+\b", (ROOT / "docs/configuration.md").read_text()))
+    assert {name.upper() for name in settings.model_fields} - documented == set()
 
 
 def leads_somewhere(document: Path, link: str) -> bool:
