@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, AliasGenerator, BeforeValidator, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chassis import mongo
@@ -27,7 +27,13 @@ class EnvironmentSettings(BaseSettings):
     """Settings of one program: the field `mongo_url` is read from `MONGO_URL`. An empty variable counts as not set."""
 
     model_config = SettingsConfigDict(
-        env_ignore_empty=True, frozen=True, hide_input_in_errors=True, validate_default=False
+        alias_generator=AliasGenerator(validation_alias=str.upper),
+        case_sensitive=True,  # a variable `environment` must not replace ENVIRONMENT
+        env_ignore_empty=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        validate_default=False,
     )
 
     environment: str = "production"  # every value but "development" means production

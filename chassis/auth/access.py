@@ -175,4 +175,4 @@ def listed_owner(user_id: str | None) -> str | None:
     """Return the id of the user whose resources a list shows, None for all. Raises Forbidden for another user."""
     if user_id not in (None, caller().id) and not caller().is_admin:
         raise Forbidden("Only an administrator may list the resources of other users.")
-    return user_id or own_only()
+    return own_only() if user_id is None else user_id

@@ -15,6 +15,7 @@ from chassis.config import (
     NewFile,
     PositiveInt,
     RabbitMqUrl,
+    Seconds,
     Secret,
     WebSettings,
 )
@@ -39,6 +40,12 @@ def _check_smtp_url(url: str) -> str:
             "user and password in ASCII, special characters in them percent-encoded"
         ) from None
     return url
+
+
+def _check_lease(seconds: float) -> float:
+    if seconds < MIN_LEASE:
+        raise ValueError(f"must be at least {MIN_LEASE:g}")
+    return seconds
 
 
 def _read_client_name(name: str) -> str:
@@ -82,7 +89,7 @@ class ConsumerSettings(DeadLetterSettings, DatabaseSettings):
     smtp_connections: PositiveInt = 8
     consumer_threads: PositiveInt = 4
     prefetch: int = Field(PREFETCH, ge=1, le=MAX_PREFETCH)
-    lease_seconds: float = Field(60.0, ge=MIN_LEASE, allow_inf_nan=False)
+    lease_seconds: Annotated[Seconds, AfterValidator(_check_lease)] = 60.0
 
     @property
     def smtp(self) -> SmtpServer | None:

@@ -13,7 +13,10 @@ from notification_service.model import Notification
 
 
 class Disposition(IntEnum):
-    """What the consumer does with a message. If its notifications differ, the last in this list decides."""
+    """What the consumer does with a message. If its notifications differ, the last in this list decides.
+
+    Except that a message is retried, so that attempts count, if only some of its notifications can never be sent.
+    """
 
     ACKNOWLEDGE = auto()  # all is sent
     DEAD_LETTER = auto()  # no attempt can succeed
@@ -38,7 +41,10 @@ def combine(outcomes: Iterable[Outcome]) -> Outcome:
     unsent = [outcome for outcome in outcomes if outcome is not DELIVERED]
     if not unsent:
         return DELIVERED
-    return Outcome(max(outcome.disposition for outcome in unsent), "; ".join(outcome.reason for outcome in unsent))
+    dispositions = {outcome.disposition for outcome in unsent}
+    is_mixed = Disposition.DEAD_LETTER in dispositions and len(dispositions) > 1
+    disposition = Disposition.RETRY if is_mixed else max(dispositions)
+    return Outcome(disposition, "; ".join(outcome.reason for outcome in unsent))
 
 
 class DeliveryError(Exception):

@@ -77,14 +77,14 @@ def room(mongo_url: str, broker_url: str) -> Iterator[Room]:
 
 def consume(environment: Environment) -> None:
     os.environ.update(environment)
-    config.SHORTEST_LEASE = config.TO_SEND = 0.0
+    config.MIN_LEASE = config.TO_SEND = 0.0
     consumer.main()
 
 
 def consume_late(environment: Environment) -> None:
     """Consume with a lease that is too short to send anything."""
     os.environ.update(environment)
-    config.SHORTEST_LEASE, config.TO_SEND = 0.0, 60.0
+    config.MIN_LEASE, config.TO_SEND = 0.0, 60.0
     consumer.main()
 
 

@@ -24,6 +24,8 @@ def _check_admin_password(password: str, info: ValidationInfo) -> str:
     has_email = info.data.get("admin_email") != ""  # an invalid e-mail address is not in the data, but it is set
     if is_common(password):
         raise ValueError("is too common")
+    if has_email and not password:
+        raise ValueError("is not set, but ADMIN_EMAIL is")
     if has_email and not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise ValueError(f"must have {MIN_LENGTH} to {MAX_LENGTH} characters")
     if password and not has_email:
@@ -37,7 +39,7 @@ def _read_clients(value: object, info: ValidationInfo) -> object:
         return value
     pairs = [pair.strip().partition(":") for pair in check_secret(value, info).split(",") if pair.strip()]
     if not all(client and len(secret) >= MIN_CLIENT_SECRET for client, _, secret in pairs):
-        raise ValueError(f"must be client:secret,... with {MIN_CLIENT_SECRET} characters in each secret")
+        raise ValueError(f"must be client:secret,... with at least {MIN_CLIENT_SECRET} characters in each secret")
     return {client: secret for client, _, secret in pairs}
 
 

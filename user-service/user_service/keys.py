@@ -94,7 +94,7 @@ class Keyring:
         return list(zip(keys, [*ends, None], strict=True))
 
     def _published(self, keys: tuple[SigningKey, ...]) -> list[SigningKey]:
-        """Return the keys that are not expired: a key is, once its successor has signed for a token's whole life."""
+        """Return the keys that are not expired. A key expires when its successor has signed for the life of a token."""
         expired = self._clock() - self._retention
         older = [key for key, successor in zip(keys, keys[1:], strict=False) if successor.signs_from > expired]
         return [*older, *keys[-1:]]

@@ -18,7 +18,7 @@ from flask_openapi3 import OpenAPI
 from chassis.auth import access
 from chassis.auth.access import ADMIN, CUSTOMER, SERVICE, caller, public, requires
 from chassis.errors import Unavailable
-from chassis.schemas import Body
+from chassis.schemas import Body, Query
 from chassis.web import json_bodies
 from chassis.web.app import make_app
 from tests.signing import AUDIENCE, ISSUER, KID, PublishedKeys, bearer, claims, jwk, private_key, token
@@ -29,6 +29,12 @@ class Order(Body):
     """What the route for orders takes."""
 
     quantity: int
+
+
+class Listed(Query):
+    """What a route for a list takes."""
+
+    user_id: str | None = None
 
 
 def make_client(keys: access.KeySource) -> FlaskClient:
@@ -54,6 +60,11 @@ def make_client(keys: access.KeySource) -> FlaskClient:
     @requires(SERVICE)
     def orders(body: Order) -> Response:
         return jsonify(quantity=body.quantity)
+
+    @app.get("/listed")
+    @requires(CUSTOMER, ADMIN)
+    def listed(query: Listed) -> Response:
+        return jsonify(owner=access.listed_owner(query.user_id))
 
     return app.test_client()
 
@@ -305,3 +316,24 @@ def test_the_cache_of_tokens_does_not_grow_beyond_its_size(client: FlaskClient) 
         with client.application.test_request_context():
             assert verifier.identity(signed(claims(sub=f"user-{number}"))).id == f"user-{number}"
         assert 1 <= len(verifier._cache) <= 3
+
+
+@pytest.mark.parametrize(
+    ("role", "query", "owner"),
+    [
+        ("customer", "", "user-1"),
+        ("customer", "?user_id=user-1", "user-1"),
+        ("admin", "", None),
+        ("admin", "?user_id=somebody", "somebody"),
+        ("admin", "?user_id=", ""),
+    ],
+)
+def test_a_list_shows_the_callers_things_and_to_an_administrator_those_of_the_named_user_or_all(
+    client: FlaskClient, role: str, query: str, owner: str | None
+) -> None:
+    assert client.get(f"/listed{query}", headers=bearer(role)).json == {"owner": owner}
+
+
+@pytest.mark.parametrize("query", ["?user_id=somebody", "?user_id="])
+def test_a_customer_lists_nothing_of_others(client: FlaskClient, query: str) -> None:
+    assert client.get(f"/listed{query}", headers=bearer("customer")).status_code == 403

@@ -367,12 +367,13 @@ def test_log_lines_belong_to_the_request_or_else_to_the_event(office: Office) ->
     [
         ([], Disposition.ACKNOWLEDGE),
         ([Disposition.ACKNOWLEDGE, Disposition.DEAD_LETTER], Disposition.DEAD_LETTER),
-        ([Disposition.DEAD_LETTER, Disposition.DEFER], Disposition.DEFER),
+        ([Disposition.DEAD_LETTER, Disposition.DEFER], Disposition.RETRY),
+        ([Disposition.DEAD_LETTER, Disposition.UNSETTLED], Disposition.RETRY),
         ([Disposition.DEFER, Disposition.UNSETTLED], Disposition.UNSETTLED),
         ([Disposition.UNSETTLED, Disposition.RETRY], Disposition.RETRY),
     ],
 )
-def test_the_disposition_that_leaves_most_open_decides_for_the_message(
+def test_the_dispositions_of_its_notifications_decide_what_happens_to_a_message(
     dispositions: list[Disposition], combined: Disposition
 ) -> None:
     outcomes = [DELIVERED if d is Disposition.ACKNOWLEDGE else Outcome(d, d.name) for d in dispositions]
