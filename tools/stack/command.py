@@ -85,7 +85,7 @@ def run_in_foreground(stack: Stack) -> int:
     try:
         while stack.is_running():
             time.sleep(1)
-        if stack.leftovers():
+        if stack.leftovers() and not stack.is_stopping():
             code = _fail("supervisord has ended, so nothing restarts a program that fails. Stopping the rest ...")
     except KeyboardInterrupt:
         print("\nStopping ...", flush=True)

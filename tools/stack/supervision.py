@@ -16,6 +16,7 @@ from tools.stack import processes, programs
 SUPERVISORD = "supervisord"
 PYTHON = "SHOP_PYTHON"
 CONFIGURATION = "supervisord.conf"
+STOPPING = "run/stopping"  # the file that shows the ./dev up in the foreground that a ./dev down stops its stack
 SECONDS_TO_STOP = 30.0  # a little more than `stopwaitsecs`, after which supervisord kills a program
 
 # The file contains no path of this machine: supervisord would read a percent sign, " #" and " ;" in it as syntax of its
@@ -89,6 +90,8 @@ def stop(state: Path) -> bool:
     Frozen processes are resumed first, because they could not react.
     """
     running = processes.find(state)
+    if running:
+        (state / STOPPING).touch()
     processes.send(running, signal.SIGCONT)
     processes.send(processes.find(state, SUPERVISORD), signal.SIGTERM)
     deadline = time.monotonic() + SECONDS_TO_STOP

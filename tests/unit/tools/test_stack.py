@@ -16,7 +16,7 @@ from supervisor.options import ServerOptions
 from tests.waiting import until
 from tools.paths import ROOT
 from tools.services import PORTS
-from tools.stack import dev_secrets, launch, open_files, readiness, spec, supervision
+from tools.stack import command, dev_secrets, launch, open_files, processes, readiness, spec, supervision
 from tools.stack.readiness import StackError
 from tools.stack.spec import Options, StackSpec
 from tools.stack.stack import Stack
@@ -93,6 +93,40 @@ def test_a_stack_in_the_foreground_stops_when_its_dev_up_is_killed(tmp_path: Pat
         assert supervision.is_running(tmp_path)
         dev_up.kill()
     until(lambda: not supervision.is_running(tmp_path), "supervisord has stopped")
+
+
+STOPS_SLOWLY = """
+import os, signal, time
+def stop(*_):
+    print("stopping", flush=True)
+    time.sleep(0.5)
+    os._exit(0)
+signal.signal(signal.SIGTERM, stop)
+print("started", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("by_dev_down", "code"), [(True, 0), (False, 1)])
+def test_a_stack_in_the_foreground_may_end_by_dev_down_but_not_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], by_dev_down: bool, code: int
+) -> None:
+    monkeypatch.setattr(command, "STOP_SIGNALS", ())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "programs.json").write_text('{"web": {"command": ["web"]}}')
+    stack = Stack(tmp_path)
+    tags = processes.tags(tmp_path, "web")
+    with subprocess.Popen([sys.executable, "-c", STOPS_SLOWLY], env=tags, stdout=subprocess.PIPE, text=True) as web:
+        assert web.stdout
+        assert web.stdout.readline() == "started\n"
+        down = threading.Thread(target=stack.down)
+        if by_dev_down:
+            down.start()
+            assert web.stdout.readline() == "stopping\n"
+        assert command.run_in_foreground(stack) == code
+        if by_dev_down:
+            down.join()
+    assert ("supervisord has ended" in capsys.readouterr().err) == (not by_dev_down)
 
 
 def test_a_supervisord_that_does_not_start_is_noticed_at_once_with_its_log(
