@@ -3,7 +3,6 @@
 supervisord restarts whatever ends, without limit; `launch` adds the delay between two starts of a program.
 """
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -62,10 +61,11 @@ def write_configuration(state: Path, groups: Mapping[str, list[str]]) -> None:
 def start(state: Path, *, stop_with_parent: bool) -> subprocess.Popen[bytes]:
     """Start supervisord in a session of its own, where no Ctrl-C reaches it.
 
-    With `stop_with_parent` the kernel sends it SIGTERM as soon as this process has ended, however it ends.
+    With `stop_with_parent` it stops as soon as this process has ended, however it ends.
     """
-    die = ["setpriv", "--pdeathsig", "TERM", "--"] if stop_with_parent and shutil.which("setpriv") else []
-    command = [*die, sys.executable, "-m", "supervisor.supervisord", "-c", CONFIGURATION]
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", CONFIGURATION]
+    if stop_with_parent:
+        command = processes.bound_to_parent(command, signal.SIGTERM)
     environment = {**programs.inherited(), PYTHON: sys.executable, **processes.tags(state, SUPERVISORD)}
     nothing = subprocess.DEVNULL
     with (state / "logs" / f"{SUPERVISORD}.log").open("ab") as log:
