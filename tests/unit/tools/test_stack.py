@@ -1,5 +1,6 @@
 """A stack: its parts, its supervision, and the messages when it cannot start."""
 
+import os
 import resource
 import shlex
 import shutil
@@ -49,6 +50,20 @@ def test_extra_settings_reach_their_program_only(plan: StackSpec) -> None:
     levels = {program.name: program.environment.get("LOG_LEVEL") for program in plan.service_programs()}
     assert levels.pop("order-worker") == "DEBUG"
     assert set(levels.values()) == {None}
+
+
+def test_an_environment_variable_that_is_empty_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"WEB_CONCURRENCY": "", "MONGO_URL": "", "LOG_LEVEL": "DEBUG"})
+    assert command.options_from_environment("") == Options(settings={"LOG_LEVEL": "DEBUG"})
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "two"])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], workers: str
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", workers)
+    assert command.up(detach=True, fresh=False) == 1
+    assert "WEB_CONCURRENCY must be a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_every_command_line_names_its_package(plan: StackSpec) -> None:
