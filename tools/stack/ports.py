@@ -1,5 +1,6 @@
 """TCP ports of this machine: which are free, and which process uses one that is not."""
 
+import contextlib
 import random
 import socket
 
@@ -38,8 +39,9 @@ def free_ports(count: int) -> list[int]:
 
 def port_owner(port: int) -> str:
     """Return pid and command of the process that listens on a port, as far as this user may see them."""
-    for connection in psutil.net_connections("tcp"):
-        is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-        if is_listener and connection.pid:
-            return f"pid {connection.pid}: {' '.join(psutil.Process(connection.pid).cmdline())}"
-    return "a process of another user"
+    with contextlib.suppress(psutil.Error):  # it has ended meanwhile, or the system shows nothing
+        for connection in psutil.net_connections("tcp"):
+            is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+            if is_listener and connection.pid:
+                return f"pid {connection.pid}: {' '.join(psutil.Process(connection.pid).cmdline())}"
+    return "a process that this user may not see"
