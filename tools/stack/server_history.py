@@ -55,9 +55,10 @@ def external(variable: str, url: str) -> ServerRecord:
 
 def last(state: Path) -> dict[str, ServerRecord]:
     """Return the servers of the last start by name; none on empty data."""
-    if not _file(state).exists():
-        return {}
-    return {name: ServerRecord(**fields) for name, fields in json.loads(_file(state).read_text()).items()}
+    old_file = state / "data" / "origins.json"  # of earlier versions, with another name for `location`
+    for file in filter(Path.exists, (_file(state), old_file)):
+        return {name: ServerRecord(*fields.values()) for name, fields in json.loads(file.read_text()).items()}
+    return {}
 
 
 def record(state: Path, now: Mapping[str, ServerRecord]) -> list[str]:

@@ -1,5 +1,6 @@
 """The MongoDB server of a stack: which one it is, how it starts, and the notes when it is not that of last time."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -177,6 +178,14 @@ def test_another_server_program_has_other_data_and_one_note_says_so(state: Path,
     assert "secantusd-rs, data in .dev/data/secantusd-rs" in notes
     assert "./dev up --mongodb secantusd-rs" in notes
     assert "RabbitMQ is the same as last time" in notes
+    assert started(state, Options()) == []
+
+
+def test_data_that_an_earlier_version_recorded_is_recognised(state: Path) -> None:
+    again = "./dev up --mongodb secantusd-rs"
+    old = {"server": "secantusd-rs", "place": "data in .dev/data/secantusd-rs", "again": again}
+    (state / "data" / "origins.json").write_text(json.dumps({"MongoDB": old}))
+    assert again in "\n".join(started(state, Options()))
     assert started(state, Options()) == []
 
 
