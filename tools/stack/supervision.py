@@ -79,11 +79,6 @@ def is_running(state: Path) -> bool:
     return bool(processes.find(state, SUPERVISORD))
 
 
-def kill(state: Path) -> None:
-    """Kill all processes of a stack whose data is not needed any more."""
-    processes.end(lambda: processes.find(state), grace=0)
-
-
 def stop(state: Path) -> bool:
     """Stop a stack gracefully, then end every process that is left. Return False if there was none.
 
