@@ -41,8 +41,7 @@ class Stack:
         Leftovers of a stack whose supervisord was killed are ended first. With `stop_with_parent` the stack stops when
         the calling process ends. Raises StackError, naming what cannot start and why, and leaves nothing running then.
         """
-        for folder in ("data", "logs", "run"):
-            (self.state / folder).mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(parents=True, exist_ok=True)
         with self._locked():
             if self.is_running():
                 with suppress(SupervisordEnded):  # it was stopping
@@ -143,6 +142,8 @@ class Stack:
 
     def _start(self, stop_with_parent: bool) -> None:
         open_files.raise_limit()
+        for folder in ("data", "logs", "run"):
+            (self.state / folder).mkdir(exist_ok=True)
         secrets = dev_secrets.load(self.state / "secrets.json")
         plan = StackSpec(self.state, self.ports, secrets, self._options)
         startup.require_free(plan.ports_to_bind())
