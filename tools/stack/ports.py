@@ -7,7 +7,7 @@ import socket
 import psutil
 
 # Outgoing connections take ports from 32768 on: below, a restarting server gets its port again.
-EPHEMERAL_PORTS = range(16000, 25000)
+PORTS_BELOW_EPHEMERAL = range(16000, 25000)
 
 
 def loopback_hosts() -> list[str]:
@@ -33,7 +33,7 @@ def _can_listen(host: str, port: int) -> bool:
 
 def free_ports(count: int) -> list[int]:
     """Return different free ports, chosen at random so that two callers rarely choose the same."""
-    candidates = random.sample(EPHEMERAL_PORTS, len(EPHEMERAL_PORTS))
+    candidates = random.sample(PORTS_BELOW_EPHEMERAL, len(PORTS_BELOW_EPHEMERAL))
     return [port for port, _ in zip(filter(is_free, candidates), range(count), strict=False)]
 
 
