@@ -15,7 +15,7 @@ from tools.stack import mongodb, programs
 from tools.stack.readiness import StackError
 from tools.stack.spec import Options
 from tools.stack.stack import Stack
-from tools.stack.supervision import SUPERVISORD
+from tools.stack.supervision import STOPPING, SUPERVISORD
 
 Run = Callable[[argparse.Namespace], int]
 FORWARDED_VARIABLES = (
@@ -86,7 +86,7 @@ def run_in_foreground(stack: Stack) -> int:
     try:
         while stack.is_running():
             time.sleep(1)
-        if stack.leftovers() and not stack.is_stopping():
+        if stack.leftovers() and not (stack.state / STOPPING).exists():
             code = _fail("supervisord has ended, so nothing restarts a program that fails. Stopping the rest ...")
     except KeyboardInterrupt:
         print("\nStopping ...", flush=True)

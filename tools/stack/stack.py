@@ -73,10 +73,6 @@ class Stack:
         """Return whether supervisord lives, which restarts everything else."""
         return supervision.is_running(self.state)
 
-    def is_stopping(self) -> bool:
-        """Return whether `down` was called since the last start, by any process."""
-        return (self.state / supervision.STOPPING).exists()
-
     def leftovers(self) -> list[str]:
         """Return the programs that run, of a stack whose supervisord was killed."""
         return [name for name in self.programs() if self.pids(name)] if processes.find(self.state) else []

@@ -13,7 +13,6 @@ from pathlib import Path
 from tools.stack import processes, programs
 
 SUPERVISORD = "supervisord"
-PYTHON = "SHOP_PYTHON"
 CONFIGURATION = "supervisord.conf"
 STOPPING = "run/stopping"  # the file that shows the ./dev up in the foreground that a ./dev down stops its stack
 SECONDS_TO_STOP = 30.0  # a little more than `stopwaitsecs`, after which supervisord kills a program
@@ -66,7 +65,7 @@ def start(state: Path, *, stop_with_parent: bool) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", CONFIGURATION]
     if stop_with_parent:
         command = processes.bound_to_parent(command, signal.SIGTERM)
-    environment = {**programs.inherited(), PYTHON: sys.executable, **processes.tags(state, SUPERVISORD)}
+    environment = {**programs.inherited(), "SHOP_PYTHON": sys.executable, **processes.tags(state, SUPERVISORD)}
     nothing = subprocess.DEVNULL
     with (state / "logs" / f"{SUPERVISORD}.log").open("ab") as log:
         return subprocess.Popen(
