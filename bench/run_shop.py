@@ -1,7 +1,7 @@
 """Run the shop of one checkout, with servers of its own, until standard input ends.
 
-`cd CHECKOUT && .venv/bin/python -P /path/of/run_shop.py STATE OPTIONS`: the checkout's own tools run its shop. So this
-script uses only names that the tools of all versions know.
+`cd CHECKOUT && .venv/bin/python -P /path/of/run_shop.py STATE OPTIONS`: the checkout's own tools run its shop. A
+checkout in which `tools.stack` is not yet a package cannot be measured.
 """
 
 import json

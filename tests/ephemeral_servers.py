@@ -85,11 +85,11 @@ def _directory() -> Iterator[Path]:
 
 @contextmanager
 def _running(name: str, command: Sequence[str], environment: Mapping[str, str], home: Path) -> Iterator[None]:
-    """Run a server until the end of the block; where `setpriv` is there, it dies with this process at the latest."""
+    """Run a server until the end of the block; it dies with this process at the latest."""
     variables = {**programs.inherited(), **environment, **processes.tags(home, name)}
-    die = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+    bound = processes.bound_to_parent(command)
     with (home / f"{name}.log").open("wb") as log:
-        server = subprocess.Popen([*die, *command], env=variables, stdout=log, stderr=log, start_new_session=True)
+        server = subprocess.Popen(bound, env=variables, stdout=log, stderr=log, start_new_session=True)
     try:
         yield
     finally:

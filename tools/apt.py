@@ -14,6 +14,7 @@ from tools.paths import STATE
 # Debian's own script in /usr/sbin is not among them: it changes the user and the folders.
 RABBITMQ_SCRIPTS = (Path("/usr/lib/rabbitmq/bin/rabbitmq-server"), Path("/opt/rabbitmq/sbin/rabbitmq-server"))
 LOCK_TIMEOUT = 120  # seconds; a new machine installs packages of its own after its first boot
+POLICY = Path("/usr/sbin/policy-rc.d")  # packages ask it before they start a service
 RABBITMQ_ADVICE = """\
 RabbitMQ is not installed and ./dev cannot install it here. Please do one of these:
   sudo apt-get install rabbitmq-server      (Debian, Ubuntu; ./dev runs a server of its own with it)
@@ -25,16 +26,16 @@ WRK_ADVICE = "./dev bench needs wrk and cannot install it here. Please run: sudo
 def install(package: str, reason: str) -> bool:
     """Install a package as root, or with a sudo that needs no password; return False where neither is possible.
 
-    At a terminal apt lists the packages and asks first. Without one, as in CI, it asks nothing.
+    It asks nothing, and no service of the package is started.
     """
     if not shutil.which("apt-get") or not _can_become_root():
         return False
     print(f"./dev: installing {package} and what it depends on, with apt: {reason}", file=sys.stderr)
-    quiet = () if sys.stdin.isatty() else ("-qq", "--yes")
-    apt = (f"DEBIAN_FRONTEND={'noninteractive' if quiet else 'dialog'}", "apt-get", *quiet)
-    _run_as_root(*apt, "update")
-    options = ("--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}")
-    _run_as_root(*apt, "install", *options, package)
+    options = ("-qq", "--yes", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}")
+    apt = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options)
+    with _no_services_started():
+        _run_as_root(*apt, "update")
+        _run_as_root(*apt, "install", "--no-install-recommends", package)
     return True
 
 
@@ -42,8 +43,7 @@ def rabbitmq_server() -> Path:
     """Return RabbitMQ's start script, installing the package where that is possible. Raises SystemExit with advice."""
     with _one_at_a_time():
         if not _rabbitmq_script() and install("rabbitmq-server", "the message broker of the shop"):
-            print("./dev: stopping and disabling the system's RabbitMQ; ./dev runs one of its own", file=sys.stderr)
-            _run_as_root("service", "rabbitmq-server", "stop")
+            print("./dev: disabling the system's RabbitMQ at boot; ./dev runs a server of its own", file=sys.stderr)
             _run_as_root("update-rc.d", "rabbitmq-server", "disable")
         if script := _rabbitmq_script():
             return script
@@ -73,10 +73,21 @@ def _can_become_root() -> bool:
 
 
 def _run_as_root(*command: str) -> None:
-    """Run a command, which variables may precede. At a terminal its output is shown and it may ask."""
     sudo = () if os.geteuid() == 0 else ("sudo", "-n")
-    stream = None if sys.stdin.isatty() else subprocess.DEVNULL
-    subprocess.run([*sudo, "env", *command], stdin=stream, stdout=stream)
+    subprocess.run([*sudo, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def _no_services_started() -> Iterator[None]:
+    """Forbid Debian's packages to start a service meanwhile; a policy that is there already stays."""
+    if POLICY.exists():
+        yield
+        return
+    _run_as_root("sh", "-c", f"printf '#!/bin/sh\nexit 101\n' > {POLICY} && chmod 755 {POLICY}")
+    try:
+        yield
+    finally:
+        _run_as_root("rm", "-f", str(POLICY))
 
 
 @contextlib.contextmanager

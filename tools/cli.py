@@ -13,9 +13,7 @@ from tools.checks import command as checks
 from tools.checks import lock, supply_chain
 from tools.stack import command as stack
 
-Define = Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]
-
-COMMANDS: dict[str, Define] = {
+COMMANDS: dict[str, Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]] = {
     "up": stack.define_up,
     "down": stack.define_down,
     "status": stack.define_status,

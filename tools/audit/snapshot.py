@@ -65,8 +65,8 @@ def read_in_compose(service: Service) -> list[Record]:
 
 
 def _program(service: Service) -> str:
-    """Return the program whose settings the audit needs: one with an account at RabbitMQ, if there is one."""
-    return next(iter(service.background), service.name)
+    """Return the program whose settings the audit needs; that of notification-service counts the dead letters, too."""
+    return "notification-consumer" if service.name == "notification-service" else service.name
 
 
 def _run(command: list[str], environment: Mapping[str, str] | None) -> list[Record]:

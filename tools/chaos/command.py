@@ -24,8 +24,8 @@ SECONDS_TO_SETTLE = 60.0
 LEASE_SECONDS = 30  # a consumer that is killed while it sends leaves its leases for so long; 60 would be the default
 SETTINGS = {"REGISTRATIONS_PER_MINUTE": "100000", "LEASE_SECONDS": str(LEASE_SECONDS)}
 MIN_ORDERS_PER_SECOND, MIN_FAULTS_PER_MINUTE = 5.0, 10.0  # an easier run proves too little
-STOCK = {"hot": 1_000_000, "scarce-1": 40, "scarce-2": 25, "scarce-3": 5}
-PLENTIFUL_PRODUCTS = 6
+PLENTY = {f"plenty-{number}": 100_000 for number in range(6)}
+STOCK = {"hot": 1_000_000, "scarce-1": 40, "scarce-2": 25, "scarce-3": 5, **PLENTY}
 
 
 def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
@@ -96,7 +96,7 @@ class Run:
         admin = ShopClient(self._stack.urls)
         admin.sign_in(programs.ADMIN_EMAIL, programs.ADMIN_PASSWORD)
         products = {}
-        for name, units in {**STOCK, **{f"plenty-{n}": 100_000 for n in range(PLENTIFUL_PRODUCTS)}}.items():
+        for name, units in STOCK.items():
             body = {"name": name, "price": "9.99", "stock": units}
             products[name] = admin.call("product-service", "POST", "/products", json=body).json()["id"]
         return [*products.values(), *[products["hot"]] * len(products)]

@@ -13,9 +13,8 @@ from tools.services import SERVICES
 from tools.stack import processes
 from tools.stack.stack import Stack
 
-BACKGROUND = tuple(name for service in SERVICES for name in service.background)
 WEB = tuple(f"{service.name}/{role}" for service in SERVICES for role in ("master", "worker"))
-TARGETS = (*WEB, *BACKGROUND, "mongodb", "rabbitmq")
+TARGETS = (*WEB, *(name for service in SERVICES for name in service.background), "mongodb", "rabbitmq")
 ACTIONS = ("kill", "freeze")
 SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "restart": signal.SIGTERM}
 

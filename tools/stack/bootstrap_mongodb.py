@@ -8,6 +8,7 @@ from typing import IO
 from pymongo.errors import OperationFailure
 
 from deploy import database
+from tools.stack import processes
 from tools.stack.mongodb import ADMINISTRATOR, MongoServer
 
 SECONDS_TO_START = 30.0
@@ -17,12 +18,13 @@ SECONDS_TO_STOP = 10.0  # killing the server then loses nothing that it has ackn
 def bootstrap(
     server: MongoServer, password: str, environment: Mapping[str, str] = os.environ, log: IO[bytes] | None = None
 ) -> None:
-    """Start the server without access control, create the administrator, and stop it again.
+    """Start the server without access control, create the administrator, and stop it again, or with this process.
 
     Neither mongod nor SecantusDB can get its first user otherwise. Raises SystemExit if the server does not start.
     """
     variables = {**environment, **server.environment}
-    process = subprocess.Popen(server.command(secured=False), env=variables, stdout=log, stderr=log)
+    command = processes.bound_to_parent(server.command(secured=False))
+    process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
     try:
         create_administrator(server, password)
     finally:

@@ -15,7 +15,7 @@ from tools.stack import mongodb, programs
 from tools.stack.readiness import StackError
 from tools.stack.spec import Options
 from tools.stack.stack import Stack
-from tools.stack.supervision import SUPERVISORD
+from tools.stack.supervision import STOPPING, SUPERVISORD
 
 Run = Callable[[argparse.Namespace], int]
 FORWARDED_VARIABLES = (
@@ -59,11 +59,12 @@ def define_logs(parser: argparse.ArgumentParser) -> Run:
 
 def up(*, detach: bool, fresh: bool, mongodb: str = "") -> int:
     """Start the stack; in the foreground, stay until it is stopped."""
-    if mongodb and os.environ.get("MONGO_URL"):
+    options = options_from_environment(mongodb)
+    if mongodb and options.mongo_url:
         return _fail("MONGO_URL names a running server, --mongodb one to start. Use only one of them.")
-    if not (workers := os.environ.get("WEB_CONCURRENCY", "2")).isdecimal() or int(workers) < 1:
+    if not (workers := options.settings.get("WEB_CONCURRENCY", "2")).isdecimal() or int(workers) < 1:
         return _fail(f"WEB_CONCURRENCY must be a whole number of at least 1, not {workers!r}.")
-    stack = Stack(STATE, options=_options(mongodb))
+    stack = Stack(STATE, options=options)
     if fresh and stack.is_running():
         return _fail("The shop is running, and --fresh would remove its data. Stop it first: ./dev down")
     for number in STOP_SIGNALS:
@@ -85,7 +86,7 @@ def run_in_foreground(stack: Stack) -> int:
     try:
         while stack.is_running():
             time.sleep(1)
-        if stack.leftovers():
+        if stack.leftovers() and not (stack.state / STOPPING).exists():
             code = _fail("supervisord has ended, so nothing restarts a program that fails. Stopping the rest ...")
     except KeyboardInterrupt:
         print("\nStopping ...", flush=True)
@@ -105,9 +106,10 @@ def _fail(message: str) -> int:
     return 1
 
 
-def _options(mongodb: str) -> Options:
+def options_from_environment(mongodb: str) -> Options:
+    """Return the options that environment variables set; an empty variable counts as not set."""
     return Options(
-        settings={name: os.environ[name] for name in FORWARDED_VARIABLES if name in os.environ},
+        settings={name: value for name in FORWARDED_VARIABLES if (value := os.environ.get(name))},
         mongodb=mongodb,
         mongo_url=os.environ.get("MONGO_URL", ""),
         rabbitmq_url=os.environ.get("RABBITMQ_URL", ""),

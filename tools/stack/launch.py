@@ -16,7 +16,6 @@ from tools.stack import processes
 
 RESTART_DELAY = 1.0
 LARGEST_LOG = 10_000_000  # bytes; a larger one is rotated, and the one before it is dropped
-GRACE = 5.0
 
 
 def main() -> None:
@@ -25,7 +24,7 @@ def main() -> None:
     state = Path(os.environ[processes.STACK])
     program: dict[str, Any] = json.loads((state / "programs.json").read_text())[name]
     write_to_log(state / "logs" / f"{name}.log")
-    processes.end(lambda: processes.find(state, name), GRACE)
+    processes.end(lambda: processes.find(state, name), grace=5.0)
     wait_for_turn(state, name, program["after"])
     count_start(state / "run" / f"{name}.starts")
     os.execve(program["command"][0], program["command"], program["environment"])  # noqa: S606 (no shell is the point)

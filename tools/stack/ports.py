@@ -1,12 +1,13 @@
 """TCP ports of this machine: which are free, and which process uses one that is not."""
 
+import contextlib
 import random
 import socket
 
 import psutil
 
 # Outgoing connections take ports from 32768 on: below, a restarting server gets its port again.
-EPHEMERAL_PORTS = range(16000, 25000)
+PORTS_BELOW_EPHEMERAL = range(16000, 25000)
 
 
 def loopback_hosts() -> list[str]:
@@ -32,14 +33,15 @@ def _can_listen(host: str, port: int) -> bool:
 
 def free_ports(count: int) -> list[int]:
     """Return different free ports, chosen at random so that two callers rarely choose the same."""
-    candidates = random.sample(EPHEMERAL_PORTS, len(EPHEMERAL_PORTS))
+    candidates = random.sample(PORTS_BELOW_EPHEMERAL, len(PORTS_BELOW_EPHEMERAL))
     return [port for port, _ in zip(filter(is_free, candidates), range(count), strict=False)]
 
 
 def port_owner(port: int) -> str:
     """Return pid and command of the process that listens on a port, as far as this user may see them."""
-    for connection in psutil.net_connections("tcp"):
-        is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-        if is_listener and connection.pid:
-            return f"pid {connection.pid}: {' '.join(psutil.Process(connection.pid).cmdline())}"
-    return "a process of another user"
+    with contextlib.suppress(psutil.Error):  # it has ended meanwhile, or the system shows nothing
+        for connection in psutil.net_connections("tcp"):
+            is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+            if is_listener and connection.pid:
+                return f"pid {connection.pid}: {' '.join(psutil.Process(connection.pid).cmdline())}"
+    return "a process that this user may not see"

@@ -7,6 +7,7 @@ checkout is ever touched. psutil refuses to signal a process whose pid has been 
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -20,6 +21,12 @@ STACK, PROGRAM = "SHOP_STACK", "SHOP_PROGRAM"
 def tags(state: Path, program: str) -> dict[str, str]:
     """Return the environment variables that tag a process of a stack."""
     return {STACK: str(state), PROGRAM: program}
+
+
+def bound_to_parent(command: Iterable[str], number: signal.Signals = signal.SIGKILL) -> list[str]:
+    """Return a command to which the kernel sends a signal as soon as its parent ends, where there is `setpriv`."""
+    setpriv = ["setpriv", "--pdeathsig", number.name, "--"] if shutil.which("setpriv") else []
+    return [*setpriv, *command]
 
 
 def find(state: Path, program: str | None = None) -> list[psutil.Process]:

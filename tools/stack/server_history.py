@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from tools.stack.mongodb import MongoServer, find
 from tools.stack.rabbitmq import RabbitServer
 
+FILE = "data/servers.json"  # removed together with the data
+OLD_FILE = "data/origins.json"  # of earlier versions, with another name for `location`
 CHANGED = """\
 NOTE: {name} is not the same server as last time, and has other data. Last time this shop ran on {text}.
       That data is kept. To use it again: ./dev down, then {again}"""
@@ -55,20 +57,15 @@ def external(variable: str, url: str) -> ServerRecord:
 
 def last(state: Path) -> dict[str, ServerRecord]:
     """Return the servers of the last start by name; none on empty data."""
-    if not _file(state).exists():
-        return {}
-    return {name: ServerRecord(**fields) for name, fields in json.loads(_file(state).read_text()).items()}
+    for file in filter(Path.exists, (state / FILE, state / OLD_FILE)):
+        return {name: ServerRecord(*fields.values()) for name, fields in json.loads(file.read_text()).items()}
+    return {}
 
 
 def record(state: Path, now: Mapping[str, ServerRecord]) -> list[str]:
     """Store the servers of this start, and return notes on those that have changed since the last one."""
     before = last(state)
-    _file(state).write_text(json.dumps({name: asdict(server) for name, server in now.items()}, indent=2))
+    (state / FILE).write_text(json.dumps({name: asdict(server) for name, server in now.items()}, indent=2))
     changed = tuple(name for name in now if name in before and before[name].location != now[name].location)
     notes = [CHANGED.format(name=name, text=before[name].text, again=before[name].again) for name in changed]
     return notes + BROKER_NOTES.get(changed, [])
-
-
-def _file(state: Path) -> Path:
-    """Return the file, which is removed together with the data."""
-    return state / "data" / "servers.json"

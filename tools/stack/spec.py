@@ -1,6 +1,5 @@
 """What a stack consists of: its servers, their URLs, and its programs with their settings."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,8 +154,3 @@ class StackSpec:
 def free_ports() -> dict[str, int]:
     """Return a free port for each name of `PORTS`, for a stack beside others."""
     return dict(zip(PORTS, ports.free_ports(len(PORTS)), strict=True))
-
-
-def remove_data(state: Path) -> None:
-    """Remove what the servers have stored."""
-    shutil.rmtree(state / "data", ignore_errors=True)

@@ -14,17 +14,7 @@ from typing import Any
 import psutil
 
 from tools.services import PORTS, local_urls
-from tools.stack import (
-    dev_secrets,
-    open_files,
-    processes,
-    programs,
-    readiness,
-    server_history,
-    spec,
-    startup,
-    supervision,
-)
+from tools.stack import dev_secrets, open_files, processes, programs, readiness, server_history, startup, supervision
 from tools.stack.readiness import StackError, SupervisordEnded
 from tools.stack.spec import Options, StackSpec
 
@@ -51,8 +41,7 @@ class Stack:
         Leftovers of a stack whose supervisord was killed are ended first. With `stop_with_parent` the stack stops when
         the calling process ends. Raises StackError, naming what cannot start and why, and leaves nothing running then.
         """
-        for folder in ("data", "logs", "run"):
-            (self.state / folder).mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(parents=True, exist_ok=True)
         with self._locked():
             if self.is_running():
                 with suppress(SupervisordEnded):  # it was stopping
@@ -60,7 +49,7 @@ class Stack:
                     return False
             self.down()
             if fresh:
-                spec.remove_data(self.state)
+                shutil.rmtree(self.state / "data", ignore_errors=True)
             try:
                 self._start(stop_with_parent)
             except BaseException:
@@ -76,7 +65,7 @@ class Stack:
 
     def destroy(self) -> None:
         """Kill everything and remove the state directory: the quick end of a stack that served a test."""
-        supervision.kill(self.state)
+        processes.end(lambda: processes.find(self.state), grace=0)
         self._reap()
         shutil.rmtree(self.state, ignore_errors=True)
 
@@ -88,17 +77,18 @@ class Stack:
         """Return the programs that run, of a stack whose supervisord was killed."""
         return [name for name in self.programs() if self.pids(name)] if processes.find(self.state) else []
 
-    def programs(self) -> dict[str, list[str]]:
-        """Return the command of every program by its name, as of the last start."""
-        return {name: program["command"] for name, program in self._programs().items()}
+    def programs(self) -> dict[str, dict[str, Any]]:
+        """Return the fields of every program by its name, as of the last start."""
+        table: dict[str, dict[str, Any]] = json.loads((self.state / "programs.json").read_text())
+        return table
 
     def services(self) -> list[str]:
         """Return the names of the web services and background programs, as of the last start."""
-        return [name for name, program in self._programs().items() if program["after"] == programs.PROVISIONED]
+        return [name for name, program in self.programs().items() if program["after"] == programs.PROVISIONED]
 
     def environment(self, name: str) -> dict[str, str]:
         """Return the environment of a program, as of the last start."""
-        return dict(self._programs()[name]["environment"])
+        return dict(self.programs()[name]["environment"])
 
     def servers(self) -> dict[str, server_history.ServerRecord]:
         """Return which servers are used and where their data is, by name, as of the last start."""
@@ -148,6 +138,8 @@ class Stack:
 
     def _start(self, stop_with_parent: bool) -> None:
         open_files.raise_limit()
+        for folder in ("data", "logs", "run"):
+            (self.state / folder).mkdir(exist_ok=True)
         secrets = dev_secrets.load(self.state / "secrets.json")
         plan = StackSpec(self.state, self.ports, secrets, self._options)
         startup.require_free(plan.ports_to_bind())
@@ -168,10 +160,6 @@ class Stack:
         if self._supervisord:
             self._supervisord.wait()
             self._supervisord = None
-
-    def _programs(self) -> dict[str, dict[str, Any]]:
-        table: dict[str, dict[str, Any]] = json.loads((self.state / "programs.json").read_text())
-        return table
 
     def _suspended(self, name: str) -> Path:
         return self.state / "run" / f"{name}.suspended"

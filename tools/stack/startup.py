@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from pymongo.errors import PyMongoError
+
 from tools.paths import ROOT
 from tools.stack import bootstrap_mongodb, dev_secrets, ports, processes, programs, readiness, supervision
 from tools.stack.mongodb import MongoServer
@@ -58,7 +60,7 @@ def _bootstrap(state: Path, server: MongoServer, password: str) -> None:
         try:
             environment = {**programs.inherited(), **processes.tags(state, name)}
             bootstrap_mongodb.bootstrap(server, password, environment, log)
-        except SystemExit as exc:
+        except (SystemExit, PyMongoError, OSError) as exc:
             raise StackError(f"{exc}\n{readiness.last_lines(state, name)}") from exc
 
 

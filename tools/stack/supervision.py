@@ -3,7 +3,6 @@
 supervisord restarts whatever ends, without limit; `launch` adds the delay between two starts of a program.
 """
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +13,8 @@ from pathlib import Path
 from tools.stack import processes, programs
 
 SUPERVISORD = "supervisord"
-PYTHON = "SHOP_PYTHON"
 CONFIGURATION = "supervisord.conf"
+STOPPING = "run/stopping"  # the file that shows the ./dev up in the foreground that a ./dev down stops its stack
 SECONDS_TO_STOP = 30.0  # a little more than `stopwaitsecs`, after which supervisord kills a program
 
 # The file contains no path of this machine: supervisord would read a percent sign, " #" and " ;" in it as syntax of its
@@ -61,11 +60,12 @@ def write_configuration(state: Path, groups: Mapping[str, list[str]]) -> None:
 def start(state: Path, *, stop_with_parent: bool) -> subprocess.Popen[bytes]:
     """Start supervisord in a session of its own, where no Ctrl-C reaches it.
 
-    With `stop_with_parent` the kernel sends it SIGTERM as soon as this process has ended, however it ends.
+    With `stop_with_parent` it stops as soon as this process has ended, however it ends.
     """
-    die = ["setpriv", "--pdeathsig", "TERM", "--"] if stop_with_parent and shutil.which("setpriv") else []
-    command = [*die, sys.executable, "-m", "supervisor.supervisord", "-c", CONFIGURATION]
-    environment = {**programs.inherited(), PYTHON: sys.executable, **processes.tags(state, SUPERVISORD)}
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", CONFIGURATION]
+    if stop_with_parent:
+        command = processes.bound_to_parent(command, signal.SIGTERM)
+    environment = {**programs.inherited(), "SHOP_PYTHON": sys.executable, **processes.tags(state, SUPERVISORD)}
     nothing = subprocess.DEVNULL
     with (state / "logs" / f"{SUPERVISORD}.log").open("ab") as log:
         return subprocess.Popen(
@@ -78,17 +78,14 @@ def is_running(state: Path) -> bool:
     return bool(processes.find(state, SUPERVISORD))
 
 
-def kill(state: Path) -> None:
-    """Kill all processes of a stack whose data is not needed any more."""
-    processes.end(lambda: processes.find(state), grace=0)
-
-
 def stop(state: Path) -> bool:
     """Stop a stack gracefully, then end every process that is left. Return False if there was none.
 
     Frozen processes are resumed first, because they could not react.
     """
     running = processes.find(state)
+    if running:
+        (state / STOPPING).touch()
     processes.send(running, signal.SIGCONT)
     processes.send(processes.find(state, SUPERVISORD), signal.SIGTERM)
     deadline = time.monotonic() + SECONDS_TO_STOP

@@ -1,4 +1,4 @@
-"""Missing programs are installed with apt, politely: it is said what and why, and nothing else changes."""
+"""Missing programs are installed with apt: it is said what and why, nothing is asked, and no service is started."""
 
 import os
 from collections.abc import Callable
@@ -15,6 +15,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(apt, "RABBITMQ_SCRIPTS", (tmp_path / "rabbitmq-server",))
     monkeypatch.setattr(apt, "STATE", tmp_path)
+    monkeypatch.setattr(apt, "POLICY", tmp_path / "policy-rc.d")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
     def write(name: str, action: str) -> None:
@@ -27,18 +28,31 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
 def test_rabbitmq_is_installed_without_questions_and_its_service_of_the_system_is_disabled(
     program: Callable[[str, str], None], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    program("apt-get", f"touch {tmp_path}/rabbitmq-server; echo noise")
-    program("service", "")
+    program("apt-get", f'touch {tmp_path}/rabbitmq-server; echo noise; read answer && echo "asked" >> {tmp_path}/log')
     program("update-rc.d", "")
     assert apt.rabbitmq_server() == tmp_path / "rabbitmq-server"
-    update, install, *service = (tmp_path / "log").read_text().splitlines()
-    assert update == "apt-get -qq --yes update"
-    assert install.startswith("apt-get -qq --yes install --no-install-recommends")
-    assert install.endswith(" rabbitmq-server")
-    assert service == ["service rabbitmq-server stop", "update-rc.d rabbitmq-server disable"]
+    assert (tmp_path / "log").read_text().splitlines() == [
+        "apt-get -qq --yes -o DPkg::Lock::Timeout=120 update",
+        "apt-get -qq --yes -o DPkg::Lock::Timeout=120 install --no-install-recommends rabbitmq-server",
+        "update-rc.d rabbitmq-server disable",
+    ]
     output = capfd.readouterr()
     assert output.out == ""
     assert "installing rabbitmq-server and what it depends on, with apt: the message broker" in output.err
+
+
+@pytest.mark.parametrize("existing", ["", "#!/bin/sh\nexit 104\n"])
+def test_packages_start_no_service_while_they_are_installed_unless_the_machine_has_a_policy_of_its_own(
+    program: Callable[[str, str], None], tmp_path: Path, existing: str
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    if existing:
+        policy.write_text(existing)
+        policy.chmod(0o755)
+    program("apt-get", f"{policy}; echo policy: $? >> {tmp_path}/log")
+    assert apt.install("wrk", "for a test")
+    assert (tmp_path / "log").read_text().count(f"policy: {104 if existing else 101}") == 2
+    assert (policy.read_text() if policy.exists() else "") == existing
 
 
 def test_a_program_that_is_here_is_used_as_it_is(program: Callable[[str, str], None], tmp_path: Path) -> None:

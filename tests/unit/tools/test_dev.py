@@ -30,6 +30,7 @@ def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     module.ROOT = tmp_path / "Läden, 100% #1"
     module.VENV = module.ROOT / ".venv"
     module.PYTHON = module.VENV / "bin" / "python"
+    module.STAMP = module.VENV / "installed"
     venv.create(module.VENV, symlinks=True)
     (site_packages(module) / "pip").symlink_to(Path(pip.__file__).parent)
     return module
@@ -59,6 +60,15 @@ def test_packages_come_from_where_the_users_settings_say_but_go_into_the_virtual
     assert dev.pip_install("shop-test") == 0
     assert (site_packages(dev) / "shop_test.py").exists()
     assert not elsewhere.exists()
+
+
+def test_the_virtual_environment_is_made_again_when_its_python_is_gone(dev: Any) -> None:
+    assert not dev.is_installed()
+    dev.STAMP.write_text(dev.fingerprint())
+    assert dev.is_installed()
+    dev.PYTHON.unlink()
+    dev.PYTHON.symlink_to("/usr/bin/python3.0")
+    assert not dev.is_installed()
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])

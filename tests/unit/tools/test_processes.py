@@ -91,6 +91,16 @@ def test_the_owner_of_a_port_is_named() -> None:
     assert ports.is_free(port)
 
 
+@pytest.mark.parametrize("function", ["net_connections", "Process"])
+def test_an_owner_of_a_port_that_cannot_be_seen_is_no_error(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    def refuse(*_: object) -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, function, refuse)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert ports.port_owner(server.getsockname()[1]) == "a process that this user may not see"
+
+
 @pytest.mark.skipif("[::1]" not in ports.loopback_hosts(), reason="there is no IPv6 here")
 def test_a_port_is_in_use_at_either_address_of_localhost_and_services_listen_on_both() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:

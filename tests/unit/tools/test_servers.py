@@ -1,11 +1,15 @@
 """The MongoDB server of a stack: which one it is, how it starts, and the notes when it is not that of last time."""
 
+import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from bench import targets
 from tests import ephemeral_servers
@@ -13,9 +17,11 @@ from tests.conftest import pytest_configure
 from tests.waiting import until
 from tools import cli
 from tools.checks import command as checks
+from tools.paths import ROOT
 from tools.services import PORTS
-from tools.stack import bootstrap_mongodb, dev_secrets, server_history
+from tools.stack import bootstrap_mongodb, dev_secrets, processes, server_history, startup
 from tools.stack.mongodb import MongoServer
+from tools.stack.readiness import StackError
 from tools.stack.spec import Options, StackSpec
 
 STAND_IN = Path(sys.executable).parent / "secantusd-py"
@@ -114,6 +120,35 @@ def test_every_start_of_a_mongod_has_what_it_needs(tmp_path: Path, path: Path, m
     assert ("--keyFile" in first, "--keyFile" in second) == (False, True)
 
 
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="there is no setpriv here")
+def test_a_server_without_access_control_does_not_outlive_the_process_that_bootstraps_it(
+    tmp_path: Path, path: Path
+) -> None:
+    install(path, "mongod").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexec sleep 60\n")
+    code = "import pathlib, sys; from tools.stack import bootstrap_mongodb as b; path = pathlib.Path(sys.argv[1]); "
+    code += "b.bootstrap(b.MongoServer(path, 1, path / 'bin' / 'mongod'), 'secret')"
+    environment = {"PATH": "/usr/bin:/bin", **processes.tags(tmp_path, "mongodb")}
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT, env=environment) as dev_up:
+        until((tmp_path / "started").exists, "the server has started")
+        dev_up.kill()
+    until(lambda: not processes.find(tmp_path), "the server has ended")
+
+
+@pytest.mark.parametrize("error", [SystemExit("no primary"), OperationFailure("not allowed"), OSError("no memory")])
+def test_a_mongodb_that_cannot_be_bootstrapped_is_an_error_of_the_stack(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(bootstrap_mongodb, "create_administrator", fail)
+    (tmp_path / "logs").mkdir()
+    install(path, "mongod").write_text("#!/bin/sh\necho a line of its log; read wait\n")
+    plan = StackSpec(tmp_path, PORTS, dev_secrets.load(tmp_path / "s.json"), Options(rabbitmq_url="amqp://a:b@mq/"))
+    with pytest.raises(StackError, match=str(error)):
+        startup.prepare(tmp_path, plan, "secret", lambda _: None)
+
+
 def started(state: Path, options: Options) -> list[str]:
     """Return the notes of a start with these options."""
     plan = StackSpec(state, PORTS, dev_secrets.load(state / "secrets.json"), options)
@@ -143,6 +178,14 @@ def test_another_server_program_has_other_data_and_one_note_says_so(state: Path,
     assert "secantusd-rs, data in .dev/data/secantusd-rs" in notes
     assert "./dev up --mongodb secantusd-rs" in notes
     assert "RabbitMQ is the same as last time" in notes
+    assert started(state, Options()) == []
+
+
+def test_data_that_an_earlier_version_recorded_is_recognised(state: Path) -> None:
+    again = "./dev up --mongodb secantusd-rs"
+    old = {"server": "secantusd-rs", "place": "data in .dev/data/secantusd-rs", "again": again}
+    (state / "data" / "origins.json").write_text(json.dumps({"MongoDB": old}))
+    assert again in "\n".join(started(state, Options()))
     assert started(state, Options()) == []
 
 

@@ -1,5 +1,6 @@
 """A stack: its parts, its supervision, and the messages when it cannot start."""
 
+import os
 import resource
 import shlex
 import shutil
@@ -16,7 +17,7 @@ from supervisor.options import ServerOptions
 from tests.waiting import until
 from tools.paths import ROOT
 from tools.services import PORTS
-from tools.stack import dev_secrets, launch, open_files, readiness, spec, supervision
+from tools.stack import command, dev_secrets, launch, open_files, processes, readiness, spec, supervision
 from tools.stack.readiness import StackError
 from tools.stack.spec import Options, StackSpec
 from tools.stack.stack import Stack
@@ -49,6 +50,20 @@ def test_extra_settings_reach_their_program_only(plan: StackSpec) -> None:
     levels = {program.name: program.environment.get("LOG_LEVEL") for program in plan.service_programs()}
     assert levels.pop("order-worker") == "DEBUG"
     assert set(levels.values()) == {None}
+
+
+def test_an_environment_variable_that_is_empty_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"WEB_CONCURRENCY": "", "MONGO_URL": "", "LOG_LEVEL": "DEBUG"})
+    assert command.options_from_environment("") == Options(settings={"LOG_LEVEL": "DEBUG"})
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "two"])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], workers: str
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", workers)
+    assert command.up(detach=True, fresh=False) == 1
+    assert "WEB_CONCURRENCY must be a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_every_command_line_names_its_package(plan: StackSpec) -> None:
@@ -95,6 +110,40 @@ def test_a_stack_in_the_foreground_stops_when_its_dev_up_is_killed(tmp_path: Pat
     until(lambda: not supervision.is_running(tmp_path), "supervisord has stopped")
 
 
+STOPS_SLOWLY = """
+import os, signal, time
+def stop(*_):
+    print("stopping", flush=True)
+    time.sleep(0.5)
+    os._exit(0)
+signal.signal(signal.SIGTERM, stop)
+print("started", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("by_dev_down", "code"), [(True, 0), (False, 1)])
+def test_a_stack_in_the_foreground_may_end_by_dev_down_but_not_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], by_dev_down: bool, code: int
+) -> None:
+    monkeypatch.setattr(command, "STOP_SIGNALS", ())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "programs.json").write_text('{"web": {"command": ["web"]}}')
+    stack = Stack(tmp_path)
+    tags = processes.tags(tmp_path, "web")
+    with subprocess.Popen([sys.executable, "-c", STOPS_SLOWLY], env=tags, stdout=subprocess.PIPE, text=True) as web:
+        assert web.stdout
+        assert web.stdout.readline() == "started\n"
+        down = threading.Thread(target=stack.down)
+        if by_dev_down:
+            down.start()
+            assert web.stdout.readline() == "stopping\n"
+        assert command.run_in_foreground(stack) == code
+        if by_dev_down:
+            down.join()
+    assert ("supervisord has ended" in capsys.readouterr().err) == (not by_dev_down)
+
+
 def test_a_supervisord_that_does_not_start_is_noticed_at_once_with_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,8 +151,9 @@ def test_a_supervisord_that_does_not_start_is_noticed_at_once_with_its_log(
     stack = Stack(tmp_path / "state", spec.free_ports(), ELSEWHERE)
     started = time.monotonic()
     with pytest.raises(StackError, match=r"supervisord, which starts all programs, has ended.(.|\n)*perhaps"):
-        stack.up()
+        stack.up(fresh=True)
     assert time.monotonic() - started < 30
+    assert (stack.state / "data").is_dir(), "also with external servers, to record them"
 
 
 @pytest.mark.parametrize(
