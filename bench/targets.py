@@ -17,7 +17,7 @@ from tools.paths import ROOT
 from tools.stack import mongodb, processes
 
 SHOP, BESIDE, BASELINE, FLOOR = NAMES = ("shop", "beside", "baseline", "floor")
-WORKERS, THREADS = os.environ.get("WEB_CONCURRENCY", "2"), os.environ.get("WEB_THREADS", "8")
+WORKERS, THREADS = os.environ.get("WEB_CONCURRENCY") or "2", os.environ.get("WEB_THREADS") or "8"
 # The bench registers all customers at once, and their tokens must outlive the longest run.
 USER_SERVICE = {"ACCESS_TOKEN_SECONDS": "86400", "SERVICE_TOKEN_SECONDS": "86400", "REGISTRATIONS_PER_MINUTE": "100000"}
 # Administrators' URLs of servers that the shop uses instead of its own.
