@@ -202,14 +202,18 @@ def test_a_release_returns_stock_once(shop: Shop) -> None:
     assert (shop.stock(a), shop.stock(b)) == (5, 5)
 
 
-def test_a_release_that_would_lose_units_changes_nothing_until_their_product_is_restored(shop: Shop) -> None:
+def test_a_release_that_would_lose_units_changes_nothing_until_their_product_is_restored(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
     """The service never erases a product. Somebody must have done that in the database."""
     cup, pan = shop.add(5)["id"], shop.add(5)["id"]
     shop.reserve("o1", (cup, 2), (pan, 3))
     erased = shop.database.products.find_one_and_delete({"_id": pan})
     before = shop.contents()
-    assert shop.release("o1").status_code == 500
+    with caplog.at_level("ERROR", "product_service.store.reservations"):
+        assert shop.release("o1").status_code == 500
     assert shop.contents() == before
+    assert "stock of order o1 not released: a product is not stored. Restore the product." in caplog.messages
     shop.database.products.insert_one(erased)
     assert shop.release("o1").status_code == 204
     assert (shop.stock(cup), shop.stock(pan)) == (5, 5)
