@@ -1,8 +1,9 @@
 """Base models and field types of HTTP bodies and query strings (pydantic 2).
 
 Input is strict: `true`, `"2"` and `1.0` are no integers, unknown fields are rejected, and text has no control
-characters. Names and other labels that people read are `VisibleText`. Money is a whole number of minor units (cents)
-in the code and the database, and a string with two decimals in JSON.
+characters. Names and other labels that people read are `VISIBLE`. A limit of a text's length stands before these
+validators, else pydantic applies it to their result. Money is a whole number of minor units (cents) in the code and the
+database, and a string with two decimals in JSON.
 """
 
 import re
@@ -116,7 +117,7 @@ def _printable(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    if not has_visible_character(text):
+    if not has_visible_character(_printable(text)):
         raise ValueError("must have a visible character")
     if overrides_text_direction(text):
         raise ValueError("must not contain characters that override the text direction (U+202A-202E, U+2066-2069)")
@@ -136,6 +137,7 @@ MoneyOut = Annotated[int, PlainSerializer(format_money, return_type=str), WithJs
 Timestamp = Annotated[
     datetime, PlainSerializer(format_time, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-Text = Annotated[str, AfterValidator(_printable)]
-VisibleText = Annotated[Text, AfterValidator(_visible)]  # stripped of surrounding blanks
+PRINTABLE = AfterValidator(_printable)
+VISIBLE = AfterValidator(_visible)  # printable, and stripped of surrounding blanks
+Text = Annotated[str, PRINTABLE]
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.-]+$")]

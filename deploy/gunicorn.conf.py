@@ -109,12 +109,12 @@ def on_starting(server: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Check the dependencies at once: each process caches keys and a token, in case user-service goes away.
 
-    The first worker logs later which dependencies are unreachable.
+    The first worker logs later which dependencies cannot be used.
     """
     if health := getattr(worker.wsgi, "extensions", {}).get("health"):
-        _start_timer(0.0, health.unreachable_dependencies)
+        _start_timer(0.0, health.failed_dependencies)
         if worker.age == 1:
-            _start_timer(DEPENDENCY_START_TIMEOUT, health.log_unreachable_dependencies)
+            _start_timer(DEPENDENCY_START_TIMEOUT, health.log_failed_dependencies)
 
 
 def _start_timer(seconds: float, function: Callable[[], object]) -> None:

@@ -97,14 +97,14 @@ class TokenVerifier:
         if not isinstance(roles, list) or not isinstance(claims.get("sub"), str) or "exp" not in claims:
             raise Unauthorized("The access token lacks one of the claims sub, roles and exp.")
         identity = Identity(claims["sub"], frozenset(map(str, roles)), claims.get("email"), claims.get("phone"))
-        kid = str(header.get("kid"))
-        return VerifiedToken(identity, kid, self.signing_key(header, claims), float(claims["exp"]))
+        return VerifiedToken(identity, str(header.get("kid")), g.signing_key, float(claims["exp"]))
 
     def signing_key(self, header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Any:
         """Return the public key that a token's header names. Raises Unauthorized, Unavailable."""
         key = self._keys.public_key(str(header.get("kid")))
         if key is None:
             raise Unauthorized("The access token was signed with an unknown key.")
+        g.signing_key = key  # of this verification: another one of the same id may be published a moment later
         return key
 
 

@@ -24,7 +24,7 @@ class ClientCredentials:
     def __call__(self) -> str:
         """Return a valid token. Raises Unavailable if user-service issues none."""
         if self._token.is_expired():
-            self._token.renew_unless_tried_within(RETRY_PAUSE)
+            self._token.renew_if_expired(RETRY_PAUSE)
             if self._token.is_expired():
                 raise Unavailable("user-service issued no token to this service.")
         self._token.renew_early("service token")

@@ -55,7 +55,7 @@ class JwksClient:
         try:
             self._keys.renew_unless_tried_within(pause)
         except Unavailable as exc:
-            log.warning("public keys not fetched, cached ones stay in use: %s", exc.detail)
+            log.warning("public keys not fetched: %s", exc.detail)
 
     def _fetch(self) -> tuple[dict[str, Any], float]:
         response = ask("GET", self._url, "JWKS_URL", timeout=self._timeout)

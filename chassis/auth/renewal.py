@@ -45,26 +45,46 @@ class RenewedValue(Generic[T]):
         self._renew_at, self._expires_at = requested_at + self._renew_part * lifetime, requested_at + lifetime
 
     def renew_unless_tried_within(self, pause: float) -> None:
-        """Renew the value now, unless the last attempt is more recent than `pause` seconds. Raises Unavailable.
+        """Renew the value now, unless the last attempt is more recent than `pause` seconds.
 
-        One thread at a time makes an attempt. Threads that waited for it share its result, also a failure.
+        One thread at a time makes an attempt. Threads that waited for it make none; only the one that made it raises
+        Unavailable.
         """
-        if self._clock() - self._tried_at >= pause:
+        if not self._was_tried_within(pause):
             with self._fetching:
-                if self._clock() - self._tried_at >= pause:
-                    try:
-                        self.renew()
-                    finally:
-                        self._tried_at = self._clock()
+                self._attempt(pause)
+
+    def renew_if_expired(self, pause: float) -> None:
+        """Do the same if the value has expired; first wait for an attempt that is under way, also in the background."""
+        with self._fetching:
+            if self.is_expired():
+                self._attempt(pause)
 
     def renew_early(self, name: str) -> None:
-        """Renew the value in the background if that is due. Two threads may start it at once, which is harmless."""
-        if self._clock() >= self._renew_at and self._clock() - self._tried_at >= BACKGROUND_PAUSE:
+        """Renew the value in the background if that is due, and no other thread renews it."""
+        is_due = self._clock() >= self._renew_at and not self._was_tried_within(BACKGROUND_PAUSE)
+        if is_due and self._fetching.acquire(blocking=False):
             self._tried_at = self._clock()
-            threading.Thread(target=self._try_to_renew, args=[name], daemon=True).start()
+            try:
+                threading.Thread(target=self._renew_in_background, args=[name], daemon=True).start()
+            except RuntimeError:  # the system starts no more threads
+                self._fetching.release()
+                raise
 
-    def _try_to_renew(self, name: str) -> None:
+    def _was_tried_within(self, pause: float) -> bool:
+        return self._clock() - self._tried_at < pause
+
+    def _attempt(self, pause: float) -> None:
+        if not self._was_tried_within(pause):
+            try:
+                self.renew()
+            finally:
+                self._tried_at = self._clock()
+
+    def _renew_in_background(self, name: str) -> None:
         try:
             self.renew()
         except Unavailable as exc:
             log.warning("%s not renewed, the cached value stays in use: %s", name, exc.detail)
+        finally:
+            self._fetching.release()

@@ -35,7 +35,7 @@ class Health:
             self._prepare()
             self._is_prepared = True
 
-    def unreachable_dependencies(self) -> dict[str, str]:
+    def failed_dependencies(self) -> dict[str, str]:
         """Check each dependency. Return the reason of each failure by the name of the dependency."""
         reasons = {}
         for name, check in self._dependencies.items():
@@ -46,21 +46,21 @@ class Health:
                 reasons[name] = exc.detail
         return reasons
 
-    def log_unreachable_dependencies(self) -> None:
-        """Log each dependency that does not answer. The reason has its URL: the variable that names it may be wrong."""
-        for name, reason in self.unreachable_dependencies().items():
-            log.warning("dependency %s is unreachable: %s", name, reason)
+    def log_failed_dependencies(self) -> None:
+        """Log each failed dependency. The reason has its URL: the variable that names it may be wrong."""
+        for name, reason in self.failed_dependencies().items():
+            log.warning("dependency %s cannot be used: %s", name, reason)
 
     def report(self) -> dict[str, Any]:
         """Return the body of `/ready`. Raises Unavailable.
 
-        A dependency that does not answer degrades the service. A dependency that answers and refuses is a
-        misconfiguration (`refused`): waiting does not help, and health checks count the service as unhealthy.
+        A failed dependency degrades the service. One that answers and refuses is a misconfiguration (`refused`):
+        waiting does not help, and health checks count the service as unhealthy.
         """
         with self._misconfigurations.watch("the database"):
             self.ensure_prepared()
             self._ping()
-        body = {"status": "ready", "degraded": list(self.unreachable_dependencies())}
+        body = {"status": "ready", "degraded": list(self.failed_dependencies())}
         return {**body, "refused": list(self._misconfigurations)} if self._misconfigurations else body
 
 

@@ -27,10 +27,6 @@ def place_order(body: OrderBody) -> Response:
 
     The prices come from product-service. Send an `Idempotency-Key` header (1 to 255 visible ASCII characters) to repeat
     a request safely: the repeat gets the same order, as it is now, with `Idempotent-Replayed: true`.
-
-    Problems by `type`: 409 `insufficient-stock` says in `lines` how much there is. 422 `unknown-product` names products
-    that are not for sale, `idempotency-key-reused` means that the key has another order, `invalid-input` names each
-    invalid field. 503 `product-service-unavailable`, `order-not-placed` or `unavailable`: please repeat.
     """
     user = caller()
     buyer = Buyer(user.id, user.email, user.phone)
@@ -47,8 +43,8 @@ def place_order(body: OrderBody) -> Response:
 def list_orders(query: OrderQuery) -> Response:
     """List orders, newest first.
 
-    A customer gets their own orders, an administrator everybody's. 403 `forbidden`: only an administrator may ask for
-    the `user_id` of somebody else. 422 `invalid-input` names each invalid parameter.
+    A customer gets their own orders, an administrator everybody's. Only an administrator may ask for the `user_id` of
+    somebody else.
     """
     page = orders.list_orders(listed_owner(query.user_id), query.status, limit=query.limit, cursor=query.cursor)
     return json_response(OrderList, page)
@@ -59,7 +55,7 @@ def list_orders(query: OrderQuery) -> Response:
 def get_order(path: OrderPath) -> Response:
     """Get an order.
 
-    404 `not-found`: there is no such order, or it belongs to another user.
+    A customer finds only their own orders, an administrator everybody's.
     """
     return json_response(OrderReply, orders.get(path.order_id, own_only()))
 
@@ -70,8 +66,7 @@ def get_order(path: OrderPath) -> Response:
 def cancel_order(path: OrderPath) -> Response:
     """Cancel a confirmed order.
 
-    Its stock returns, and the buyer is notified. 409 `wrong-state`: the order is not `confirmed`, for example already
-    shipped. 404 `not-found`: there is no such order, or it belongs to another user.
+    Its stock returns, and the buyer is notified. A customer finds only their own orders.
     """
     return json_response(OrderReply, orders.cancel(path.order_id, own_only()))
 
@@ -82,7 +77,7 @@ def cancel_order(path: OrderPath) -> Response:
 def ship_order(path: OrderPath) -> Response:
     """Mark a confirmed order as shipped.
 
-    For administrators. The buyer is notified. 409 `wrong-state`: the order is not `confirmed`.
+    The buyer is notified.
     """
     return json_response(OrderReply, orders.ship(path.order_id))
 
@@ -93,6 +88,6 @@ def ship_order(path: OrderPath) -> Response:
 def deliver_order(path: OrderPath) -> Response:
     """Mark a shipped order as delivered.
 
-    For administrators. The buyer is notified. 409 `wrong-state`: the order is not `shipped`.
+    The buyer is notified.
     """
     return json_response(OrderReply, orders.deliver(path.order_id))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from order_service.store import OrderStore
 
 ATTEMPTS_PER_QUERY = 100
-LAST_ATTEMPT_AFTER = 4.0  # s; an attempt that begins just before takes about as long again
+NO_NEW_ATTEMPT_AFTER = 4.0  # s; an attempt that begins just before takes about as long again
 MAJORITY_READ_TRIES, MAJORITY_READ_PAUSE = 20, 0.05  # a second in all, for a write to reach the majority
 KEY_REUSED = "This Idempotency-Key was used for another order. Use a new key for a new order."
 NOT_PLACED = "The order could not be placed in time. Nothing was ordered; please try again."
@@ -59,7 +59,7 @@ REJECTIONS: dict[str, type[Problem]] = {problem.code: problem for problem in (In
 
 
 class OrderFailed(Unavailable):
-    """The order was not placed; stock that was taken for it is released. Safe to repeat."""
+    """The order was not placed; its stock is released, by the worker at the latest. Safe to repeat."""
 
     code, title = "order-not-placed", "Order Not Placed"
 
@@ -91,7 +91,7 @@ class Placement:
 
         Raises InsufficientStock, UnknownProduct, OrderFailed, KeyReused, Unavailable.
         """
-        attempt, deadline = 0, time.monotonic() + LAST_ATTEMPT_AFTER
+        attempt, deadline = 0, time.monotonic() + NO_NEW_ATTEMPT_AFTER
         while True:
             order_id = self._order_id(attempt)
             result = self._reserve(order_id)

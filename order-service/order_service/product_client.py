@@ -95,7 +95,7 @@ class ProductClient:
         except BulkheadFull as exc:
             raise ProductServiceUnavailable("Too many orders are waiting for product-service.") from exc
         except AttemptFailed as exc:
-            raise ProductServiceUnavailable(f"product-service does not answer: {exc}.") from exc
+            raise ProductServiceUnavailable(str(exc)) from exc
 
     def _attempt(self, method: str, path: str, deadline: Deadline, **arguments: Any) -> BaseHTTPResponse:
         """Send a request once, and let the circuit breaker know how it went. Raises AttemptFailed, Misconfigured."""
@@ -108,13 +108,13 @@ class ProductClient:
             raise AttemptFailed(exc.detail) from exc
         except urllib3.exceptions.TimeoutError as exc:
             self._circuit_breaker.record_failure(started)
-            raise AttemptFailed(type(exc).__name__) from exc
+            raise AttemptFailed(f"product-service does not answer: {type(exc).__name__}.") from exc
         except urllib3.exceptions.HTTPError as exc:
-            self._circuit_breaker.record_refused_connection()
-            raise AttemptFailed(type(exc).__name__) from exc
+            self._circuit_breaker.record_broken_connection()
+            raise AttemptFailed(f"The connection to product-service failed: {type(exc).__name__}.") from exc
         if response.status >= 500:
             self._circuit_breaker.record_failure(started)
-            raise AttemptFailed(f"status {response.status}")
+            raise AttemptFailed(f"product-service answered {response.status}.")
         self._circuit_breaker.record_answer(started)
         return response
 

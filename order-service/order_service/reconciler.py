@@ -56,7 +56,7 @@ class StockReleaser:
 class Reconciler:
     """Compares held reservations with orders, oldest first, from a saved cursor on.
 
-    A reservation without an order gets a failed one; one whose order must not hold stock is released.
+    A reservation without an order gets a failed one. The release of one whose order must not hold stock becomes due.
     """
 
     store: OrderStore
@@ -99,13 +99,8 @@ class Reconciler:
         return len(strays)
 
     def _settle(self, order_id: str, status: str | None) -> None:
-        if status is None:
-            if self.store.create(failed_order(order_id, self.clock())):  # this makes its release due
-                log.warning("a reservation has no order: a failed order is noted", extra={"order_id": order_id})
-                return
-            status = self.store.statuses([order_id]).get(order_id)
-        if status is None:  # the write has not reached the majority yet
-            raise Unavailable(f"Another process is writing order {order_id}; the next round reads it.")
-        if status in NOT_HOLDING_STOCK:
-            log.warning("the order of a reservation is %s: releasing the stock", status, extra={"order_id": order_id})
-            self.products.release(order_id)
+        """Make the release of a stray reservation due. It must not fail here, where it would stop all later pages."""
+        if status is None and self.store.create(failed_order(order_id, self.clock())):  # this makes its release due
+            log.warning("a reservation has no order: a failed order is noted", extra={"order_id": order_id})
+        elif self.store.make_release_due(order_id):
+            log.warning("the order of a reservation must not hold stock: release due", extra={"order_id": order_id})

@@ -110,6 +110,6 @@ class CircuitBreaker:
         if self._last_success < started:
             self.is_open = True
 
-    def record_refused_connection(self) -> None:
-        """Record that nobody listens. Such a failure takes no time, so the circuit may be closed."""
+    def record_broken_connection(self) -> None:
+        """Record that the connection failed at once: refused or reset. That takes no time, so the circuit closes."""
         self.is_open = False

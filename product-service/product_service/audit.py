@@ -2,12 +2,13 @@
 
 from chassis import audit_export, mongo
 from chassis.config import DatabaseSettings
-from product_service.store import audit_records
+from product_service.store import StockAudit
 
 
 def main() -> None:
     """Print each product with its stock, received and held units, and each reservation."""
-    audit_export.write(audit_records(mongo.connect(DatabaseSettings.load().mongo_url, "product-audit", timeout=60)))
+    database = mongo.connect(DatabaseSettings.load().mongo_url, "product-audit", timeout=60)
+    audit_export.write(StockAudit(database).audit_records())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from chassis.schemas import (
+    VISIBLE,
     BlankIsNone,
     Body,
     Identifier,
@@ -14,9 +15,7 @@ from chassis.schemas import (
     PageQuery,
     Query,
     Reply,
-    Text,
     Timestamp,
-    VisibleText,
     with_example,
 )
 from product_service.model import MAX_STOCK
@@ -32,11 +31,11 @@ _RESERVATION = {"order_id": _ORDER_ID, "state": "held"}
 _LISTED = {**_RESERVATION, "created_at": _TIME}
 _CURSOR = "WyJjcmVhdGVkX2F0LF9pZCIsIDE3Njk4NjA4MDAwMDAsICIzZjBjNmMxZTliNWQ0YTdmOGUyZDFjMGI5YThmN2U2ZCJd"
 
-Name = Annotated[VisibleText, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200), VISIBLE]
 Stock = Annotated[int, Field(ge=0, le=MAX_STOCK)]
-Description = Annotated[VisibleText, Field(max_length=5000)]
-Label = Annotated[VisibleText, Field(min_length=1, max_length=100)]
-TextFilter = Annotated[Text | None, BlankIsNone]
+Description = Annotated[str, Field(max_length=5000), VISIBLE]
+Label = Annotated[str, Field(min_length=1, max_length=100), VISIBLE]
+TextFilter = Annotated[str | None, BlankIsNone]
 
 
 class ProductPath(Query):
@@ -65,12 +64,11 @@ class ProductBody(Body):
 
 
 class ProductPatch(Body):
-    """The attributes to change; null clears an optional one. A field that is left out is not changed: no default of
-    this model is ever used.
-    """
+    """The attributes to change; null clears an optional one. A field that is left out is not changed."""
 
     model_config = with_example(price="229.00", stock=40)
 
+    # No default of this model is ever used.
     name: Name = Field(default_factory=str)
     price: MoneyIn = Field(default_factory=int)
     stock: Stock = Field(default_factory=int)

@@ -93,7 +93,7 @@ def test_while_the_broker_is_away_for_a_minute_orders_succeed_and_their_notifica
 @pytest.mark.parametrize(
     ("missing", "program", "told"),
     [
-        ("user-service", "product-service", "dependency user-service is unreachable: "),
+        ("user-service", "product-service", "dependency user-service cannot be used: "),
         ("rabbitmq", "order-worker", "events wait in the outbox until RabbitMQ is back: "),
         ("rabbitmq", "notification-consumer", "connection to RabbitMQ lost, reconnecting: "),
     ],

@@ -14,8 +14,10 @@ import pymongo
 import pytest
 from pymongo.operations import InsertOne, UpdateOne
 
+from chassis import mongo
 from chassis.config import ConfigurationError
-from product_service.store import reservations
+from chassis.errors import Unavailable
+from product_service.store import StockAudit, reservations
 from product_service.store.reservations import ReservationStore
 from tests import ephemeral_servers
 from tests.at_once import at_once
@@ -24,6 +26,8 @@ from tests.signing import bearer
 from tests.waiting import stalls, until
 from tools.stack.mongodb import MongoServer
 from tools.stack.ports import free_ports
+
+NO_DATABASE = "mongodb://127.0.0.1:1/products?directConnection=true&serverSelectionTimeoutMS=50"
 
 
 @pytest.fixture
@@ -202,14 +206,18 @@ def test_a_release_returns_stock_once(shop: Shop) -> None:
     assert (shop.stock(a), shop.stock(b)) == (5, 5)
 
 
-def test_a_release_that_would_lose_units_changes_nothing_until_their_product_is_restored(shop: Shop) -> None:
+def test_a_release_that_would_lose_units_changes_nothing_until_their_product_is_restored(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
     """The service never erases a product. Somebody must have done that in the database."""
     cup, pan = shop.add(5)["id"], shop.add(5)["id"]
     shop.reserve("o1", (cup, 2), (pan, 3))
     erased = shop.database.products.find_one_and_delete({"_id": pan})
     before = shop.contents()
-    assert shop.release("o1").status_code == 500
+    with caplog.at_level("ERROR", "product_service.store.reservations"):
+        assert shop.release("o1").status_code == 500
     assert shop.contents() == before
+    assert "stock of order o1 not released: a product is not stored. Restore the product." in caplog.messages
     shop.database.products.insert_one(erased)
     assert shop.release("o1").status_code == 204
     assert (shop.stock(cup), shop.stock(pan)) == (5, 5)
@@ -632,8 +640,14 @@ def test_without_transactions_the_service_does_not_start_and_says_why(standalone
         pass
 
 
+def test_without_its_database_the_audit_is_unavailable() -> None:
+    database = mongo.connect(NO_DATABASE, "test")
+    with database.client, pymongo.timeout(0.5), pytest.raises(Unavailable, match="The database does not answer."):
+        StockAudit(database).audit_records()
+
+
 def test_without_its_database_the_service_lives_and_answers_503() -> None:
-    with running("mongodb://127.0.0.1:1/products?directConnection=true&serverSelectionTimeoutMS=50") as shop:
+    with running(NO_DATABASE) as shop:
         assert shop.call("GET", "/health").status_code == 200
         for method, path, headers, body in [
             ("GET", "/ready", {}, {}),

@@ -90,6 +90,12 @@ def comparing(stack: Stack, _broker_url: str) -> RunTo:
     return lambda point: run(reconcile, stack.settings, point=point)
 
 
+def comparing_an_order_that_must_not_hold_stock(stack: Stack, _broker_url: str) -> RunTo:
+    stack.order(4, key="k")
+    stack.orders.update_one({}, {"$set": {"status": "cancelled"}})
+    return lambda point: run(reconcile, stack.settings, point=point)
+
+
 def publishing(stack: Stack, broker_url: str) -> RunTo:
     stack.order(4, key="k")
     return lambda point: run(work, stack.settings, broker_url, point=point)
@@ -106,6 +112,7 @@ SCENARIOS: dict[str, Callable[[Stack, str], RunTo]] = {
     "worker.list": comparing,
     "worker.compare": comparing,
     "worker.note": comparing,
+    "worker.make_due": comparing_an_order_that_must_not_hold_stock,
     "worker.advance_cursor": comparing,
     "worker.step_back": comparing,
     "worker.publish": publishing,

@@ -44,7 +44,7 @@ def test_every_worker_checks_its_dependencies_when_it_starts(tmp_path: Path) -> 
 import os
 
 class Health:
-    def unreachable_dependencies(self):
+    def failed_dependencies(self):
         open(f"{FOLDER}/{os.getpid()}", "w").close()
         return {}
 

@@ -18,6 +18,7 @@ ACTIONS = {
     "worker.list": f"{CLIENT}.reservations",
     "worker.compare": f"{STORE}.statuses",
     "worker.note": f"{STORE}.create",
+    "worker.make_due": f"{STORE}.make_release_due",
     "worker.advance_cursor": f"{CURSOR}.save",
     "worker.step_back": f"{CURSOR}.step_back",
     "worker.publish": "order_service.publisher:Publisher.publish",

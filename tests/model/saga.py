@@ -193,15 +193,18 @@ class Saga(NamedTuple):  # the participants, the actions that never happen (to s
                 yield "worker.step_back", "moves its cursor back", state._replace(records=records), IDLE
         elif me.step == "compare":
             stays = order == "confirmed" or order != "none" and self.without is Rule.COMPARE_ALL
-            is_noted = order != "none" or self.without is Rule.NOTE_BEFORE_RELEASE
-            step = "advance_cursor" if stays else "release" if is_noted else "note"
+            unnoted = "release" if self.without is Rule.NOTE_BEFORE_RELEASE else "note"
+            step = "advance_cursor" if stays else "make_due" if order != "none" else unnoted
             yield "worker.compare", f"reads {i}: {order}", state, me._replace(step=step)
         elif me.step == "note":
             inserted = self.insert(state, i, 0, "failed")
-            last = "advance_cursor" if self.without is not Rule.NOTE_WITH_RELEASE else "release"
-            then = me._replace(step=last if inserted else "compare")
+            is_due = inserted and self.without is not Rule.NOTE_WITH_RELEASE
+            then = me._replace(step="advance_cursor" if is_due else "make_due")
             yield "worker.note", f"inserts {i}: {'failed' if inserted else 'taken'}", inserted or state, then
             yield "lost insert", f"has no answer to the insert of {i}", state.send("late insert", i, 0, "failed"), IDLE
+        elif me.step == "make_due":
+            is_stray, then = state.records[i].order not in ("none", "confirmed"), me._replace(step="advance_cursor")
+            yield "worker.make_due", f"makes the release of {i} due", state.put(i, release_due=is_stray), then
         elif me.step == "release":
             then = me._replace(step="released" if me.answer == "due" else "advance_cursor", answer="")
             yield "worker.release", f"sends DELETE {i}", self.give_back(state, i), then

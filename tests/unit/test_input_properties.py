@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import order_service.schemas
 import product_service.schemas
@@ -47,6 +47,28 @@ def test_no_field_takes_an_operator(model: type[Body], name: str) -> None:
 def test_no_field_takes_control_characters_or_half_characters(model: type[Body], name: str) -> None:
     for text in ("correct\x00horse", "\x1b[2Jcorrect horse", "correct horse\x7f", "correct horse\ud800"):
         assert name in faulty_fields(model, {name: text})
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "limit"),
+    [
+        (user_service.schemas.RegisterBody, "email", 254),
+        (user_service.schemas.RegisterBody, "password", 128),
+        (user_service.schemas.ProfileBody, "name", 100),
+        (user_service.schemas.ProfileBody, "phone", 40),
+        (product_service.schemas.ProductBody, "name", 200),
+        (product_service.schemas.ProductPatch, "description", 5000),
+        (product_service.schemas.ProductPatch, "category", 100),
+        (product_service.schemas.ProductQuery, "q", 200),
+    ],
+)
+def test_a_text_is_measured_as_it_came_and_its_limit_is_named_in_characters(
+    model: type[BaseModel], name: str, limit: int
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate({name: " " + "x" * limit})
+    messages = [error["msg"] for error in caught.value.errors() if error["loc"] == (name,)]
+    assert messages == [f"String should have at most {limit} characters"]
 
 
 @pytest.mark.parametrize("model", BODIES, ids=lambda model: model.__name__)

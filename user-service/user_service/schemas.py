@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from chassis.schemas import Body, Query, Reply, Text, VisibleText
+from chassis.schemas import PRINTABLE, VISIBLE, Body, Query, Reply, Text
 from user_service.emails import MAX_EMAIL_LENGTH, check_email
 from user_service.oauth import FORM, GRANT_TYPE
 from user_service.passwords import MAX_LENGTH, MIN_LENGTH
@@ -25,14 +25,15 @@ USER_ID, EMAIL, NAME, PHONE = "5e0c6a1f4b7d4e0f9a3b2c1d0e9f8a7b", "ada@example.c
 JWT, REFRESH_TOKEN = "eyJhbGciOiJSUzI1NiIs...", "9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d.Zk3vU1mXw0a9"
 
 Email = Annotated[
-    Text,
+    str,
     Field(max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email", "example": EMAIL}),
+    PRINTABLE,
     AfterValidator(check_email),
 ]
-Phone = Annotated[Text, Field(max_length=40), AfterValidator(check_phone)]
-Name = Annotated[VisibleText, Field(max_length=100)]
-NewPassword = Annotated[Text, example("correct horse battery", min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
-CurrentPassword = Annotated[Text, example("admin-password", max_length=MAX_LENGTH)]
+Phone = Annotated[str, Field(max_length=40), PRINTABLE, AfterValidator(check_phone)]
+Name = Annotated[str, Field(max_length=100), VISIBLE]
+NewPassword = Annotated[str, example("correct horse battery", min_length=MIN_LENGTH, max_length=MAX_LENGTH), PRINTABLE]
+CurrentPassword = Annotated[str, example("admin-password", max_length=MAX_LENGTH), PRINTABLE]
 
 
 class UserPath(Query):

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from chassis.mongo import DatabaseClock, Document, retry_and_translate
 
 STEP_BACK_EVERY = timedelta(days=1)
-STEP_BACK = timedelta(days=2)  # more than a transaction takes to commit, or a clock is stepped
+STEP_BACK = timedelta(days=2)  # longer than a transaction takes to commit, and more than a clock is stepped back
 _ID = "reconciliation"
 
 

@@ -8,7 +8,7 @@ from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DESCENDING, DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
-from order_service.model import FAILED, Order
+from order_service.model import FAILED, NOT_HOLDING_STOCK, Order
 from order_service.store.documents import to_audit_record, to_document, to_order
 from order_service.store.indexes import ensure_indexes
 
@@ -94,6 +94,11 @@ class OrderStore:
         """Return the ids of orders whose stock must be released now."""
         query = {"release": {"$lte": self._clock()}}
         return [document["_id"] for document in self._orders.find(query, {"_id": True}).limit(limit)]
+
+    def make_release_due(self, order_id: str) -> bool:
+        """Let the worker release an order's stock now; return False, and change nothing, if it may hold stock."""
+        stray = {"_id": order_id, "status": {"$in": NOT_HOLDING_STOCK}}
+        return self._orders.update_one(stray, {"$set": {"release": self._clock()}}).matched_count == 1
 
     def mark_released(self, order_id: str) -> None:
         """Note that product-service has released the stock of an order."""

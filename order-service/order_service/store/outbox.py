@@ -27,7 +27,7 @@ class Outbox:
     def mark_published(self, orders: Sequence[Order]) -> None:
         """Remove the events of these orders, as they were read, from their outboxes: the broker has confirmed them.
 
-        Most orders have one event. One write empties the outboxes of all of them; events that joined stay.
+        Most orders have one event. One write empties the outboxes of these; an event that was added meanwhile stays.
         """
         event_ids = {order.id: [event["id"] for event in order.outbox] for order in orders}
         emptied = {
@@ -44,7 +44,7 @@ class Outbox:
             self._orders.bulk_write(pulls, ordered=False)
 
     def clear_due(self, order_id: str) -> None:
-        """Note that an order has nothing to publish, unless an event joined in the meantime."""
+        """Note that an order has nothing to publish, unless an event was added meanwhile."""
         self._orders.update_one({"_id": order_id, "outbox.0": {"$exists": False}}, {"$unset": {"due": ""}})
 
     def delay(self, order_ids: list[str], seconds: float) -> None:

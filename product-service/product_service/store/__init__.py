@@ -4,10 +4,10 @@ The stock changes only by conditional updates (compare-and-set) and, where sever
 transaction. Every method is safe to run twice.
 """
 
-from product_service.store.audit import audit_records
+from product_service.store.audit import StockAudit
 from product_service.store.indexes import Indexes
 from product_service.store.products import ProductStore
 from product_service.store.reservations import ReservationStore
 from product_service.store.transactions import Transactions
 
-__all__ = ["Indexes", "ProductStore", "ReservationStore", "Transactions", "audit_records"]
+__all__ = ["Indexes", "ProductStore", "ReservationStore", "StockAudit", "Transactions"]

@@ -7,22 +7,28 @@ from datetime import datetime
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from chassis.mongo import DatabaseClock, Document
+from chassis.mongo import DatabaseClock, Document, retry_and_translate
 from product_service.model import HELD
 from product_service.store.reservation_documents import quantities
 
 
-def audit_records(database: Database[Document]) -> list[Document]:
-    """Return all products and reservations, as of one moment."""
-    clock = DatabaseClock(database)
+@retry_and_translate
+class StockAudit:
+    """The stock of all products, and the reservations that hold it."""
 
-    def read(session: ClientSession) -> list[Document]:
-        reservations = list(database.reservations.find({}, session=session))
-        products = list(database.products.find({}, {"stock": True, "received": True}, session=session))
-        return [*_products(products, reservations), *_reservations(reservations, clock())]
+    def __init__(self, database: Database[Document]) -> None:
+        self._database = database
+        self._clock = DatabaseClock(database)
 
-    with database.client.start_session() as session:
-        return session.with_transaction(read)
+    def audit_records(self) -> list[Document]:
+        """Return all products and reservations, as of one moment."""
+        with self._database.client.start_session() as session:
+            return session.with_transaction(self._read)
+
+    def _read(self, session: ClientSession) -> list[Document]:
+        reservations = list(self._database.reservations.find({}, session=session))
+        products = list(self._database.products.find({}, {"stock": True, "received": True}, session=session))
+        return [*_products(products, reservations), *_reservations(reservations, self._clock())]
 
 
 def _products(products: list[Document], reservations: list[Document]) -> Iterator[Document]:

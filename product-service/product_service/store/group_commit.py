@@ -19,11 +19,7 @@ Item = TypeVar("Item")
 @dataclass(eq=False)
 class _Group(Generic[Item]):
     items: list[Item] = field(default_factory=list)
-    written: Future[None] = field(default_factory=Future)
-
-
-class _GroupFailed(Exception):
-    """The items could not be written together. Each must be written alone."""
+    written: Future[bool] = field(default_factory=Future)  # False: each item must be written alone
 
 
 class GroupCommit(Generic[Item]):
@@ -51,11 +47,11 @@ class GroupCommit(Generic[Item]):
         if is_leader:
             self._lead(group, product_ids, deadline)
         try:
-            group.written.result(max(0.0, deadline - time.monotonic()))
-        except _GroupFailed:
-            self._transactions.run(partial(self._write, [item]), product_ids=product_ids, deadline=deadline)
+            is_written = group.written.result(max(0.0, deadline - time.monotonic()))
         except TimeoutError as exc:
             raise Unavailable("Too many orders want the same products at this moment. Repeat the request.") from exc
+        if not is_written:
+            self._transactions.run(partial(self._write, [item]), product_ids=product_ids, deadline=deadline)
 
     def _lead(self, group: _Group[Item], product_ids: tuple[str, ...], deadline: float) -> None:
         def write(session: ClientSession) -> None:
@@ -64,11 +60,13 @@ class GroupCommit(Generic[Item]):
 
         try:
             self._transactions.run(write, product_ids=product_ids, deadline=deadline)
-        except BaseException as exc:
+        except BaseException:
             self._close(group, product_ids)
-            group.written.set_exception(exc if len(group.items) == 1 else _GroupFailed())
+            if len(group.items) == 1:
+                raise
+            group.written.set_result(False)
         else:
-            group.written.set_result(None)
+            group.written.set_result(True)
 
     def _close(self, group: _Group[Item], product_ids: tuple[str, ...]) -> None:
         """Let no item join any more: the next one leads a group of its own."""

@@ -1,5 +1,6 @@
 """Reservations in MongoDB: read the products, then take their stock and insert the reservation in one transaction."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from product_service.store.group_commit import GroupCommit
 from product_service.store.transactions import Transactions
 
 RETRY_TIME = 0.7  # s to start again while the stock changes between the read and the write; half of the timeout
+
+log = logging.getLogger(__name__)
 
 _OFFER = dict.fromkeys(("name", "price", "currency", "stock", "hidden"), True)
 
@@ -103,7 +106,7 @@ class ReservationStore:
     def _find(self, order_id: str) -> Reservation:
         document = self._reservations.find_one({"_id": order_id})
         if document is None:
-            raise Unavailable("The record of this order has just expired. Repeat the request.")
+            raise Unavailable("The record of this order is gone. Repeat the request.")
         return documents.to_reservation(document)
 
     def release(self, order_id: str) -> None:
@@ -123,11 +126,12 @@ class ReservationStore:
         if document is None:
             self._reservations.insert_one(documents.tombstone(order_id, now), session=session)
         elif document["state"] == HELD:
-            held = {"_id": order_id, "state": HELD}
-            record = UpdateOne(held, documents.release(now), namespace=self._reservations.full_name)
+            # It matches: if another process changed this record since the read, the write is a conflict.
+            record = UpdateOne({"_id": order_id}, documents.release(now), namespace=self._reservations.full_name)
             writes = [record, *self._stock_updates(documents.quantities(document))]
-            if bulk_write(self._database, writes, session) < len(writes):  # ends the transaction: units must not vanish
-                raise RuntimeError(f"order {order_id} holds units of a product that is not stored; restore the product")
+            if bulk_write(self._database, writes, session) < len(writes):
+                log.error("stock of order %s not released: a product is not stored. Restore the product.", order_id)
+                raise RuntimeError("product not stored")  # raising aborts the transaction, so that no units vanish
 
     def older_than(self, seconds: float, *, limit: int, cursor: str | None) -> Page[Reservation]:
         """Return a page of the reservations of at least this age, oldest first. It is a feed, see `find_page`."""

@@ -299,6 +299,21 @@ def test_a_known_token_is_refused_once_its_key_is_withdrawn(published: dict[str,
     assert client.get("/me", headers=header).status_code == 401
 
 
+def test_a_known_token_is_refused_if_its_key_was_replaced_during_the_verification(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys, verify = ChangingKeys(), access.verify_jwt_in_request
+
+    def verify_and_replace() -> Any:
+        verified = verify()
+        keys.published = {KID: private_key("forger").public_key()}
+        return verified
+
+    monkeypatch.setattr(access, "verify_jwt_in_request", verify_and_replace)
+    client, header = make_client(keys), bearer("customer")
+    assert [client.get("/me", headers=header).status_code for _ in range(2)] == [200, 401]
+
+
 def test_a_known_token_gives_only_its_own_roles(client: FlaskClient) -> None:
     for _ in range(2):
         assert client.post("/orders", json={"quantity": 1}, headers=bearer("customer")).status_code == 403

@@ -1,11 +1,13 @@
 """What is called a name shows something, whatever the script, and nothing turns it around."""
 
+from typing import Annotated
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from chassis.schemas import VisibleText
+from chassis.schemas import VISIBLE
 
-name = TypeAdapter(VisibleText)
+name = TypeAdapter(Annotated[str, VISIBLE])
 
 INVISIBLE = [
     *("", " ", "\u00a0", "\u3000", "\n\t", "\u2028"),

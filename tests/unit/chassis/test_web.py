@@ -391,7 +391,7 @@ def test_a_service_is_no_longer_ready_when_its_database_has_gone(app: OpenAPI) -
     assert client.get("/ready").status_code == 503
 
 
-def test_an_unreachable_dependency_is_named_and_the_service_stays_ready(app: OpenAPI) -> None:
+def test_a_failed_dependency_is_named_and_the_service_stays_ready(app: OpenAPI) -> None:
     def away() -> None:
         raise Unavailable("Away.")
 
@@ -421,12 +421,12 @@ def test_a_misconfiguration_is_named_and_logged_once_until_it_is_corrected(
     ]
 
 
-def test_an_unreachable_dependency_is_logged_with_its_url(app: OpenAPI, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_dependency_is_logged_with_its_url(app: OpenAPI, caplog: pytest.LogCaptureFixture) -> None:
     def away() -> None:
         raise Unavailable("http://users:5002 does not answer: ConnectionError.")
 
     with_health(app, Database(away=False), users=away, products=lambda: None)
-    app.extensions["health"].log_unreachable_dependencies()
+    app.extensions["health"].log_failed_dependencies()
     assert [record.getMessage() for record in caplog.records] == [
-        "dependency users is unreachable: http://users:5002 does not answer: ConnectionError."
+        "dependency users cannot be used: http://users:5002 does not answer: ConnectionError."
     ]

@@ -37,7 +37,7 @@ def test_every_route_has_a_tag_a_summary_and_a_description(description: Any) -> 
 def test_a_conflict_is_named_with_its_type_in_the_description(description: Any) -> None:
     for operation in operations(description):
         if "409" in operation["responses"]:
-            assert "409 `" in operation["description"]
+            assert "` (409)" in operation["description"]
 
 
 def test_every_body_and_reply_has_an_example(description: Any) -> None:

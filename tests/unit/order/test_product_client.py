@@ -15,6 +15,7 @@ import pytest
 import order_service
 from chassis.errors import Unavailable
 from chassis.logs import bind_request_id
+from order_service import placing, product_replies
 from order_service.model import Item, Line, Outcome, ReservationResult
 from order_service.product_client import ProductClient, ProductServiceMisconfigured, ProductServiceUnavailable
 from tests.at_once import at_once, meanwhile
@@ -156,7 +157,8 @@ def test_a_failure_of_the_server_is_repeated(status: int) -> None:
 
 def test_retries_end_with_the_deadline() -> None:
     clock = FakeTime()
-    with answering((503, {}), clock=clock) as (client, asked), pytest.raises(ProductServiceUnavailable):
+    failure = pytest.raises(ProductServiceUnavailable, match=r"^product-service answered 503\.$")
+    with answering((503, {}), clock=clock) as (client, asked), failure:
         client.reserve("o1", ITEMS)
     assert 2.0 < clock.slept <= 3.0  # of 4, since an attempt may take one
     assert 5 < len(asked) < 15
@@ -236,6 +238,11 @@ def test_an_answer_that_breaks_the_contract_counts_as_an_outage(answer: tuple[in
 def test_a_list_that_breaks_the_contract_counts_as_an_outage(answer: tuple[int, Any]) -> None:
     with answering(answer) as (client, _), pytest.raises(ProductServiceUnavailable):
         client.reservations(older_than=60, cursor=None)
+
+
+def test_every_refusal_of_product_service_has_its_problem_in_this_service() -> None:
+    refused = {code for code, outcome in product_replies._CONFLICTS.items() if outcome is Outcome.REFUSED}
+    assert refused == placing.REJECTIONS.keys()
 
 
 def test_a_call_after_a_quiet_hour_is_repeated_like_any_other() -> None:
@@ -336,8 +343,9 @@ def test_without_a_token_nothing_is_sent() -> None:
     with serving(lambda _asked: (201, HELD)) as server:
         client = ProductClient(server.url, no_token, max_concurrent=1)
         for _ in range(3):  # the slot is free again each time
-            with pytest.raises(Unavailable):
+            with pytest.raises(ProductServiceUnavailable) as caught:
                 client.reserve("o1", ITEMS)
+            assert caught.value.detail == "No service token from user-service."
         assert server.requests == []
 
 

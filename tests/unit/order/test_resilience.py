@@ -158,5 +158,5 @@ def test_a_refused_connection_closes_the_circuit_because_it_takes_no_time(
     circuit_breaker: CircuitBreaker, clock: FakeTime
 ) -> None:
     circuit_breaker.record_failure(clock.monotonic())
-    circuit_breaker.record_refused_connection()
+    circuit_breaker.record_broken_connection()
     assert not circuit_breaker.is_open

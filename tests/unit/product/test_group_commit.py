@@ -100,6 +100,14 @@ def test_an_item_that_cannot_be_written_does_not_fail_the_others(desk: Desk, err
     assert sorted(desk.groups[2:]) == [["a"], ["bad"], ["c"]]
 
 
+def test_the_error_of_an_item_is_its_own_and_not_caused_by_that_of_its_group(desk: Desk) -> None:
+    desk.errors = {"a": OutOfStock(), "b": OutOfStock()}
+    _, a, b = desk.begin("slow", "a", "b")
+    desk.opened.set()
+    assert (a.exception(10), b.exception(10)) == (desk.errors["a"], desk.errors["b"])
+    assert [error.__context__ for error in desk.errors.values()] == [None, None]
+
+
 def test_after_its_group_failed_each_item_is_written_by_its_own_thread(desk: Desk) -> None:
     """The leader does not wait for the others."""
     desk.errors["bad"] = OutOfStock()
