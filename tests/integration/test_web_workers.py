@@ -81,7 +81,7 @@ def test_the_web_app_is_imported_once_for_all_workers(tmp_path: Path) -> None:
             master.terminate()
 
 
-def test_what_a_web_app_lacks_is_told_at_the_start(tmp_path: Path) -> None:
+def test_gunicorn_names_a_module_that_a_web_app_lacks_at_the_start(tmp_path: Path) -> None:
     (package := tmp_path / "lacking").mkdir()
     (package / "__init__.py").touch()
     (package / "app.py").write_text("import no_such_library\n")

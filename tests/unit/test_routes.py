@@ -62,7 +62,7 @@ def test_every_route_is_described_and_says_who_may_use_it(app: OpenAPI) -> None:
             assert {"401", "403"} <= set(operation["responses"]) or not roles or path == "/token", path
 
 
-def test_what_is_wrong_with_a_request_is_told_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checks_of_a_request_have_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody learns from a later check what is behind a closed door."""
     client = product_app.make_app(monkeypatch).test_client()
     request: dict[str, Any] = {

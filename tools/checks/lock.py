@@ -1,4 +1,4 @@
-"""./dev lock: constraints.txt, with one version and its hashes for every package, for all supported Pythons at once."""
+"""./dev lock: write constraints.txt, with the version and hashes of every package, for all supported Pythons."""
 
 import argparse
 import subprocess
