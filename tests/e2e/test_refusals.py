@@ -33,7 +33,7 @@ def management(stack: Stack) -> Iterator[broker.Management]:
 
 
 def account_of(stack: Stack, program: str) -> Account:
-    return Account.of_url("RABBITMQ_URL", stack.environment(program)["RABBITMQ_URL"])
+    return Account.of_url(stack.environment(program)["RABBITMQ_URL"])
 
 
 def errors(stack: Stack, program: str) -> list[str]:

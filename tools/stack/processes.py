@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-STACK, PROGRAM = "SHOP_STACK", "SHOP_PROGRAM"
+STACK, PROGRAM = TAGS = ("SHOP_STACK", "SHOP_PROGRAM")
 
 
 def tags(state: Path, program: str) -> dict[str, str]:

@@ -87,8 +87,12 @@ class Stack:
         return [name for name, program in self.programs().items() if program["after"] == programs.PROVISIONED]
 
     def environment(self, name: str) -> dict[str, str]:
-        """Return the environment of a program, as of the last start."""
-        return dict(self.programs()[name]["environment"])
+        """Return the variables of a program, as of the last start, for another command with the same settings.
+
+        Without its tags: a restart of the program ends every process that has them.
+        """
+        variables: dict[str, str] = self.programs()[name]["environment"]
+        return {variable: value for variable, value in variables.items() if variable not in processes.TAGS}
 
     def servers(self) -> dict[str, server_history.ServerRecord]:
         """Return which servers are used and where their data is, by name, as of the last start."""

@@ -1,5 +1,6 @@
 """A stack: its parts, its supervision, and the messages when it cannot start."""
 
+import json
 import os
 import resource
 import shlex
@@ -230,3 +231,9 @@ def test_free_ports_are_not_the_well_known_ones() -> None:
     ports = spec.free_ports()
     assert ports.keys() == PORTS.keys()
     assert set(ports.values()).isdisjoint(PORTS.values())
+
+
+def test_a_command_with_the_settings_of_a_program_is_not_taken_for_the_program(tmp_path: Path) -> None:
+    variables = {"MONGO_URL": "mongodb://db/x", **processes.tags(tmp_path, "order-worker")}
+    (tmp_path / "programs.json").write_text(json.dumps({"order-worker": {"environment": variables}}))
+    assert Stack(tmp_path).environment("order-worker") == {"MONGO_URL": "mongodb://db/x"}
