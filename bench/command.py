@@ -14,7 +14,7 @@ from tools.paths import ROOT
 from tools.stack import mongodb
 
 Step = tuple[Workload, int, int, str]  # workload, number of clients, round, target
-PART = ("workloads", "clients", "seconds", "rounds", "only")  # without these options a run is whole, and saved
+PART = ("workloads", "clients", "seconds", "rounds", "only")  # a run without these options is complete, and is saved
 
 
 def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
@@ -41,7 +41,7 @@ def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], in
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Measure, and print the report. Save it if that is asked for and the run is of one version."""
+    """Measure, and print the report. Save it on request, unless the run compares two shops."""
     steps = plan(options)
     names = {SHOP, *(target for *_, target in steps)}
     checkouts = [ROOT, options.beside or ROOT] if BESIDE in names else [ROOT]

@@ -1,4 +1,4 @@
-"""What a run measures, and on which database and hardware. Results compare only within one environment."""
+"""The version that a run measures, the database and the hardware. Results compare only within one environment."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""One measurement: a load on a target, and what it costs until everything that follows from it is done."""
+"""One measurement: send a load to a target, wait for all of its effects, and return their costs."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ def measure(target: Target, workload: Workload, *, clients: int, seconds: int, p
 
 
 def settle(target: Target) -> None:
-    """Wait until no order comes in (some do after wrk has ended), and all are published and notified."""
+    """Wait until no order arrives (some do after wrk has ended), and all are published and notified."""
     orders, notifications, count = target.collection("orders"), target.collection("notifications"), -1
     while count != (count := orders.estimated_document_count()):
         time.sleep(0.3)

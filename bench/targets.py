@@ -1,4 +1,4 @@
-"""What the load goes to: the shop of a checkout, with servers of its own. `reference_apps` has the other targets."""
+"""The target of the load: the shop of a checkout, with its own servers. `reference_apps` has the other targets."""
 
 import json
 import os
@@ -31,7 +31,7 @@ DATABASES = {"products": "product_service", "orders": "order_service", "notifica
 
 @dataclass(frozen=True)
 class Target:
-    """A running system. The folder `state` marks its processes; `databases` are by collection."""
+    """A running system. The folder `state` marks its processes; `databases` has a database per collection."""
 
     name: str
     state: Path
@@ -52,7 +52,7 @@ class Target:
         return self.mongodb[self.databases[name]][name]
 
     def pids(self, *programs: str) -> list[int]:
-        """Return the pids of the named programs, or of all the target's own."""
+        """Return the pids of the named programs, or of all programs of the target."""
         return [process.pid for name in programs or self.programs for process in processes.find(self.state, name)]
 
 

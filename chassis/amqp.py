@@ -32,7 +32,7 @@ def is_url(url: str) -> bool:
 def check_publishing(connection: BlockingConnection, exchange: str, routing_key: str) -> None:
     """Check that the account may publish to an exchange, without publishing. Raises one of `FAILURES`.
 
-    RabbitMQ checks the rights first, then the properties of the message, of which `expiration` is invalid on purpose.
+    RabbitMQ checks the rights first, then the message's properties. The invalid `expiration` makes it refuse this one.
     """
     channel = connection.channel()
     channel.confirm_delivery()

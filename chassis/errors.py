@@ -17,7 +17,7 @@ _RENAMED = {  # by RFC 9110; Python has the older names before 3.13
 
 
 def title_of(status: int) -> str:
-    """Return the name of an HTTP status (RFC 9110). Raises ValueError for an unknown one."""
+    """Return the name of an HTTP status (RFC 9110). Raises ValueError for an unknown status."""
     return _RENAMED.get(status) or HTTPStatus(status).phrase
 
 
@@ -40,7 +40,7 @@ class Problem(Exception):
 
     @classmethod
     def of_status(cls, status: int, detail: str = "") -> "Problem":
-        """Return the problem of an HTTP status that has no class of its own. Raises ValueError for an unknown one."""
+        """Return the problem of an HTTP status that has no class of its own. Raises ValueError for other numbers."""
         problem = cls(detail or title_of(status))
         problem.status, problem.title = status, title_of(status)
         problem.code = problem.title.lower().replace(" ", "-")

@@ -38,7 +38,7 @@ class Misconfigurations:
     def watch(self, name: str) -> Iterator[None]:
         """Add a misconfiguration if the block raises Misconfigured, remove it if the block succeeds.
 
-        An outage removes nothing: after a refusal, a client may see the server as away for a while.
+        An outage removes nothing: after a refusal, a server may look unreachable for a while.
         """
         try:
             yield

@@ -1,9 +1,9 @@
 """Base models and field types of HTTP bodies and query strings (pydantic 2).
 
 Input is strict: `true`, `"2"` and `1.0` are no integers, unknown fields are rejected, and text has no control
-characters. Names and other labels that people read are `VISIBLE`. A limit of a text's length stands before these
-validators, else pydantic applies it to their result. Money is a whole number of minor units (cents) in the code and the
-database, and a string with two decimals in JSON.
+characters. Names and other labels that people read are `VISIBLE`. Put a limit of a text's length before these
+validators; otherwise pydantic applies it to their result. Money is a whole number of minor units (cents) in the code
+and the database, and a string with two decimals in JSON.
 """
 
 import re

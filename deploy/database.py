@@ -53,7 +53,7 @@ def _initiate_with(client: MongoClient[dict[str, Any]], config: dict[str, Any]) 
     try:
         client.admin.command("replSetInitiate", config)
     except OperationFailure as exc:
-        if exc.code != ALREADY_INITIALIZED:  # by another process that runs the provisioning
+        if exc.code != ALREADY_INITIALIZED:  # another process that runs the provisioning was faster
             raise
 
 

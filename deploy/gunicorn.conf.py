@@ -78,7 +78,7 @@ workers, threads = settings.web_concurrency, settings.web_threads
 
 timeout = 15  # s; a worker that does not report for so long hangs, and gunicorn replaces it
 graceful_timeout = 20  # s to finish the requests in progress
-keepalive = 75  # s; order-service keeps its connections. The gateway opens one for each request
+keepalive = 75  # s; order-service keeps its connections open. The gateway opens a new one for each request
 
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (stays off the disk)  # nosec B108
@@ -95,21 +95,21 @@ def on_starting(server: Any) -> None:
     stop = server.stop
 
     def stop_without_traceback(*args: Any, **kwargs: Any) -> None:
-        with suppress(HaltServer):  # of a second worker that fails to start: its traceback would hide the reason
+        with suppress(HaltServer):  # a second worker that fails to start raises it, and would hide the reason
             stop(*args, **kwargs)
 
     server.stop = stop_without_traceback
     package = importlib.import_module(server.app.app_uri.partition(":")[0])
-    if hasattr(package, "__path__"):  # an app that is a single module has no `app` within it
+    if hasattr(package, "__path__"):  # a single module has no submodule `app`
         importlib.import_module(f"{package.__name__}.app")
     gc.collect()
     gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Check the dependencies at once: each process caches keys and a token, in case user-service goes away.
+    """Check the dependencies at once, so that each process caches keys and a token before user-service goes away.
 
-    The first worker logs later which dependencies cannot be used.
+    The first worker checks again after some seconds, and logs the dependencies that cannot be used.
     """
     if health := getattr(worker.wsgi, "extensions", {}).get("health"):
         _start_timer(0.0, health.failed_dependencies)

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def retry(step: Callable[[], T], errors: tuple[type[Exception], ...], *, deadline: float, what: str) -> T:
-    """Return what `step` returns as soon as it raises none of `errors`; after `deadline` seconds stop with `what`."""
+    """Repeat `step` while it raises one of `errors`, then return its result. Exit with `what` after `deadline` s."""
     end = time.monotonic() + deadline
     while True:
         try:

@@ -26,7 +26,7 @@ WRK_ADVICE = "./dev bench needs wrk and cannot install it here. Please run: sudo
 def install(package: str, reason: str) -> bool:
     """Install a package as root, or with a sudo that needs no password; return False where neither is possible.
 
-    It asks nothing, and no service of the package is started.
+    It asks no questions and starts no service of the package.
     """
     if not shutil.which("apt-get") or not _can_become_root():
         return False
@@ -79,7 +79,7 @@ def _run_as_root(*command: str) -> None:
 
 @contextlib.contextmanager
 def _no_services_started() -> Iterator[None]:
-    """Forbid Debian's packages to start a service meanwhile; a policy that is there already stays."""
+    """Keep Debian's packages from starting services within the block. An existing policy stays."""
     if POLICY.exists():
         yield
         return
@@ -92,7 +92,7 @@ def _no_services_started() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Make other ./dev commands of this clone wait: to them a package that is half installed looks complete."""
+    """Make other ./dev commands of this clone wait: a half-installed package looks complete to them."""
     STATE.mkdir(exist_ok=True)
     with (STATE / "packages.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Service:
-    """A service, named like its folder. `background` has its programs that serve no HTTP: name and module of each.
+    """A service, named like its folder. `background` has the programs that serve no HTTP: the module of each, by name.
 
     A service with background programs has an account at RabbitMQ.
     """
@@ -20,7 +20,7 @@ class Service:
 
     @property
     def package(self) -> str:
-        """Return the name of the Python package, which is also that of the database and its account."""
+        """Return the name of the Python package, of the database and of its account."""
         return self.name.replace("-", "_")
 
 

@@ -1,7 +1,7 @@
 """Authentication by access tokens (JWT, RFC 7519), and authorization: every route declares which roles may use it.
 
-A route is marked with `public` or `requires(...)`; a route without a mark is closed. This is the first check of a
-request, so that no validation error describes a closed route.
+A route is marked with `public` or `requires(...)`; a route without a mark is closed. The access check is the
+first check of a request, so that no validation error describes a closed route.
 """
 
 import hashlib
@@ -104,7 +104,7 @@ class TokenVerifier:
         key = self._keys.public_key(str(header.get("kid")))
         if key is None:
             raise Unauthorized("The access token was signed with an unknown key.")
-        g.signing_key = key  # of this verification: another one of the same id may be published a moment later
+        g.signing_key = key  # of this verification; another key with this id may be published a moment later
         return key
 
 

@@ -14,7 +14,7 @@ from chassis.errors import Misconfigured, Unavailable
 LIFETIME = 300.0  # s; user-service publishes a new key for at least this time before it signs with it
 UNKNOWN_KEY_PAUSE = 10.0  # s between two fetches for an unknown key id, which anybody can put into a token
 FIRST_KEYS_PAUSE = 1.0  # s between two fetches while there are no keys at all
-OUTAGE_PAUSE = 30.0  # s between two requests that wait in an outage; between them, the background renewal tries
+OUTAGE_PAUSE = 30.0  # s between two fetches that requests wait for in an outage; the background renewal goes on
 
 log = logging.getLogger(__name__)
 

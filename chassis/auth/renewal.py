@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 class RenewedValue(Generic[T]):
     """A cached value. It is renewed in the background before it expires, and so survives an outage of the server.
 
-    `fetch` returns a new value and its lifetime (s). `renew_at` is the part of the lifetime after which the background
-    renewal starts.
+    `fetch` returns a new value and its lifetime (s). `renew_at` is the fraction of the lifetime after which the
+    background renewal starts.
     """
 
     def __init__(self, initial: T, fetch: Callable[[], tuple[T, float]], *, renew_at: float, clock: Clock) -> None:
         self.value = initial
         self._fetch = fetch
-        self._renew_part = renew_at
+        self._renew_fraction = renew_at
         self._clock = clock
         self._fetching = threading.Lock()
         self._renew_at = self._expires_at = self._tried_at = float("-inf")
@@ -42,20 +42,20 @@ class RenewedValue(Generic[T]):
         """Fetch a new value. Raises Unavailable."""
         requested_at = self._clock()
         self.value, lifetime = self._fetch()
-        self._renew_at, self._expires_at = requested_at + self._renew_part * lifetime, requested_at + lifetime
+        self._renew_at, self._expires_at = requested_at + self._renew_fraction * lifetime, requested_at + lifetime
 
     def renew_unless_tried_within(self, pause: float) -> None:
         """Renew the value now, unless the last attempt is more recent than `pause` seconds.
 
-        One thread at a time makes an attempt. Threads that waited for it make none; only the one that made it raises
-        Unavailable.
+        One thread at a time makes an attempt, and only this thread raises Unavailable. Threads that waited for it make
+        no attempt.
         """
         if not self._was_tried_within(pause):
             with self._fetching:
                 self._attempt(pause)
 
     def renew_if_expired(self, pause: float) -> None:
-        """Do the same if the value has expired; first wait for an attempt that is under way, also in the background."""
+        """Wait for an attempt of another thread or the background. Then do the same if the value is still expired."""
         with self._fetching:
             if self.is_expired():
                 self._attempt(pause)

@@ -8,7 +8,7 @@ from chassis.errors import Misconfigured, Unavailable
 
 
 def ask(method: str, url: str, settings: str, **arguments: Any) -> requests.Response:
-    """Return user-service's response. Raises Unavailable, or Misconfigured: the variables `settings` may be wrong."""
+    """Return user-service's response. Raises Unavailable, or Misconfigured with the variables to check, `settings`."""
     try:
         with requests.Session() as session:
             session.trust_env = False  # a proxy from the environment does not know the services' host names

@@ -28,7 +28,7 @@ def rekey(
 ) -> None:
     """Write the keys that `make_keys` computes from the fields `sources` into every document of an older version.
 
-    Safe for several processes at once, and to kill at any moment: each write is a compare-and-set on the sources. If
+    Several processes may run it at once and be killed at any moment: each write is a compare-and-set on the sources. If
     another document has the same `unique` key by now, the old key stays, and a warning names the document.
     """
     collection.create_indexes([IndexModel("keys_version")])

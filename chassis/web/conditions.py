@@ -23,7 +23,7 @@ def conditional(view: View) -> View:
 
 
 def check_conditions(etag: str) -> bool:
-    """Check a write against the current ETag. Return whether it is bound to exactly this state by `If-Match`.
+    """Check a write against the current ETag. Return whether `If-Match` binds it to exactly this state.
 
     Raises PreconditionFailed.
     """

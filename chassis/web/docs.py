@@ -20,7 +20,7 @@ _PAGE_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsa
 
 
 def raises(*problems: type[Problem]) -> Callable[[View], View]:
-    """Describe the problems that only this route has. Those of its roles, body, path and conditions are added."""
+    """Describe the problems that only this route has. The others follow from its roles, body, path and conditions."""
 
     def mark(view: View) -> View:
         view.__dict__["problems"] = problems
@@ -64,7 +64,7 @@ def _describe_operation(operation: dict[str, Any], view: Callable[..., Any], pat
 
 
 def _description(docstring: str, problems: Iterable[type[Problem]]) -> str:
-    """Return a docstring, whose lines flask-openapi3 joins with a tag, and the problems that it does not name."""
+    """Return a docstring (flask-openapi3 joins its lines with a tag) and the problems that it does not name."""
     text = docstring.replace("<br/>", "\n").strip()
     unnamed = [f"`{problem.code}` ({problem.status})" for problem in problems if f"`{problem.code}`" not in text]
     return f"{text}\n\nProblems: {', '.join(unnamed)}.".strip() if unnamed else text

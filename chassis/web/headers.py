@@ -1,6 +1,6 @@
 """Request headers: the idempotency key, and malformed values, which are ignored.
 
-RFC 9110 says so for dates (13.1.3, 13.1.4); for some other headers werkzeug raises an error that would become a 500.
+RFC 9110 demands this for dates (13.1.3, 13.1.4). For some other headers, werkzeug's error would become a 500.
 To handle another header, add its test to `_IS_VALID`.
 """
 

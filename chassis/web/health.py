@@ -65,7 +65,7 @@ class Health:
 
 
 def init_app(app: App, health: Health) -> None:
-    """Add `/health` and `/ready`, and prepare the database, now or else before the first request that needs it."""
+    """Add `/health` and `/ready`, and prepare the database now; if it is away, before the first request to a route."""
 
     @public
     def live() -> Response:

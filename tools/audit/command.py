@@ -34,7 +34,7 @@ def main(stack: Stack, *, in_compose: bool, grace: float) -> int:
 
 
 def check_twice(read: ReadRecords, *, grace: float) -> list[Check]:
-    """Check every invariant. A violation counts only if a second snapshot shows it as well: it was no mere moment."""
+    """Check every invariant. A violation counts only if a second snapshot, a second later, shows it as well."""
     checks = check_once(read, grace=grace)
     if any(check.violations for check in checks):
         time.sleep(1)
@@ -56,7 +56,7 @@ def report(checks: Iterable[Check]) -> str:
         for what, detail in check.violations.items():
             remarks.append(f"VIOLATION of {check.invariant}: {what} {detail}".rstrip())
         if not (check.passed or check.violations):
-            hint = "place an order, and wait a minute or take --grace 0"
+            hint = "place an order, and wait a minute or use --grace 0"
             remarks.append(f"NOTHING TO COMPARE for {check.invariant}: {hint}")
     return "\n".join(table + remarks)
 

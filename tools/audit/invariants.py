@@ -21,7 +21,7 @@ NOTHING_RESERVED = {"state": "none"}
 
 
 class Expectation(NamedTuple):
-    """One comparison and the violation that it would show. Only `detail` may differ from one snapshot to the next."""
+    """A comparison, and the violation if it does not hold. Only `detail` may differ between two snapshots."""
 
     holds: bool
     violation: str
@@ -45,7 +45,7 @@ class Check:
 
 
 def no_oversell(snapshot: Snapshot) -> Iterator[Expectation]:
-    """Stock on hand and held is what was ever received."""
+    """Stock on hand plus stock held equals the units ever received."""
     for product in snapshot.products:
         stock, held, received = product["stock"], product["held"], product["received"]
         detail = f"stock {stock}, held {held}, received {received}"
@@ -103,7 +103,7 @@ def one_notification(snapshot: Snapshot) -> Iterator[Expectation]:
 
 
 def outages_leak_nothing(snapshot: Snapshot) -> Iterator[Expectation]:
-    """An order that an outage, a refusal or a cancellation ended holds no stock."""
+    """A failed, rejected or cancelled order holds no stock."""
     for order in snapshot.settled(snapshot.orders.values()):
         reservation = snapshot.reservations.get(order["id"], NOTHING_RESERVED)
         is_sound = order["status"] in STOCK_HOLDING or reservation["state"] != "held"

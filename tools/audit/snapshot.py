@@ -1,6 +1,6 @@
 """The audit records of all services at about one moment.
 
-Each service prints those of its own database (`python -m order_service.audit`); the audit itself reads no database.
+Each service prints the records of its own database (`python -m order_service.audit`); the audit reads no database.
 """
 
 import json
@@ -19,7 +19,7 @@ ReadRecords = Callable[[Service], list[Record]]
 
 
 class AuditError(Exception):
-    """A service could not export its records; the message is its own."""
+    """A service could not export its records. The message is the service's."""
 
 
 class Snapshot:
@@ -44,7 +44,7 @@ class Snapshot:
 
 
 def take(read: ReadRecords, grace: float) -> Snapshot:
-    """Read the records of all services: what follows from an order first, the stock that precedes it afterwards."""
+    """Read the records of all services, effects before causes: notifications first, then orders, then stock."""
     return Snapshot((record for service in reversed(SERVICES) for record in read(service)), grace)
 
 
@@ -65,7 +65,7 @@ def read_in_compose(service: Service) -> list[Record]:
 
 
 def _program(service: Service) -> str:
-    """Return the program whose settings the audit needs; that of notification-service counts the dead letters, too."""
+    """Return the program whose settings the audit needs. The consumer also has RabbitMQ's URL, for the dead letters."""
     return "notification-consumer" if service.name == "notification-service" else service.name
 
 

@@ -21,7 +21,7 @@ from tools.stack.stack import Stack
 
 CUSTOMERS = 8
 SECONDS_TO_SETTLE = 60.0
-LEASE_SECONDS = 30  # a consumer that is killed while it sends leaves its leases for so long; 60 would be the default
+LEASE_SECONDS = 30  # a consumer that is killed while it sends blocks its notifications so long; default 60
 SETTINGS = {"REGISTRATIONS_PER_MINUTE": "100000", "LEASE_SECONDS": str(LEASE_SECONDS)}
 MIN_ORDERS_PER_SECOND, MIN_FAULTS_PER_MINUTE = 5.0, 10.0  # an easier run proves too little
 PLENTY = {f"plenty-{number}": 100_000 for number in range(6)}
@@ -92,7 +92,7 @@ class Run:
         return Customer(shop, products, self._log, f"{seed}-{number}", self._stop)
 
     def _create_products(self) -> list[str]:
-        """Create scarce, plentiful and one hot product, which is drawn as often as all others together."""
+        """Create scarce and plentiful products, and a hot one that is ordered as often as all others together."""
         admin = ShopClient(self._stack.urls)
         admin.sign_in(programs.ADMIN_EMAIL, programs.ADMIN_PASSWORD)
         products = {}
@@ -102,20 +102,20 @@ class Run:
         return [*products.values(), *[products["hot"]] * len(products)]
 
     def _show_progress(self, started: float) -> None:
-        """Print what happens until the time is over and the last fault, which may have to wait, is injected."""
+        """Print the progress until the time is over and the last fault is injected. A fault may have to wait."""
         shown = 0
-        while (elapsed := time.monotonic() - started) < self._seconds or self._is_late(elapsed):
+        while (elapsed := time.monotonic() - started) < self._seconds or self._waits_for_fault(elapsed):
             time.sleep(max(0.1, min(5.0, self._seconds - elapsed)))
             faults = self._injector.done[shown:]
             shown += len(faults)
             orders = len(self._log.orders)
             print(f"{time.monotonic() - started:6.0f} s {orders:6} orders  {'; '.join(map(str, faults))}", flush=True)
 
-    def _is_late(self, elapsed: float) -> bool:
+    def _waits_for_fault(self, elapsed: float) -> bool:
         return self._injector.is_alive() and elapsed < self._seconds + SECONDS_TO_SETTLE
 
     def _wait_until_quiescent(self, ended: float) -> list[Check]:
-        """Audit until nothing is wrong or in motion, or the time is over; return the last checks."""
+        """Repeat the audit until it passes or the time is over; return the last checks."""
         self._stack.wait_until_ready()
         while True:
             try:
@@ -157,7 +157,7 @@ class Run:
         return [
             *([f"only {orders:.1f} orders/s"] if orders < MIN_ORDERS_PER_SECOND else []),
             *([f"only {faults} faults"] if faults / seconds * 60 < MIN_FAULTS_PER_MINUTE else []),
-            *(f"never {action}: {target}" for target, action in sorted(spared)),
+            *(f"no {action} of {target}" for target, action in sorted(spared)),
         ]
 
 

@@ -29,7 +29,7 @@ class ClientLog:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def placed(self, order_id: str, key: str) -> None:
-        """Record an order that was answered 201; a key must always lead to the same one."""
+        """Record an order that was answered 201. A key must always lead to the same order."""
         with self.lock:
             self.orders.setdefault(order_id, key)
             same_key = [other for other, its_key in self.orders.items() if its_key == key]
@@ -37,7 +37,7 @@ class ClientLog:
             self.fail(f"key {key} led to orders {same_key + [order_id]}")
 
     def answered(self, kind: str, seconds: float) -> None:
-        """Count an answer, or that there was none."""
+        """Count an answer, or a missing answer."""
         with self.lock:
             self.answers[kind] += 1
             if kind == "order 201":

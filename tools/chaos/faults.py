@@ -34,7 +34,7 @@ class Fault:
 
 
 def schedule(seed: int, seconds: float, only: Iterable[str] = ()) -> list[Fault]:
-    """Draw the faults of a run: every target is killed and frozen at least once, in a minute or more.
+    """Draw the faults of a run. In a minute or more, every target is killed and frozen at least once.
 
     Freezes are shorter or longer than the timeouts of the services; some faults hit two targets at once.
     """
@@ -69,13 +69,13 @@ def _fault(rng: random.Random, at: float, target: str, action: str) -> Fault:
 
 
 class FaultInjector(threading.Thread):
-    """Injects the faults of a schedule into a stack; at its end it resumes what it has frozen."""
+    """Injects the faults of a schedule into a stack; at the end it resumes all frozen processes."""
 
     def __init__(self, stack: Stack, faults: list[Fault]) -> None:
         super().__init__(name="fault-injector")
         self._stack = stack
         self._faults = faults
-        self._frozen: list[tuple[float, list[psutil.Process]]] = []  # until when, and which
+        self._frozen: list[tuple[float, list[psutil.Process]]] = []  # the end of the freeze, and its processes
         self.done: list[Fault] = []
         self.stop = threading.Event()
 
@@ -92,7 +92,7 @@ class FaultInjector(threading.Thread):
         self._resume(float("inf"))
 
     def _inject(self, fault: Fault, now: float) -> bool:
-        """Inject a fault; return False if the target is still down from an earlier one."""
+        """Inject a fault; return False if the target is still down from an earlier fault."""
         name, _, role = fault.target.partition("/")
         target = self._stack.processes(name)[1:2] if role == "worker" else self._stack.processes(name)[:1]
         if not target:

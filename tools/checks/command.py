@@ -47,7 +47,7 @@ def define_test(parser: argparse.ArgumentParser) -> Run:
 
 
 def define_model(parser: argparse.ArgumentParser) -> Run:
-    """Search the model of placing an order for a broken promise; exit code 1 and the way to it if one is found."""
+    """Search the model of placing an order for a broken promise; print the steps to it, with exit code 1."""
     parser.usage = "./dev model [--large] [--without RULE]"
     parser.epilog = "--large takes long; --without shows what happens without one of the rules of tests/model/saga.py."
     parser.set_defaults(rest=[])
@@ -69,8 +69,7 @@ def test(pytest_arguments: Sequence[str], *, in_compose: bool, server: str) -> i
 def test_in_parallel(server_option: Sequence[str]) -> int:
     """Run all tests in three processes that take about the same time: they mostly wait.
 
-    The last one prints as it runs. Of the others, one that fails prints everything at its end, one that passes its last
-    line.
+    The last process prints as it runs. The others print at their end: everything after a failure, else the last line.
     """
     *others, last = ((*server_option, *folders) for folders in TESTS)
     apt.rabbitmq_server()  # no test should wait for its installation
@@ -95,7 +94,7 @@ def _start_pytest(folders: Sequence[str], output: IO[str] | None = None) -> subp
 
 
 def _exit_code(process: subprocess.Popen[bytes], deadline: float) -> int:
-    """Wait for a process and return its exit code; one that runs past the deadline is aborted."""
+    """Wait for a process and return its exit code. Abort it at the deadline."""
     try:
         return process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:

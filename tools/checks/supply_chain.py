@@ -25,7 +25,7 @@ LICENCES = [
     *("MIT", "MIT-0", "MIT License", "BSD-2-Clause", "BSD-3-Clause", "BSD License", "ISC", "PSF-2.0"),
     *("Apache-2.0", "Apache-2.0 OR BSD-3-Clause", "Apache Software License", "Mozilla Public License 2.0 (MPL 2.0)"),
 ]
-VULNERABLE_PACKAGE = "https://pypi.org/pypi/jinja2/2.4.1/json"  # its advisories show that PyPI's can be reached
+VULNERABLE_PACKAGE = "https://pypi.org/pypi/jinja2/2.4.1/json"  # it has advisories, unless PyPI cannot be reached
 
 
 def define_sbom(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
@@ -56,7 +56,7 @@ def write_sboms(folder: Path) -> int:
 
 
 def packages(image: str) -> set[str]:
-    """Return the names of all packages to which the requirements.txt of an image leads."""
+    """Return the names of all packages that an image's requirements.txt needs, also indirectly."""
     waiting = _parse((ROOT / image / "requirements.txt").read_text().splitlines())
     seen: set[tuple[str, str]] = set()
     while waiting:
@@ -82,7 +82,7 @@ def check_licences() -> int:
 
 
 def check_vulnerabilities() -> int:
-    """Look the packages of constraints.txt up in PyPI's advisories; say so where these cannot be reached."""
+    """Look up the packages of constraints.txt in PyPI's advisories. Print a note if PyPI cannot be reached."""
     try:
         reachable = bool(requests.get(VULNERABLE_PACKAGE, timeout=10).json()["vulnerabilities"])
     except (requests.RequestException, ValueError, KeyError, TypeError):

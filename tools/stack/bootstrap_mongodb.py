@@ -12,15 +12,16 @@ from tools.stack import processes
 from tools.stack.mongodb import ADMINISTRATOR, MongoServer
 
 SECONDS_TO_START = 30.0
-SECONDS_TO_STOP = 10.0  # killing the server then loses nothing that it has acknowledged
+SECONDS_TO_STOP = 10.0  # then it is killed, and loses no acknowledged write
 
 
 def bootstrap(
     server: MongoServer, password: str, environment: Mapping[str, str] = os.environ, log: IO[bytes] | None = None
 ) -> None:
-    """Start the server without access control, create the administrator, and stop it again, or with this process.
+    """Start the server without access control, create the administrator, and stop the server.
 
-    Neither mongod nor SecantusDB can get its first user otherwise. Raises SystemExit if the server does not start.
+    mongod and SecantusDB get their first user in no other way. The server ends at the latest with this process.
+    Raises SystemExit if the server does not start.
     """
     variables = {**environment, **server.environment}
     command = processes.bound_to_parent(server.command(secured=False))
@@ -38,7 +39,7 @@ def bootstrap(
 
 
 def create_administrator(server: MongoServer, password: str) -> None:
-    """Create the administrator, or set the password again where an earlier attempt was interrupted."""
+    """Create the administrator. If an interrupted attempt has created the user, set the password again."""
     database.require_primary(server.url(), SECONDS_TO_START)
     with database.connect(server.url()) as client:
         try:

@@ -61,7 +61,7 @@ def up(*, detach: bool, fresh: bool, mongodb: str = "") -> int:
     """Start the stack; in the foreground, stay until it is stopped."""
     options = options_from_environment(mongodb)
     if mongodb and options.mongo_url:
-        return _fail("MONGO_URL names a running server, --mongodb one to start. Use only one of them.")
+        return _fail("MONGO_URL names a running server, --mongodb a program to start. Use only one of them.")
     if not (workers := options.settings.get("WEB_CONCURRENCY", "2")).isdecimal() or int(workers) < 1:
         return _fail(f"WEB_CONCURRENCY must be a whole number of at least 1, not {workers!r}.")
     stack = Stack(STATE, options=options)
@@ -81,7 +81,7 @@ def up(*, detach: bool, fresh: bool, mongodb: str = "") -> int:
 
 
 def run_in_foreground(stack: Stack) -> int:
-    """Wait for Ctrl-C, ./dev down or the end of supervisord, then stop whatever runs."""
+    """Wait for Ctrl-C, ./dev down or the end of supervisord, then stop all programs that still run."""
     code = 0
     try:
         while stack.is_running():

@@ -11,7 +11,7 @@ NAMES = ("mongodb_admin", "mongodb_key", "rabbitmq_admin", "client_secret", *(ea
 
 
 def load(path: Path) -> dict[str, str]:
-    """Return the secrets of the file by name, and add those that it lacks."""
+    """Return the secrets of the file by name. Generate and store the missing ones."""
     stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     complete = {name: stored.get(name) or secrets.token_hex(24) for name in NAMES}
     if complete != stored:

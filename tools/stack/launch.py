@@ -1,7 +1,7 @@
 """Start one program of a stack under supervisord: `python -m tools.stack.launch NAME`.
 
-supervisord restarts a program at once; this module makes restarts safe. It ends what an earlier run has left behind,
-such as frozen workers that still hold the port, waits for the program's turn, delays repeated starts (a backoff of one
+supervisord restarts a program at once; this module makes restarts safe. It ends the processes of an earlier run, such
+as frozen workers that still hold the port, waits for the program's turn, delays repeated starts (a backoff of one
 second), and then becomes the program.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from tools.stack import processes
 
 RESTART_DELAY = 1.0
-LARGEST_LOG = 10_000_000  # bytes; a larger one is rotated, and the one before it is dropped
+LARGEST_LOG = 10_000_000  # bytes; a larger log is rotated and replaces the rotated log before it
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def wait_for_turn(state: Path, name: str, after: str | None) -> None:
 
 
 def count_start(path: Path) -> None:
-    """Record the start, at least `RESTART_DELAY` after the one before."""
+    """Wait until `RESTART_DELAY` after the last start, then record this start."""
     if path.exists():
         since_last = time.time() - path.stat().st_mtime
         time.sleep(min(max(RESTART_DELAY - since_last, 0), RESTART_DELAY))

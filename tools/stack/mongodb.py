@@ -1,8 +1,8 @@
-"""A MongoDB server of a stack's own: `mongod` where there is one on the PATH, else SecantusDB.
+"""A stack's own MongoDB server: `mongod` if it is on the PATH, else SecantusDB.
 
 SecantusDB speaks MongoDB's wire protocol, has transactions and stores on disk. It is a stand-in for development. Its
 Python build comes with `.venv`, in the version of constraints.txt. `secantusd-rs`, its much faster Rust build, is used
-only where it is named: it may have any version.
+only if the user names it, because its version is not pinned.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ADMINISTRATOR = "admin"
-OLDEST_MONGOD = 8  # the first with `bulkWrite`, which writes stock and reservation in one command
+OLDEST_MONGOD = 8  # the first version with `bulkWrite`, which writes stock and reservation in one command
 PYTHON_BUILD = Path(__file__).with_name("secantusd.py")
 MONGOD, STAND_IN, FAST_STAND_IN = PROGRAMS = ("mongod", "secantusd-py", "secantusd-rs")
 
@@ -29,12 +29,12 @@ class MongoServer:
 
     @classmethod
     def choose(cls, data: Path, port: int, program: str = "") -> "MongoServer":
-        """Take the server program with this name or path, else the usual one; each has data in a folder of its own."""
+        """Return a server for the program of this name or path, else the usual one. Each program has its own data."""
         mongod = None if program else _current_mongod()
         chosen = mongod or find(program or STAND_IN)
         if chosen is None:
             raise SystemExit(
-                f"There is no MongoDB server {program} here. There may be {', '.join(PROGRAMS)}, or a path."
+                f"There is no MongoDB server {program} here. Name {', '.join(PROGRAMS)}, or the path of one of them."
             )
         return cls(data / chosen.name, port, chosen)
 
@@ -65,9 +65,9 @@ class MongoServer:
 
     def command(self, *, secured: bool) -> tuple[str, ...]:
         """Return the command that starts the server, with or without access control."""
-        return self._mongod(secured) if self.is_mongod else self._secantusdb(secured)
+        return self._mongod_command(secured) if self.is_mongod else self._secantusdb_command(secured)
 
-    def _mongod(self, secured: bool) -> tuple[str, ...]:
+    def _mongod_command(self, secured: bool) -> tuple[str, ...]:
         place = ("--dbpath", str(self.home / "data"), "--bind_ip", "127.0.0.1", "--port", str(self.port))
         options = ("--replSet", "rs0", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25")
         limit = ("--setParameter", "transactionLifetimeLimitSeconds=10")
@@ -75,7 +75,7 @@ class MongoServer:
         access = ("--keyFile", str(self.key_file)) if secured else ()
         return (str(self.program), *place, *options, *limit, *privacy, *access)
 
-    def _secantusdb(self, secured: bool) -> tuple[str, ...]:
+    def _secantusdb_command(self, secured: bool) -> tuple[str, ...]:
         is_python = self.program.name == STAND_IN
         start = (sys.executable, "-P", str(PYTHON_BUILD)) if is_python else (str(self.program),)
         place = ("--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.home / "data"))
@@ -96,7 +96,7 @@ class MongoServer:
 
 
 def _current_mongod() -> Path | None:
-    """Return the `mongod` on the PATH; None, with a note, if it is older than product-service needs."""
+    """Return the `mongod` on the PATH. Return None, and print a note, if it is too old for product-service."""
     mongod = find(MONGOD)
     if mongod is None:
         return None
@@ -109,7 +109,7 @@ def _current_mongod() -> Path | None:
 
 
 def find(program: str) -> Path | None:
-    """Return the path of a server program that is named by its name or path, or None if it is not on this machine."""
+    """Return the path of the server program with this name or path, None if this machine does not have it."""
     folders = None if program != STAND_IN else str(Path(sys.executable).parent)
     path = shutil.which(program, path=folders)
     return Path(path).absolute() if path and Path(path).name in PROGRAMS else None

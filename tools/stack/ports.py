@@ -1,4 +1,4 @@
-"""TCP ports of this machine: which are free, and which process uses one that is not."""
+"""TCP ports of this machine: find free ports, and the process that uses a port."""
 
 import contextlib
 import random
@@ -6,7 +6,7 @@ import socket
 
 import psutil
 
-# Outgoing connections take ports from 32768 on: below, a restarting server gets its port again.
+# Outgoing connections take ports from 32768 on, so they never take the port of a server that restarts.
 PORTS_BELOW_EPHEMERAL = range(16000, 25000)
 
 

@@ -1,8 +1,8 @@
 """Find, signal and end the processes of a stack.
 
-Every process of a stack carries two tags in its environment, the stack's state directory and the program's name, and
-whatever it starts inherits them. So orphans, frozen workers and daemons are found as well, and no process of another
-checkout is ever touched. psutil refuses to signal a process whose pid has been reused.
+Every process of a stack carries two tags in its environment: the stack's state directory and the program's name. Its
+children inherit them. So orphans, frozen workers and daemons are found as well, and no process of another checkout is
+touched. psutil refuses to signal a process whose pid has been reused.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def tags(state: Path, program: str) -> dict[str, str]:
 
 
 def bound_to_parent(command: Iterable[str], number: signal.Signals = signal.SIGKILL) -> list[str]:
-    """Return a command to which the kernel sends a signal as soon as its parent ends, where there is `setpriv`."""
+    """Return a command that gets a signal from the kernel when its parent ends, if `setpriv` is installed."""
     setpriv = ["setpriv", "--pdeathsig", number.name, "--"] if shutil.which("setpriv") else []
     return [*setpriv, *command]
 
@@ -51,7 +51,7 @@ def _start_time(process: psutil.Process) -> float:
 
 
 def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    """Send a signal to processes; those that have ended are skipped."""
+    """Send a signal to processes, and skip those that have ended."""
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.send_signal(number)

@@ -1,6 +1,6 @@
 """The programs of a stack: their commands and environments.
 
-The settings that only one service needs stand in `service_environment`.
+The settings that only one service needs are in `service_environment`.
 """
 
 import os
@@ -16,14 +16,14 @@ from tools.stack import ports
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.com", "admin-password"  # noqa: S105 (of the demo; production refuses it)
 DASHBOARD_USER = DASHBOARD_PASSWORD = "guest"  # noqa: S105
-# A fifth less memory, above all after argon2, whose large blocks go back to the system at once.
+# These save a fifth of the memory, most of it after argon2: its large blocks return to the system at once.
 MALLOC_SETTINGS = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "262144"}
 PROVISIONED = "run/provisioned"  # the file that lets the services start
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program that is kept running. It waits until the file `after`, in the state directory, exists."""
+    """A program that supervisord keeps running. It waits for the file `after` in the state directory."""
 
     name: str
     command: tuple[str, ...]
@@ -51,7 +51,7 @@ def background(name: str, module: str, environment: Mapping[str, str], heartbeat
 
 
 def service_environment(service: Service, urls: Mapping[str, str], client_secret: str) -> dict[str, str]:
-    """Return the settings of a service, the same for all of its programs; `urls` has those of all services, by name."""
+    """Return the settings of a service, the same for all of its programs; `urls` has each service's URL by name."""
     users, products = urls["user-service"], urls["product-service"]
     jwks = {"JWKS_URL": f"{users}/.well-known/jwks.json"}
     client = {"TOKEN_URL": f"{users}/token", "CLIENT_ID": "order-service", "CLIENT_SECRET": client_secret}

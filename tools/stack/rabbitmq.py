@@ -1,11 +1,11 @@
-"""A RabbitMQ server of a stack's own, with the system's program but never the system's service, data or ports."""
+"""A stack's own RabbitMQ server. It uses the installed program, but not the system's service, data or ports."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 ADMINISTRATOR = "admin"
-# The server's folder, as its programs call it: RabbitMQ gives paths to a shell without quoting them. In a clone whose
-# path has a quote or an ampersand it would hang, or run what follows.
+# The server's folder, as a path without special characters: RabbitMQ passes paths to a shell unquoted. With a quote or
+# an ampersand in the clone's path, the shell would hang, or run the rest of the path as a command.
 HERE = "/proc/self/cwd"
 CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{amqp}
@@ -67,8 +67,8 @@ class RabbitServer:
     def environment(self) -> dict[str, str]:
         """Return the variables that keep this server apart from all others, for programs that run in its folder.
 
-        `HOME` is where Erlang keeps its cookie. `RUNNING_UNDER_SYSTEMD` makes the start script become the server:
-        as its parent it would leave an orphan behind when it is killed.
+        `HOME` is where Erlang keeps its cookie. `RUNNING_UNDER_SYSTEMD` makes the start script become the server.
+        Otherwise a killed script would leave the server behind as an orphan.
         """
         return {
             "HOME": f"{HERE}/home",

@@ -1,4 +1,4 @@
-"""Which programs of a stack are ready, and what is wrong with one that is not."""
+"""Check which programs of a stack are ready, and show why a program cannot start."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from deploy import healthcheck
 
 FRESH_HEARTBEAT = 3.0  # seconds; a program that works renews its file about every second
-FAILED_STARTS = 5  # a program that has started so often before it was ready never will be
+FAILED_STARTS = 5  # a program that is not ready after so many starts never will be
 LINES_SHOWN = 15
 
 
@@ -15,7 +15,7 @@ class StackError(Exception):
 
 
 class SupervisordEnded(StackError):
-    """Nothing starts or restarts programs any more: supervisord was stopped or killed, or could not start."""
+    """supervisord was stopped or killed, or could not start, so nothing starts or restarts programs."""
 
 
 def unready(state: Path, urls: Mapping[str, str], names: Iterable[str]) -> list[str]:
@@ -30,7 +30,7 @@ def _is_ready(state: Path, urls: Mapping[str, str], name: str) -> bool:
 
 
 def check_starts(state: Path, names: Iterable[str]) -> None:
-    """Raise StackError if one of the programs ends again and again."""
+    """Raise StackError if one of the programs ends repeatedly."""
     for name in names:
         starts = state / "run" / f"{name}.starts"
         if starts.exists() and starts.stat().st_size >= FAILED_STARTS:

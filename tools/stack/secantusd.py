@@ -1,7 +1,7 @@
-"""SecantusDB's own program with one setting that it has no option for: the lifetime of an idle transaction, 10 s.
+"""SecantusDB's program, with a setting that has no option: the lifetime of an idle transaction, 10 s.
 
-A killed process leaves its transaction open, and the products that it touched locked, for 60 s by default. A mongod
-takes the same setting as `--setParameter transactionLifetimeLimitSeconds=10`.
+A killed process leaves its transaction open, and the products that it touched locked, for 60 s by default. mongod has
+the same setting as `--setParameter transactionLifetimeLimitSeconds=10`.
 """
 
 import sys

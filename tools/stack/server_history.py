@@ -1,4 +1,4 @@
-"""Which servers a stack uses, and notes for the user when they are not those of the last start."""
+"""Record which servers a stack uses, and note for the user which ones differ from the last start."""
 
 import json
 import shlex
@@ -56,7 +56,7 @@ def external(variable: str, url: str) -> ServerRecord:
 
 
 def last(state: Path) -> dict[str, ServerRecord]:
-    """Return the servers of the last start by name; none on empty data."""
+    """Return the servers of the last start by name; with empty data there are none."""
     for file in filter(Path.exists, (state / FILE, state / OLD_FILE)):
         return {name: ServerRecord(*fields.values()) for name, fields in json.loads(file.read_text()).items()}
     return {}

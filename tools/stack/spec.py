@@ -19,8 +19,8 @@ class Options:
     """How a stack differs from the default.
 
     `settings` are environment variables for every service program, `extra` for single programs by name; `workers` is
-    the number of processes per web service; `mongodb` is the name or path of the MongoDB server program. With
-    `mongo_url` or `rabbitmq_url`, an administrator's, no such server is started.
+    the number of processes per web service; `mongodb` is the name or path of the MongoDB server program. `mongo_url`
+    and `rabbitmq_url` are administrators' URLs of running servers; the stack starts no server of that kind then.
     """
 
     workers: int = 2

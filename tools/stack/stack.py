@@ -24,7 +24,7 @@ SECONDS_TO_START = 120.0
 class Stack:
     """All programs of the shop under one supervisor. Objects with the same `state` are the same stack.
 
-    `notes` says, after `up`, which servers are not those of the last start.
+    After `up`, `notes` names the servers that differ from the last start.
     """
 
     def __init__(self, state: Path, ports: Mapping[str, int] = PORTS, options: Options | None = None) -> None:
@@ -36,10 +36,10 @@ class Stack:
         self._supervisord: subprocess.Popen[bytes] | None = None
 
     def up(self, *, fresh: bool = False, stop_with_parent: bool = False) -> bool:
-        """Start everything and wait until it is ready; return False if it was running before.
+        """Start everything and wait until it is ready; return False if it was running already.
 
         Leftovers of a stack whose supervisord was killed are ended first. With `stop_with_parent` the stack stops when
-        the calling process ends. Raises StackError, naming what cannot start and why, and leaves nothing running then.
+        the calling process ends. If a program cannot start, stops everything and raises StackError with the reason.
         """
         self.state.mkdir(parents=True, exist_ok=True)
         with self._locked():
@@ -64,17 +64,17 @@ class Stack:
         return stopped
 
     def destroy(self) -> None:
-        """Kill everything and remove the state directory: the quick end of a stack that served a test."""
+        """Kill everything and remove the state directory: the quick end of a test's stack."""
         processes.end(lambda: processes.find(self.state), grace=0)
         self._reap()
         shutil.rmtree(self.state, ignore_errors=True)
 
     def is_running(self) -> bool:
-        """Return whether supervisord lives, which restarts everything else."""
+        """Return whether supervisord, which restarts all other programs, is running."""
         return supervision.is_running(self.state)
 
     def leftovers(self) -> list[str]:
-        """Return the programs that run, of a stack whose supervisord was killed."""
+        """Return the programs that still run in a stack whose supervisord was killed."""
         return [name for name in self.programs() if self.pids(name)] if processes.find(self.state) else []
 
     def programs(self) -> dict[str, dict[str, Any]]:
@@ -111,7 +111,7 @@ class Stack:
         return [process.pid for process in self.processes(name)]
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to all processes of a program; supervisord restarts what ends."""
+        """Send a signal to all processes of a program; supervisord restarts it if it ends."""
         processes.send(self.processes(name), number)
 
     def suspend(self, name: str) -> None:
@@ -128,9 +128,9 @@ class Stack:
         return readiness.unready(self.state, self.urls, self.services())
 
     def wait_until_ready(self, seconds: float = SECONDS_TO_START, *, starting: bool = False) -> None:
-        """Wait until every service is ready. Raises StackError naming one that is not.
+        """Wait until every service is ready. Raises StackError, which names those that are not.
 
-        When `starting`, a program that ends again and again raises it at once.
+        If `starting`, a program that ends repeatedly raises it at once.
         """
         deadline = time.monotonic() + seconds
         while unready := self.unready():
@@ -145,15 +145,15 @@ class Stack:
         for folder in ("data", "logs", "run"):
             (self.state / folder).mkdir(exist_ok=True)
         secrets = dev_secrets.load(self.state / "secrets.json")
-        plan = StackSpec(self.state, self.ports, secrets, self._options)
-        startup.require_free(plan.ports_to_bind())
-        self._supervisord = startup.start_programs(self.state, plan, stop_with_parent=stop_with_parent)
-        startup.prepare(self.state, plan, secrets["mongodb_admin"], self._check_starts)
+        spec = StackSpec(self.state, self.ports, secrets, self._options)
+        startup.require_free(spec.ports_to_bind())
+        self._supervisord = startup.start_programs(self.state, spec, stop_with_parent=stop_with_parent)
+        startup.prepare(self.state, spec, secrets["mongodb_admin"], self._check_starts)
         self.wait_until_ready(starting=True)
-        self.notes = server_history.record(self.state, plan.servers())
+        self.notes = server_history.record(self.state, spec.servers())
 
     def _check_starts(self, names: Iterable[str]) -> None:
-        """Raise StackError if supervisord has ended, or one of the programs ends again and again."""
+        """Raise StackError if supervisord has ended, or one of the programs ends repeatedly."""
         if not self.is_running():
             log = readiness.last_lines(self.state, supervision.SUPERVISORD)
             raise SupervisordEnded(f"supervisord, which starts all programs, has ended.\n{log}")

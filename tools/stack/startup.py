@@ -29,7 +29,7 @@ def require_free(numbers: Mapping[str, int]) -> None:
 
 
 def start_programs(state: Path, spec: StackSpec, *, stop_with_parent: bool) -> subprocess.Popen[bytes]:
-    """Start supervisord, and with it the servers; the services wait until `prepare` is done."""
+    """Start supervisord, which starts the servers at once. The services wait until `prepare` is done."""
     for leftover in (state / "run").iterdir():
         leftover.unlink()
     spec.write_configuration()
@@ -65,7 +65,7 @@ def _bootstrap(state: Path, server: MongoServer, password: str) -> None:
 
 
 def _provision(state: Path, variables: Mapping[str, str], check_starts: CheckStarts) -> None:
-    """Run the provisioning to its end, unless a server that it needs cannot start."""
+    """Run the provisioning. Raises StackError if it fails, or if a server cannot start."""
     name = "provisioning"
     command = [sys.executable, "-m", "deploy.provision"]
     environment = {**programs.inherited(), **variables, **processes.tags(state, name)}

@@ -14,11 +14,11 @@ from tools.stack import processes, programs
 
 SUPERVISORD = "supervisord"
 CONFIGURATION = "supervisord.conf"
-STOPPING = "run/stopping"  # the file that shows the ./dev up in the foreground that a ./dev down stops its stack
+STOPPING = "run/stopping"  # a file of ./dev down: a ./dev up in the foreground then reports no failure
 SECONDS_TO_STOP = 30.0  # a little more than `stopwaitsecs`, after which supervisord kills a program
 
-# The file contains no path of this machine: supervisord would read a percent sign, " #" and " ;" in it as syntax of its
-# own. It runs in the state directory, and reads the path of Python from its environment.
+# supervisord.conf contains no path of this machine: supervisord reads a percent sign, " #" and " ;" in it as syntax.
+# supervisord runs in the state directory, and its environment has the path of Python.
 SUPERVISOR_SECTION = """\
 [supervisord]
 nodaemon = true
@@ -60,7 +60,7 @@ def write_configuration(state: Path, groups: Mapping[str, list[str]]) -> None:
 def start(state: Path, *, stop_with_parent: bool) -> subprocess.Popen[bytes]:
     """Start supervisord in a session of its own, where no Ctrl-C reaches it.
 
-    With `stop_with_parent` it stops as soon as this process has ended, however it ends.
+    With `stop_with_parent` supervisord stops when this process ends, even by SIGKILL.
     """
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", CONFIGURATION]
     if stop_with_parent:
@@ -74,14 +74,14 @@ def start(state: Path, *, stop_with_parent: bool) -> subprocess.Popen[bytes]:
 
 
 def is_running(state: Path) -> bool:
-    """Return whether supervisord lives."""
+    """Return whether supervisord is running."""
     return bool(processes.find(state, SUPERVISORD))
 
 
 def stop(state: Path) -> bool:
     """Stop a stack gracefully, then end every process that is left. Return False if there was none.
 
-    Frozen processes are resumed first, because they could not react.
+    Frozen processes are resumed first, because they do not react to SIGTERM.
     """
     running = processes.find(state)
     if running:
