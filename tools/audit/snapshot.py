@@ -70,7 +70,10 @@ def _program(service: Service) -> str:
 
 
 def _run(command: list[str], environment: Mapping[str, str] | None) -> list[Record]:
-    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    try:
+        process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise AuditError(f"{' '.join(command)} failed: {exc}") from exc
     if process.returncode:
         raise AuditError(f"{' '.join(command)} failed:\n{process.stderr.strip()}")
     return [json.loads(line) for line in process.stdout.splitlines()]
