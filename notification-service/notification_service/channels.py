@@ -1,4 +1,4 @@
-"""The channels of notifications. To add one, write a class with a `send` like these, and name it in `channels`."""
+"""The channels of notifications. To add one, write a class with a `send` like these, and add it to `channels`."""
 
 import logging
 import uuid
@@ -14,7 +14,7 @@ from notification_service.model import EMAIL, SMS, Notification
 from notification_service.smtp_pool import SmtpPool
 
 SMTP_TIMEOUT = 15.0  # s for one e-mail as a whole, far below the lease of a claim
-MESSAGE_ID_NAMESPACE = uuid.UUID("6f0b7c1e-5d2a-4c43-9a86-3f6a0c9d51e7")  # must not change: it makes Message-IDs last
+MESSAGE_ID_NAMESPACE = uuid.UUID("6f0b7c1e-5d2a-4c43-9a86-3f6a0c9d51e7")  # must not change: Message-IDs depend on it
 POLICY = policy.default.clone(cte_type="7bit")  # not every mail server has 8BITMIME (RFC 6152)
 
 log = logging.getLogger(__name__)

@@ -25,9 +25,9 @@ from notification_service.smtp_connection import SmtpServer
 
 TOPOLOGY_FILE = Path(chassis.__file__).resolve().parent.parent / "contracts" / "topology.json"
 MAIL_FROM = Address(username="shop", domain="example.com")
-TO_SEND = SMTP_TIMEOUT + 2  # s of a lease that must be left when a notification begins to be sent
-MIN_LEASE = TO_SEND + 8  # s; a lease runs from before it is written, which takes at most 8 s (chassis.mongo)
-PREFETCH = 250  # messages that the consumer handles as one batch at most
+TO_SEND = SMTP_TIMEOUT + 2  # s of a lease that must be left when sending begins
+MIN_LEASE = TO_SEND + 8  # s; a lease begins before its write, which takes at most 8 s (chassis.mongo)
+PREFETCH = 250  # unacknowledged messages at most: those of the batches in work and of the next batch
 MAX_PREFETCH = 65535  # AMQP has 16 bits for it
 
 
@@ -56,7 +56,7 @@ def _read_client_name(name: str) -> str:
 
 
 def _read_sender(value: object) -> object:
-    """Read the mailbox that e-mail comes from: one whose local part is not ASCII would need SMTPUTF8 for every mail."""
+    """Read the mailbox of the sender. Its local part must be ASCII: otherwise every mail would need SMTPUTF8."""
     try:
         sender = mailbox(value) if isinstance(value, str) else value
     except ValueError:
@@ -98,5 +98,5 @@ class ConsumerSettings(DeadLetterSettings, DatabaseSettings):
 
     @property
     def start_within(self) -> float:
-        """Return for how long (s) after a lease begins a notification may begin to be sent."""
+        """Return the time (s) after the beginning of a lease within which sending must begin."""
         return self.lease_seconds - TO_SEND

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Outage:
-    """An outage of RabbitMQ: logs each reason once, and gives the backoff, which begins anew when it is over."""
+    """An outage of RabbitMQ: logs each reason once, and gives the backoff, which begins anew after the outage."""
 
     def __init__(self, max_delay: float = 5.0) -> None:
         self._max_delay = max_delay
@@ -40,7 +40,7 @@ class Outage:
         self._connected_at: float | None = None
 
     def connected(self) -> None:
-        """Note that the consumer works again. The outage is over if it does so for a while."""
+        """Note that the consumer works again. The outage is over if it still works after `STABLE_AFTER`."""
         self._reason = ""
         self._connected_at = time.monotonic()
 
@@ -88,7 +88,7 @@ class Consumer:
             session.finish()
 
     def _wait(self, stop: threading.Event, seconds: float) -> None:
-        """Wait as a healthy program: a broker that is away comes back."""
+        """Wait, and stay healthy meanwhile: an outage of the broker is not the consumer's fault."""
         end = time.monotonic() + seconds
         while not stop.is_set() and time.monotonic() < end:
             self._heartbeat.mark_healthy()

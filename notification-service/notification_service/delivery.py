@@ -15,7 +15,7 @@ from notification_service.model import Notification
 class Disposition(IntEnum):
     """What the consumer does with a message. If its notifications differ, the last in this list decides.
 
-    Except that a message is retried, so that attempts count, if only some of its notifications can never be sent.
+    One exception: if only some of its notifications can never be sent, the message is retried, so that attempts count.
     """
 
     ACKNOWLEDGE = auto()  # all is sent

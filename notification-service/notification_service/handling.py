@@ -1,4 +1,4 @@
-"""Handling messages: reads the events of a batch, and has all their notifications sent together."""
+"""Handling messages: reads the events of a batch, and sends all their notifications together."""
 
 import logging
 from collections.abc import Iterator, Sequence

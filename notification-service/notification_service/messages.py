@@ -1,7 +1,7 @@
 """Consumed messages: settling them, and moving them between queues.
 
 To move a message, a copy is published and confirmed by the broker before the original is acknowledged. A crash in
-between leaves both, and never none: the store sends a notification once, however often its event is delivered.
+between leaves both, and never none: the notifier sends a notification once, however often its event is delivered.
 """
 
 import hashlib
@@ -66,8 +66,8 @@ class Message:
         """Return when and why it became a dead letter: our own reason, or the broker's after too many deliveries."""
         by_broker = (self._headers.get("x-death") or [{}])[0]
         reason = self._headers.get(REASON) or by_broker.get("reason") or "-"
-        time = self._headers.get(DIED_AT) or by_broker.get("time") or "-"
-        return format_time(time.replace(tzinfo=UTC)) if isinstance(time, datetime) else str(time), str(reason)
+        at = self._headers.get(DIED_AT) or by_broker.get("time") or "-"
+        return format_time(at.replace(tzinfo=UTC)) if isinstance(at, datetime) else str(at), str(reason)
 
     def acknowledge(self, *, multiple: bool = False) -> None:
         """Acknowledge it; with `multiple`, also every message that was delivered before it."""
@@ -129,7 +129,7 @@ class Settlement:
                 del self._unsettled[message.tag]
 
     def _acknowledge(self, messages: Sequence[Message]) -> None:
-        """Acknowledge messages: together as far as everything before them is settled, and then one by one."""
+        """Acknowledge the messages before the first unsettled message together, the others one by one."""
         for message in messages:
             del self._unsettled[message.tag]
         first_unsettled = next(iter(self._unsettled), math.inf)

@@ -48,7 +48,7 @@ class Notifier:
     def notify(self, messages: Sequence[Sequence[Notification]]) -> list[Outcome]:
         """Send the notifications that are not sent yet; return the outcome of each message.
 
-        A notification that is there twice is sent once. Raises Unavailable if the consumer stops while the database is
+        A notification that occurs twice is sent once. Raises Unavailable if the consumer stops while the database is
         away.
         """
         batch: dict[str, Notification] = {}
@@ -59,7 +59,7 @@ class Notifier:
         return [combine(outcomes[notification.id] for notification in message) for message in messages]
 
     def _deliver(self, batch: Mapping[str, Notification]) -> dict[str, Outcome]:
-        start_by = time.monotonic() + self._start_within  # from before the claims are written: that may take long
+        start_by = time.monotonic() + self._start_within  # before the claims are written, which may take long
         claim = uuid.uuid4().hex
         outcomes = self._claim_all(batch, claim)
         attempted = self._send_all({key: batch[key] for key in batch if key not in outcomes}, start_by)
@@ -77,7 +77,7 @@ class Notifier:
         return outcomes
 
     def _insert(self, notifications: Sequence[Notification], claim: str) -> tuple[set[str], dict[str, Outcome]]:
-        """Insert notifications with their claim; return the ids that existed, and the outcomes of failures."""
+        """Insert notifications with their claim; return the ids that existed before, and the outcomes of failures."""
         try:
             return self._retry(self._store.add, notifications, claim), {}
         except Unavailable:
@@ -115,7 +115,7 @@ class Notifier:
         return DELIVERED
 
     def _record(self, outcomes: Mapping[str, Outcome], claim: str) -> None:
-        """Write the outcomes to the history: the sent notifications in one write, and those not begun in another."""
+        """Write the outcomes to the history: sent notifications in one write, notifications not begun in another."""
         keys = defaultdict[Disposition, list[str]](list)
         for key, outcome in outcomes.items():
             keys[outcome.disposition].append(key)

@@ -25,7 +25,7 @@ def backoff(max_delay: float = 5.0) -> Iterator[float]:
 class RetryWhileUnavailable:
     """Repeats a step while the database is away, until the step succeeds or `stop` is set. Safe for several threads.
 
-    To wait is not to hang: each attempt kicks the watchdog. A refusal by the database is noted as a misconfiguration.
+    Waiting is not hanging: each attempt kicks the watchdog. A refusal by the database is noted as a misconfiguration.
     """
 
     def __init__(self, stop: threading.Event, heartbeat: Heartbeat | None = None, *, max_delay: float = 5.0) -> None:

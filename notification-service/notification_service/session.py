@@ -1,8 +1,8 @@
 """A session of the consumer: one connection to RabbitMQ, on which messages are consumed in batches.
 
-The connection belongs to the thread that calls the session, and serves heartbeats whatever happens. A thread of the
-pool handles each batch; its outcomes come back to the connection's thread, which settles the messages. The messages
-that arrive meanwhile form the next batch: a single message is handled at once, and under load the batches grow.
+The connection belongs to the thread that calls the session; this thread answers the heartbeats. A thread of the pool
+handles each batch; its outcomes come back to the connection's thread, which settles the messages. The messages that
+arrive meanwhile form the next batch: a single message is handled at once, and under load the batches grow.
 """
 
 import logging
@@ -21,9 +21,9 @@ from notification_service.delivery import Outcome
 from notification_service.messages import Message, Settlement
 from notification_service.topology import DEAD_LETTERS, NOTIFICATIONS, Topology
 
-MAX_BATCH = 100  # messages; a larger batch costs no less for each, and one slow mail would hold up more of them
+MAX_BATCH = 100  # messages; a larger batch saves nothing per message, and one slow mail would delay more of them
 BATCH_INTERVAL = 0.03  # s from one batch to the next at least: each batch costs a millisecond
-SLOW_BATCH = 0.1  # s after which a batch delays the next one no more: it waits for a mail server or the database
+SLOW_BATCH = 0.1  # s after which the next batch need not wait: this batch waits for a mail server or the database
 IDLE_WAIT = 0.5  # s to wait for deliveries; the consumer looks at its stop signal in between
 QUEUE_CHECK_INTERVAL = 5.0  # s; the broker does not always report that a queue was deleted
 SHUTDOWN_WAIT = 20.0  # s for the batches in work at a graceful shutdown; a mail takes 15 at most
@@ -61,11 +61,11 @@ class ConsumerSession:
         self._batch_interval = batch_interval
         self._slow_batch = slow_batch
         self._delivered: list[Message] = []
-        self._batches: dict[Future[Sequence[Outcome]], float] = {}  # those in work, and since when
+        self._batches: dict[Future[Sequence[Outcome]], float] = {}  # the batches in work, and since when
         self._next_batch_at = self._next_check_at = 0.0
 
     def start(self) -> None:
-        """Begin to consume. Raises AMQPError, also if a queue or a right is missing: the provisioning sets them."""
+        """Begin to consume. Raises AMQPError, also if a queue or a right is missing: the provisioning creates both."""
         self._check_queues()
         check_publishing(self._connection, "", NOTIFICATIONS)
         self._channel.confirm_delivery()

@@ -16,13 +16,13 @@ from notification_service.addresses import address_literal, client_name, server_
 
 
 class SmtpConnection(smtplib.SMTP):
-    """A connection whose `deadline`, a time of the monotonic clock, may be moved. The pool counts its `messages`."""
+    """A connection with a `deadline` (monotonic). The pool sets it for each mail, and counts the `messages`."""
 
     def __init__(self, deadline: float, host: str, port: int, **kwargs: Any) -> None:
         self.deadline = deadline
         self.messages = 0
         self.used_at = 0.0
-        # A first name: without one, smtplib would ask the DNS. `SmtpServer.connect` sets the real name.
+        # A provisional name: without a name, smtplib asks the DNS. `SmtpServer.connect` sets the real name.
         super().__init__(host, port, "localhost", timeout=_seconds_until(deadline), **kwargs)
 
     def getreply(self) -> tuple[int, bytes]:
@@ -68,13 +68,13 @@ class SmtpServer:
         user, password = (unquote(text or "") for text in (parts.username, parts.password))
         tls = parts.scheme == "smtps"
         starttls = options.pop("starttls", "true" if user and not tls else "false")
-        is_valid = (
+        conditions = (
             parts.scheme in ("smtp", "smtps"),
             parts.port != 0 and parts.path in ("", "/") and not parts.fragment,
-            bool(user) == bool(password) and (user + password).isascii(),  # smtplib knows no other passwords
+            bool(user) == bool(password) and (user + password).isascii(),  # smtplib accepts only ASCII
             starttls in (("false",) if tls else ("true", "false")) and not options,
         )
-        if not all(is_valid):
+        if not all(conditions):
             raise ValueError("not an SMTP URL")
         host, port = server_name(parts.hostname or ""), parts.port or (465 if tls else 587)
         return cls(host, port, user or None, password or None, tls, starttls == "true", helo)
@@ -105,7 +105,7 @@ def _seconds_until(deadline: float) -> float:
 
 
 def _own_name(smtp: smtplib.SMTP) -> str:
-    """Return this host's name if it is a full one, else the address that the server sees (RFC 5321, 4.1.4)."""
+    """Return this host's name if it is a full host name, else the address that the server sees (RFC 5321, 4.1.4)."""
     try:
         return client_name(socket.gethostname())
     except ValueError:

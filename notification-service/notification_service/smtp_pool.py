@@ -1,4 +1,4 @@
-"""Sending mail over a pool of SMTP connections: to open one takes several round trips, more with TLS and a password."""
+"""Sending mail over a pool of SMTP connections: opening a connection takes several round trips, more with TLS."""
 
 import contextlib
 import math
@@ -13,12 +13,12 @@ from notification_service.delivery import DeliveryError, PermanentDeliveryError
 from notification_service.smtp_connection import SmtpConnection, SmtpServer
 
 MAX_IDLE = 10.0  # s that a connection waits for the next mail; servers wait for 5 minutes (RFC 5321, 4.5.3.2.7)
-MAX_MESSAGES = 100  # on one connection; many servers take no more
+MAX_MESSAGES = 100  # on one connection; many servers accept no more
 REPLY_TIMEOUT = 3.0  # s for a server to show that an idle connection is alive, or to answer QUIT
 
-# What the server refuses by each error, and the replies that refuse it permanently (RFC 5321, 4.2.1 and 4.3.2). All
-# other replies are about this client, its account or the server's state: every mail would meet them, so it is worth
-# trying again until somebody has corrected it.
+# For each error, the part that the server refuses, and the replies that refuse it permanently (RFC 5321, 4.2.1 and
+# 4.3.2). All other replies are about this client, its account or the server's state. They refuse every mail alike, so
+# the mail is retried until somebody has corrected the cause.
 _REFUSALS: dict[type[smtplib.SMTPException], tuple[str, Collection[int]]] = {
     smtplib.SMTPConnectError: ("the connection", ()),
     smtplib.SMTPHeloError: ("EHLO", ()),
@@ -30,7 +30,7 @@ _REFUSALS: dict[type[smtplib.SMTPException], tuple[str, Collection[int]]] = {
     # All except: out of sequence, no mail here (RFC 7504), log in first (RFC 4954).
     smtplib.SMTPDataError: ("the message", {*range(500, 600)} - {503, 521, 530}),
 }
-# Enhanced codes (RFC 3463, RFC 5248) of the sender, the dialogue and rights: after RCPT, not about the recipient.
+# Enhanced codes (RFC 3463, RFC 5248) about the sender, the protocol or rights: RCPT gets them for any recipient.
 _ABOUT_THE_CLIENT = re.compile(rb"5\.(?:1\.[78]|[57]\.[0-9]+)\b")
 
 
@@ -56,7 +56,7 @@ class SmtpPool:
         self._max_messages = max_messages
         self._reply_timeout = reply_timeout
         self._lock = threading.Lock()
-        self._idle: list[SmtpConnection] = []  # last in, first out: so connections beyond the need stay idle and end
+        self._idle: list[SmtpConnection] = []  # last in, first out: surplus connections stay idle and end
         self._closed = threading.Event()
         threading.Thread(target=self._reap, name="smtp-reaper", daemon=True).start()
 
@@ -135,6 +135,6 @@ def _delivery_error(exc: smtplib.SMTPException | OSError) -> DeliveryError:
         return DeliveryError(str(exc))  # smtplib's own words
     else:
         return DeliveryError(type(exc).__name__)
-    subject, permanent = _REFUSALS[type(exc)]
-    kind = PermanentDeliveryError if code in permanent and not is_about_client else DeliveryError
-    return kind(f"the mail server refuses {subject} ({code})")
+    refused, permanent = _REFUSALS[type(exc)]
+    error_class = PermanentDeliveryError if code in permanent and not is_about_client else DeliveryError
+    return error_class(f"the mail server refuses {refused} ({code})")

@@ -2,8 +2,8 @@
 
 Its status goes `pending -> sending -> sent | failed`. Each change is a compare-and-set and idempotent. A consumer holds
 a claim while it sends; the claim ends with its lease, by the database's clock. A notification is inserted with a claim,
-and becomes `pending` when that claim is released. Every notification that is not sent has a `lease_until`, which is in
-the past if no consumer holds a claim: so one comparison finds the free ones.
+and becomes `pending` when that claim is released. Every unsent notification has a `lease_until`. It is in the past
+if no consumer holds a claim, so one comparison finds the free notifications.
 """
 
 from collections.abc import Collection, Sequence
@@ -50,7 +50,7 @@ class NotificationStore:
         change = {"$set": self._claimed(claim, now), "$inc": {"attempts": 1}}
         if self._notifications.update_one(free, change).matched_count:
             return True
-        # This call may be run twice: the first run claimed it, and its reply was lost.
+        # Or a first run of this call has claimed it, and its reply was lost.
         return self._notifications.find_one(_held(notification_id, claim), {"_id": True}) is not None
 
     def _claimed(self, claim: str, now: datetime) -> Document:

@@ -65,7 +65,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class ReservationResult:
-    """The answer of product-service. A reservation has lines and a currency, a refused one has a refusal."""
+    """The answer of product-service. A reservation has lines and a currency, a refused request has a refusal."""
 
     outcome: Outcome
     lines: tuple[Line, ...] = ()

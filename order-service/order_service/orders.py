@@ -50,14 +50,14 @@ class Orders:
     def list_orders(self, owner: str | None, status: str | None, *, limit: int, cursor: str | None) -> Page[Order]:
         """Return a page of orders, newest first: those of `owner`, or everybody's if it is None.
 
-        Failed orders are the platform's own notes: only `status` shows them, and never to an owner.
+        Failed orders are the platform's own notes: only a filter by `status` lists them, and never for an owner.
         """
         return self.store.list_orders(owner, status, limit=limit, cursor=cursor)
 
     def cancel(self, order_id: str, owner: str | None) -> Order:
         """Cancel a confirmed order; its stock returns. Raises NotFound, WrongState."""
         order = self._transition(order_id, owner, CONFIRMED, CANCELLED, events.ORDER_CANCELLED)
-        with suppress(Unavailable):  # the order's document says that its release is due: the worker does it
+        with suppress(Unavailable):  # the release of the order is due, so the worker repeats it
             self.products.release(order.id)
             self.store.mark_released(order.id)
         return order
@@ -72,7 +72,7 @@ class Orders:
 
     def _transition(self, order_id: str, owner: str | None, start: str, end: str, event_type: str) -> Order:
         order = self.get(order_id, owner)
-        if order.status == start:  # its lines and its total, which the event has, never change
+        if order.status == start:  # the event has the order's lines and total: they never change
             now, write_id = self.clock(), uuid.uuid4().hex
             event = events.order_event(event_type, order, now)
             changed = self.store.transition(order.id, start, end, event, now, write_id, release=end == CANCELLED)

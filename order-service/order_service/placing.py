@@ -1,11 +1,11 @@
 """Placing an order: the saga across order-service and product-service. `tests/model/saga.py` specifies it.
 
-The order is written once, when its outcome is known. Its id follows from the idempotency key, and the unique `_id` is
-the compare-and-set between all that work on the same order. A request that finds the id taken reads the order and obeys
-it. Two rules keep the stock right:
+The order is written once, when its outcome is known. Its id follows from the idempotency key. The unique `_id` is the
+compare-and-set between all requests and workers for the same order: a request that finds the id taken reads the order
+and obeys it. Two rules keep the stock right:
 
-- A duplicate id means only that the order is decided, not how.
-- Nobody releases a reservation before having written or read, under its id, an order that must not hold stock.
+- A duplicate id says only that the order is decided, not how.
+- A process releases a reservation only after it has written or read an order with its id that must not hold stock.
 """
 
 import hashlib
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
     from order_service.store import OrderStore
 
 ATTEMPTS_PER_QUERY = 100
-NO_NEW_ATTEMPT_AFTER = 4.0  # s; an attempt that begins just before takes about as long again
+NO_NEW_ATTEMPT_AFTER = 4.0  # s; an attempt that begins just before may take 4 s more
 MAJORITY_READ_TRIES, MAJORITY_READ_PAUSE = 20, 0.05  # a second in all, for a write to reach the majority
 KEY_REUSED = "This Idempotency-Key was used for another order. Use a new key for a new order."
 NOT_PLACED = "The order could not be placed in time. Nothing was ordered; please try again."
 
 
 class InsufficientStock(Conflict):
-    """A product has too little stock; `lines` says how much. Final: a repeat with the same key gets it again."""
+    """A product has too little stock; `lines` says how much. Final: a repeat with the same key fails too."""
 
     code, title = "insufficient-stock", "Insufficient Stock"
 
 
 class UnknownProduct(Invalid):
-    """A product is not for sale; `errors` names it. Final: a repeat with the same key gets it again."""
+    """A product is not for sale; `errors` names it. Final: a repeat with the same key fails too."""
 
     code, title = "unknown-product", "Unknown Product"
 
@@ -72,7 +72,7 @@ class KeyReused(Invalid):
 
 @dataclass
 class Placement:
-    """One request to place an order. With an idempotency key, `attempt` 0, 1, ... leads to the same ids everywhere."""
+    """One request to place an order. All processes derive the same order ids from a key and its attempts 0, 1, ..."""
 
     store: "OrderStore"
     products: "ProductClient"
@@ -118,7 +118,7 @@ class Placement:
     def _write_or_read(self, order_id: str, result: ReservationResult) -> tuple[Order, bool]:
         """Return the order under the id, and whether this call has written it.
 
-        Raises KeyReused or Unavailable if there is none and this request must not write one.
+        Raises KeyReused or Unavailable if there is no order and this request must not write it.
         """
         is_decided = result.outcome in (Outcome.RESERVED, Outcome.REFUSED)
         if is_decided and (order := self._write(order_id, result)):
@@ -129,7 +129,7 @@ class Placement:
             if result.outcome is Outcome.MISMATCH:
                 raise KeyReused(KEY_REUSED)
             if result.outcome is Outcome.UNKNOWN and self.key is not None:
-                raise self._outage  # nothing is written: a repeat goes on with the same id
+                raise self._outage  # nothing is written, so a repeat continues with the same id
             if order := self._write(order_id, result):
                 return order, True
             time.sleep(MAJORITY_READ_PAUSE)  # the id is taken, by a write that the majority does not have yet
@@ -154,16 +154,16 @@ class Placement:
         return replace(order, outbox=(events.order_event(events.ORDER_CREATED, order, now),))
 
     def _release_unneeded(self, order: Order, outcome: Outcome) -> None:
-        """Release what this request has reserved for an order that must not hold stock."""
+        """Release the stock that this request has reserved, if the order must not hold it."""
         if order.status in NOT_HOLDING_STOCK and outcome in (Outcome.RESERVED, Outcome.ALREADY_RESERVED):
-            with suppress(Unavailable):  # the worker's reconciliation finds it
+            with suppress(Unavailable):  # the worker's reconciliation releases it later
                 self.products.release(order.id)
 
     def _next_attempt(self, attempt: int, failed: Order, outcome: Outcome) -> tuple[int, Order | None]:
-        """Return the first attempt after a failed one that has not failed, with its order if there is one.
+        """Skip the failed attempts; return the number of the next attempt, and its order if it has one already.
 
         The stock of the failed attempts is released first, so that the next attempt can take it. Raises Unavailable if
-        that is impossible now, and OrderFailed without a key, as there is no next attempt then.
+        the release is impossible now, and OrderFailed if there is no key: then there is no next attempt.
         """
         if self.key is None:
             raise OrderFailed(NOT_PLACED)
@@ -191,10 +191,10 @@ class Placement:
 
 
 def failed_order(order_id: str, now: datetime) -> Order:
-    """Return the note that nothing was ordered under an id; its stock must be released."""
+    """Return a failed order: it notes that nothing was ordered under an id, and that its stock must be released."""
     return Order(order_id, FAILED, now, now, release_due=True)
 
 
 def fingerprint(items: Iterable[Item]) -> str:
-    """Return a digest of what is ordered, to recognise another body under the same idempotency key."""
+    """Return a digest of the items, to recognise another order under the same idempotency key."""
     return hashlib.sha256(json.dumps([asdict(item) for item in items], sort_keys=True).encode()).hexdigest()

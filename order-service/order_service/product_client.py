@@ -1,9 +1,9 @@
 """The client of product-service: reserves stock, releases it, lists reservations.
 
-Every call is safe to repeat: product-service answers a repeat from its record. `order_service.resilience` has the
-deadline, the retries, the bulkhead and the circuit breaker that are put together here.
+Every call is safe to repeat: product-service answers a repeat from its record. `ProductClient._call` combines the
+deadline, the retries, the bulkhead and the circuit breaker of `order_service.resilience`.
 
-It uses urllib3, on which requests builds: requests itself would double the CPU time of a call.
+The client uses urllib3. The package requests, which builds on urllib3, would double the CPU time of a call.
 """
 
 import time
@@ -62,7 +62,7 @@ class ProductClient:
         return read_reservation(self._call("PUT", f"/reservations/{order_id}", self._call_deadline, json=lines))
 
     def release(self, order_id: str) -> None:
-        """Give the stock of an order back, once however often this is called. Raises ProductServiceUnavailable."""
+        """Release the stock of an order; a repeat changes nothing. Raises ProductServiceUnavailable."""
         expect(self._call("DELETE", f"/reservations/{order_id}", self._attempt_timeout), 204)
 
     def reservations(self, *, older_than: float, cursor: str | None) -> tuple[list[tuple[str, str]], str | None]:

@@ -9,7 +9,7 @@ from urllib3 import BaseHTTPResponse
 from chassis.errors import Misconfigured, Unavailable
 from order_service.model import Line, Outcome, Refusal, ReservationResult
 
-_MISCONFIGURED = (403, 404, 405)  # product-service never gives these to a service that has its role
+_MISCONFIGURED = (403, 404, 405)  # a caller with the right URL and the role of a service never gets these
 _CONFLICTS = {  # by the problem's type
     "insufficient-stock": Outcome.REFUSED,
     "unknown-product": Outcome.REFUSED,

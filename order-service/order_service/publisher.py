@@ -1,11 +1,11 @@
 """Publishing events to RabbitMQ with publisher confirms: an event counts as published when the broker confirms it.
 
-A batch is sent as a whole, and its confirms are awaited together, so that the broker writes it to disk at once. Only
-pika's asynchronous connection can do that; here its loop runs until the awaited answer has come.
+A batch is sent as a whole, and its confirms are awaited together, so that the broker writes it to disk in one step.
+Only pika's asynchronous connection can do that; here its loop runs until the awaited answer has come.
 
 `mandatory` makes the broker return an event that reaches no queue. But any queue will do, for example one that somebody
 has bound to watch events. So the publisher first binds the queue that must get the events: this changes nothing if the
-binding exists, restores a lost one, and fails if the queue is missing.
+binding exists, restores a lost binding, and fails if the queue is missing.
 """
 
 import json
@@ -26,7 +26,7 @@ from order_service.events import TYPES
 
 EXCHANGE = "shop.events"
 QUEUE = "notifications"
-HEARTBEAT = 6  # s, like all times here; the worker answers the broker's heartbeats between its rounds, which take less
+HEARTBEAT = 6  # s, like all times here; the worker answers heartbeats between its rounds, and a round takes less
 SOCKET_TIMEOUT = 3.0
 CONNECT_TIMEOUT = 5.0  # for the whole of TCP, TLS and AMQP
 BLOCKED_TIMEOUT = 5.0  # for a broker that is short of memory or disk
@@ -46,7 +46,7 @@ class BrokerMisconfigured(BrokerUnavailable):
 class Publisher:
     """Publishes to the exchange of events, over one connection, used by one thread.
 
-    The connection is opened when needed; after a failure, not before a second has passed.
+    The connection opens when it is needed; after a failure, at least a second later.
     """
 
     def __init__(
@@ -94,18 +94,18 @@ class Publisher:
         try:
             channel = self._open()
             for event_type in dict.fromkeys(event["type"] for event in events):
-                channel.queue_bind(QUEUE, EXCHANGE, event_type, callback=self._stop)
-                self._run(CONFIRM_TIMEOUT)
+                channel.queue_bind(QUEUE, EXCHANGE, event_type, callback=self._stop_loop)
+                self._run_loop(CONFIRM_TIMEOUT)
             for event in events:
                 self._send(channel, event)
-            self._run(CONFIRM_TIMEOUT)
+            self._run_loop(CONFIRM_TIMEOUT)
         except FAILURES as exc:
             self._give_up(exc)
 
     def keep_alive(self) -> None:
         """Answer the broker's heartbeats. Call it every few seconds while there is nothing to publish."""
         if self._connection:
-            self._connection.ioloop.call_later(0, self._stop)
+            self._connection.ioloop.call_later(0, self._stop_loop)
             self._connection.ioloop.start()
             if self._failure:
                 self.close()
@@ -139,14 +139,14 @@ class Publisher:
             on_open_error_callback=self._fail,
             on_close_callback=self._fail,
         )
-        self._run(self._parameters.stack_timeout + 1)  # pika gives up a second earlier
+        self._run_loop(self._parameters.stack_timeout + 1)  # pika gives up a second earlier
         return cast(Channel, self._channel)
 
     def _on_channel(self, channel: Channel) -> None:
         self._channel = channel
         channel.add_on_close_callback(self._fail)
         channel.add_on_return_callback(lambda *_message: self._note_failure(UnroutableError(())))
-        channel.confirm_delivery(self._on_confirm, callback=self._stop)
+        channel.confirm_delivery(self._on_confirm, callback=self._stop_loop)
 
     def _send(self, channel: Channel, event: dict[str, Any]) -> None:
         properties = pika.BasicProperties(
@@ -166,9 +166,9 @@ class Publisher:
         if isinstance(frame.method, Basic.Nack):
             self._note_failure(NackError(()))
         if not self._unconfirmed:
-            self._stop()
+            self._stop_loop()
 
-    def _run(self, seconds: float) -> None:
+    def _run_loop(self, seconds: float) -> None:
         """Run the connection's loop until a callback stops it. Raises the failure that a callback has noted."""
         if self._connection is None:
             raise OSError("not connected")
@@ -179,7 +179,7 @@ class Publisher:
         if self._failure:
             raise self._failure
 
-    def _stop(self, *_: object) -> None:
+    def _stop_loop(self, *_: object) -> None:
         if self._connection:
             self._connection.ioloop.stop()
 
@@ -188,9 +188,10 @@ class Publisher:
 
     def _fail(self, _source: object, failure: Exception) -> None:
         self._note_failure(cause(failure))
-        self._stop()
+        self._stop_loop()
 
     def _give_up(self, exc: Exception) -> None:
+        """Close the connection. Raises BrokerUnavailable, BrokerMisconfigured."""
         self._retry_at = self._clock.monotonic() + RECONNECT_DELAY
         self.close()
         self._refusal = refusal(exc)

@@ -33,7 +33,7 @@ class StockReleaser:
     timings: Timings
 
     def release_due(self) -> bool:
-        """Release stock for about a second; return whether more may be due. Raises Unavailable for the database."""
+        """Release for about a second; return whether more may be due. Raises Unavailable if the database is away."""
         order_ids = self.store.due_releases(RELEASE_BATCH)
         end = time.monotonic() + self.timings.release_budget
         for number, order_id in enumerate(order_ids):
@@ -56,7 +56,7 @@ class StockReleaser:
 class Reconciler:
     """Compares held reservations with orders, oldest first, from a saved cursor on.
 
-    A reservation without an order gets a failed one. The release of one whose order must not hold stock becomes due.
+    A reservation without an order gets a failed order. If the order must not hold stock, its release becomes due.
     """
 
     store: OrderStore
@@ -68,7 +68,7 @@ class Reconciler:
     next_run: float = 0.0
 
     def run_if_due(self) -> None:
-        """Compare one page every few seconds, the next page in the next round: events must not wait for all of them."""
+        """Every few seconds compare all new reservations: one page per round, so that events need not wait for all."""
         if time.monotonic() < self.next_run:
             return
         try:
@@ -80,10 +80,10 @@ class Reconciler:
         self.next_run = time.monotonic() + self.timings.reconcile_every
 
     def compare_page(self, min_age: float) -> int | None:
-        """Compare the next page of reservations of this age (s); None if there are no more.
+        """Compare the next page of reservations of at least this age (s); return the number of strays, None at the end.
 
-        Returns how many were held without an order that may hold stock. Raises Unavailable; the next call then compares
-        the same page again.
+        A stray is held, but has no order that may hold stock. Raises Unavailable; the next call then compares the same
+        page again.
         """
         cursor = self.cursor.read()
         with self.misconfigurations.watch(PRODUCT_SERVICE):
@@ -99,7 +99,7 @@ class Reconciler:
         return len(strays)
 
     def _settle(self, order_id: str, status: str | None) -> None:
-        """Make the release of a stray reservation due. It must not fail here, where it would stop all later pages."""
+        """Make the release of a stray due. The release itself comes later: its failure must not stop the next pages."""
         if status is None and self.store.create(failed_order(order_id, self.clock())):  # this makes its release due
             log.warning("a reservation has no order: a failed order is noted", extra={"order_id": order_id})
         elif self.store.make_release_due(order_id):

@@ -31,7 +31,7 @@ class AttemptFailed(Exception):
 
 @dataclass
 class Retries:
-    """The retry of a failed attempt, with exponential backoff, while the deadline leaves time for another one.
+    """The retry of a failed attempt, with exponential backoff, while the deadline leaves time for another attempt.
 
     Retries bridge a restart. When attempts have failed for longer than `patience` seconds without a success between
     them, each call gets one attempt only, so that callers learn of an outage soon.
@@ -106,10 +106,10 @@ class CircuitBreaker:
             self._last_success, self.is_open = now, False
 
     def record_failure(self, started: float) -> None:
-        """Record that a call that began at `started` got no good answer."""
+        """Record a bad answer, or none, to a call that began at `started`."""
         if self._last_success < started:
             self.is_open = True
 
     def record_broken_connection(self) -> None:
-        """Record that the connection failed at once: refused or reset. That takes no time, so the circuit closes."""
+        """Record that the connection was refused or reset. No thread waits for that, so the circuit closes."""
         self.is_open = False

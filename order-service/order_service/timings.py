@@ -11,8 +11,8 @@ class Timings:
     publish_retry_delay: float = 2.0  # events wait this long after RabbitMQ has failed
     check_every: float = 5.0  # while RabbitMQ refuses to let the worker publish
     check_in_outage_every: float = 30.0  # while RabbitMQ is away; each check may take seconds
-    release_budget: float = 1.0  # for the releases of a round: events must not wait for all of them
-    release_retry_delay: float = 5.0  # longer than a round while product-service hangs: other releases get a turn
+    release_budget: float = 1.0  # for the releases of one round, so that events need not wait for all releases
+    release_retry_delay: float = 5.0  # longer than a round takes while product-service hangs: other releases get a turn
     reconcile_every: float = 5.0
     reconcile_age: float = 15.0  # placing an order takes less, and a request that takes longer finds its id taken
-    exit_within: float = 25.0  # a graceful shutdown; what started the worker kills it a few seconds later
+    exit_within: float = 25.0  # for a graceful shutdown; the supervisor kills the worker a few seconds later

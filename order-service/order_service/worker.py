@@ -36,11 +36,11 @@ class Worker:
         heartbeat: Heartbeat,
         timings: Timings,
     ) -> None:
-        store, problems = OrderStore(database, clock), heartbeat.misconfigurations
+        store, misconfigurations = OrderStore(database, clock), heartbeat.misconfigurations
         cursor = ReconciliationCursor(database, clock)
-        self.relay = OutboxRelay(Outbox(database, clock), publisher, problems, timings)
-        self.releaser = StockReleaser(store, products, problems, timings)
-        self.reconciler = Reconciler(store, cursor, products, clock, problems, timings)
+        self.relay = OutboxRelay(Outbox(database, clock), publisher, misconfigurations, timings)
+        self.releaser = StockReleaser(store, products, misconfigurations, timings)
+        self.reconciler = Reconciler(store, cursor, products, clock, misconfigurations, timings)
         self._store = store
         self._publisher = publisher
         self._heartbeat = heartbeat
@@ -48,7 +48,7 @@ class Worker:
         self._has_indexes = False
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set. An outage is logged and waited for; a misconfiguration makes it unhealthy."""
+        """Work until `stop` is set. The worker logs an outage and waits; a misconfiguration makes it unhealthy."""
         while not stop.is_set():
             self._heartbeat.kick_watchdog()
             self.relay.check()

@@ -1,4 +1,4 @@
-"""product-service. Its web app is imported only where it is made: what runs beside it does without Flask."""
+"""product-service. `create_app` imports the web app late, so the other programs of the package need no Flask."""
 
 from typing import TYPE_CHECKING
 

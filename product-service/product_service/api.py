@@ -174,7 +174,7 @@ def _with_etag(product: model.Product, response: Response | None = None) -> Resp
 def _expected_version(product_id: str, key: str | None = None) -> int | None:
     """Return the version that the request demands, None for any. Raises NotFound, PreconditionFailed.
 
-    A repeat by its idempotency key demands none: its first run has changed the version.
+    A repeat with the same idempotency key demands none: the first request has changed the version.
     """
     product = catalogue.get(product_id)
     try:

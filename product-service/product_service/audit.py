@@ -1,4 +1,4 @@
-"""What product-service knows about its stock: `python -m product_service.audit`, see `chassis.audit_export`."""
+"""The audit records of product-service: `python -m product_service.audit`, see `chassis.audit_export`."""
 
 from chassis import audit_export, mongo
 from chassis.config import DatabaseSettings

@@ -79,7 +79,7 @@ class Catalogue:
         return self._products.has_stock_change(key)
 
     def seed_demo(self, products: Mapping[str, dict[str, Any]]) -> None:
-        """Add the demo products that were never there, by their ids."""
+        """Add each demo product whose id was never used."""
         for product_id, attributes in products.items():
             with suppress(SkuTaken):  # a real product has the SKU by now: leave it alone
                 self._products.add(product_id, {**attributes, "currency": self._currency})

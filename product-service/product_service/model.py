@@ -12,7 +12,7 @@ HELD, REFUSED, RELEASED = "held", "refused", "released"  # the states of a reser
 
 @dataclass(frozen=True)
 class Product:
-    """A product. `price` is in minor units of `currency`, `stock` is what can be bought now.
+    """A product. `price` is in minor units of `currency`, `stock` counts the units that can be bought now.
 
     Invariant: stock + units held by reservations = `received`, the units ever put in.
     Every change raises `version`, a change of the stock as well.
@@ -87,7 +87,7 @@ class Shortage:
 
 @dataclass(frozen=True)
 class Reservation:
-    """The record under an order's id: held stock, a refusal, or a tombstone of what was released."""
+    """The record under an order's id: held stock, a refusal, or a tombstone of a release."""
 
     order_id: str
     state: str

@@ -44,7 +44,7 @@ class Reservations:
         return reservation, is_new
 
     def release(self, order_id: str) -> None:
-        """Return the stock, once however often this is called. A reservation that arrives later is refused."""
+        """Return the stock of an order; a repeat changes nothing. A reservation that arrives later is refused."""
         self._store.release(order_id)
 
     def older_than(self, seconds: float, *, limit: int, cursor: str | None) -> Page[Reservation]:

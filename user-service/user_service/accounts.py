@@ -63,7 +63,7 @@ class Accounts:
         return user
 
     def ensure_admin(self, email: str, password: str) -> None:
-        """Create the first administrator, unless the e-mail address has an account, whoever owns it."""
+        """Create the first administrator, unless the e-mail address has an account, with any roles."""
         if self.users.find_by_email(canonical_email(email), as_spelled(email)) is None:
             created = self.users.add(self._new_user(email, password, None, None, (ADMIN, CUSTOMER)))
             log.info("administrator of ADMIN_EMAIL %s", "created" if created else "already exists")

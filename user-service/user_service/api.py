@@ -1,7 +1,7 @@
 """The routes of user-service: parse, call, present.
 
 A route is `public`, or `requires(...)` roles. A parameter called `body` is read as strict JSON. A docstring is the text
-in /docs: its first line is the summary, the rest the description. `raises(...)` adds the problems to it.
+in /docs: its first line is the summary, the rest the description. `raises(...)` adds its problems.
 """
 
 from collections.abc import Mapping

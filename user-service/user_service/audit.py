@@ -1,4 +1,4 @@
-"""The export of all accounts for an audit: `python -m user_service.audit`. See `chassis.audit_export`."""
+"""The audit records of user-service: `python -m user_service.audit`, see `chassis.audit_export`."""
 
 from chassis import audit_export, mongo
 from chassis.config import DatabaseSettings

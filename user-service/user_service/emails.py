@@ -22,9 +22,9 @@ def check_email(text: str) -> str:
     """Return an e-mail address in the form to store. Raises ValueError if no mail server can have it."""
     email = _normalised(text)
     local, _, domain = email.rpartition("@")
-    dots = local.startswith(".") or local.endswith(".") or ".." in local
-    visible = email.isprintable() and without_ignorables(email) == email and has_visible_character(local)
-    if dots or not _LOCAL.fullmatch(local) or not visible:
+    has_bad_dots = local.startswith(".") or local.endswith(".") or ".." in local
+    is_visible = email.isprintable() and without_ignorables(email) == email and has_visible_character(local)
+    if has_bad_dots or not _LOCAL.fullmatch(local) or not is_visible:
         raise ValueError("must be an e-mail address")
     a_labels = _a_labels(domain)
     if not _HOST_NAME.fullmatch(a_labels) or max(len(email), len(local) + 1 + len(a_labels)) > MAX_EMAIL_LENGTH:
@@ -41,19 +41,19 @@ def canonical_email(email: str) -> str:
 def as_spelled(email: str) -> str:
     """Return an e-mail address in lower case, its domain as written.
 
-    It distinguishes accounts of one mailbox, which an earlier version accepted.
+    It distinguishes the accounts that an earlier version accepted for one mailbox.
     """
     return _lower(_normalised(email))
 
 
 def _normalised(text: str) -> str:
-    """Return the address in compatibility form (UTS 46 maps domains so), with plain dots for ideographic ones."""
+    """Return the address in compatibility form (as UTS 46 maps domains), with plain dots for ideographic full stops."""
     return unicodedata.normalize("NFKC", text.strip()).replace("\u3002", ".").strip()
 
 
-def _lower(local: str) -> str:
-    """Return lower case. Not `casefold`, which turns ß into ss. A final sigma is a sigma: upper case has only one."""
-    return unicodedata.normalize("NFKC", local.lower()).replace("ς", "σ")
+def _lower(text: str) -> str:
+    """Return lower case. `casefold` would turn ß into ss. A final sigma is a sigma: upper case has only one form."""
+    return unicodedata.normalize("NFKC", text.lower()).replace("ς", "σ")
 
 
 def _a_labels(domain: str) -> str:

@@ -1,7 +1,7 @@
 """The keys that sign access tokens, and their rotation.
 
-Keys are numbered. The newest key whose time has come signs. A new key is published before it signs, for as long as the
-other services may still use an older copy of the published keys. An old key stays published until its last token has
+Keys are numbered. The newest key whose time has come signs. A new key is published at once, but signs only when no
+other service can still use an older copy of the published keys. An old key stays published until its last token has
 expired. A private key never leaves the service: it is in no log and no reply.
 """
 
@@ -70,7 +70,7 @@ class Keyring:
         return {"keys": [to_jwk(key) for key in self._published(self._keys())]}
 
     def rotate(self, *, revoke_now: bool = False) -> SigningKey:
-        """Add the next key and delete the expired keys. `revoke_now` deletes all others, and the new key signs at once.
+        """Add the next key and delete the expired keys; with `revoke_now`, delete all old keys, and sign at once.
 
         Raises RotationUnderWay, also when another process rotates at the same moment.
         """

@@ -31,7 +31,7 @@ def check_phone(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return the number in ASCII digits, without invisible characters, with + for 00."""
+    """Return the number in ASCII digits, without invisible characters, with + instead of 00."""
     visible = without_ignorables(unicodedata.normalize("NFKC", text))
     digits = re.sub(r"\d", lambda digit: str(int(digit[0])), visible)
     return re.sub(r"^\W*00", "+", digits)

@@ -1,4 +1,4 @@
-"""What user-service reads and writes over HTTP. The examples show in /docs."""
+"""The HTTP input and output of user-service. The examples show in /docs."""
 
 from typing import Annotated, Any, Literal
 

@@ -2,7 +2,7 @@
 
 A caller over a limit gets 429 before anything costly happens. Windows slide: the n-th latest attempt must be older than
 the window. To add a limit, add it to a tuple below, or claim a place under a key of its own. Only failed sign-ins are
-written, so a correct one costs one query. docs/decisions/10 says why the package `limits` is not used.
+written, so a correct sign-in costs one query. docs/decisions/10 says why the package `limits` is not used.
 """
 
 import hashlib
@@ -87,8 +87,8 @@ class Throttle:
     def record_success(self, attempt: SignInAttempt) -> None:
         """Forget the failures for this account from this address, and trust the address with the account."""
         trusted_until = self.clock() + TRUST_PERIOD
-        trust = attempt.history.trusted_until
-        if attempt.history.times or trust is None or trust < trusted_until - TRUST_RENEWAL:
+        before = attempt.history.trusted_until
+        if attempt.history.times or before is None or before < trusted_until - TRUST_RENEWAL:
             self.store.trust(attempt.keys[0], trusted_until)
 
     def count_registration(self, address: str | None) -> None:
@@ -114,7 +114,7 @@ def _wait(attempts: Attempts, limits: Iterable[Limit], now: datetime) -> int:
 
 
 def network_of(address: str | None) -> str:
-    """Return what an address is counted as: itself, or its /64 with IPv6, where each customer has a whole network."""
+    """Return the network that counts: an IPv4 address itself, or the /64 of an IPv6 address (one customer)."""
     with_port = _WITH_PORT.fullmatch(address or "")
     host = (with_port["v4"] or with_port["v6"]) if with_port else (address or "")
     try:

@@ -1,8 +1,8 @@
 """Access tokens for people and services, and refresh tokens in families.
 
-`Tokens._access_token` describes every access token; the function `sign`, which the wiring passes in, signs it. A
-refresh token is `<family>.<secret>`. The family's document has only the hash of the newest secret, and each refresh
-replaces that hash by compare-and-set.
+`Tokens._access_token` makes every access token; `app` passes in the function `sign`. A refresh token is
+`<family>.<secret>`. The family's document has only the hash of the newest secret, and each refresh replaces that hash
+by compare-and-set.
 """
 
 import hashlib

@@ -10,13 +10,13 @@ from pymongo.errors import DuplicateKeyError
 from chassis.mongo import DatabaseClock, Document, retry_and_translate
 
 STEP_BACK_EVERY = timedelta(days=1)
-STEP_BACK = timedelta(days=2)  # longer than a transaction takes to commit, and more than a clock is stepped back
+STEP_BACK = timedelta(days=2)  # longer than a commit takes, and more than a clock is ever set back
 _ID = "reconciliation"
 
 
 @retry_and_translate
 class ReconciliationCursor:
-    """The cursor that all workers share. Every change is a compare-and-set, so that no worker undoes another's."""
+    """The cursor that all workers share. Every change is a compare-and-set, so no worker undoes another's change."""
 
     def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
         self._worker_state = database.worker_state
@@ -35,8 +35,8 @@ class ReconciliationCursor:
     def step_back(self) -> None:
         """Once a day, move the cursor back two days, so that the reservations since then are compared again.
 
-        A reservation may become visible behind the cursor: its time is taken before its transaction commits, and
-        clocks step. For this the document keeps the cursors of the last days.
+        A reservation may become visible behind the cursor: it gets its time before its transaction commits, and a clock
+        may be set back. `passed` keeps the cursors of the last days. If none is two days old, the start is the target.
         """
         now = self._clock()
         state = self._worker_state.find_one({"_id": _ID}) or {}

@@ -1,4 +1,4 @@
-"""The indexes of the orders, and the check that the database is one of this version."""
+"""The indexes of the orders, and the check that this version can use the database."""
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
@@ -18,7 +18,7 @@ _INDEXES = [
 
 
 def ensure_indexes(orders: Collection[Document]) -> None:
-    """Create the indexes that are missing. Raises ConfigurationError for a database of the earlier saga."""
+    """Create the indexes that are missing. Raises ConfigurationError for a database of an earlier version."""
     if "idempotency_key_1" in orders.index_information():
         raise ConfigurationError(
             "MONGO_URL: this database was made by an earlier version, and this version cannot continue its orders. "

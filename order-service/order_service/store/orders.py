@@ -33,14 +33,14 @@ class OrderStore:
         self._orders.find_one({"_id": ""})
 
     def check_after_failure(self) -> None:
-        """Read once if the last `create` failed, so that an outage shows before an order takes stock."""
+        """Ping if the last `create` failed: a request then notices an outage before it takes stock."""
         if self._create_failed:
             self.ping()
 
     def create(self, order: Order) -> bool:
         """Insert an order, with its due work; return False if its id is taken, perhaps by a first run of this call.
 
-        The unique `_id` is the compare-and-set between all that work on an order. If it is taken, the order is decided.
+        The unique `_id` is the compare-and-set between all writers of an order: if it is taken, the order is decided.
         """
         try:
             self._orders.insert_one(to_document(order))
@@ -54,7 +54,7 @@ class OrderStore:
         return True
 
     def find(self, order_id: str) -> Order | None:
-        """Return an order."""
+        """Return an order, or None."""
         document = self._orders.find_one({"_id": order_id})
         return to_order(document) if document else None
 
@@ -78,7 +78,7 @@ class OrderStore:
     def transition(
         self, order_id: str, start: str, end: str, event: Document, now: datetime, write_id: str, *, release: bool
     ) -> Order | None:
-        """Move an order from one status to another, with its event in the same write; None if it is not in the first.
+        """Move an order from `start` to `end`, with its event in the same write; None if its status is not `start`.
 
         `write_id` recognises a second run of this call.
         """
@@ -96,7 +96,7 @@ class OrderStore:
         return [document["_id"] for document in self._orders.find(query, {"_id": True}).limit(limit)]
 
     def make_release_due(self, order_id: str) -> bool:
-        """Let the worker release an order's stock now; return False, and change nothing, if it may hold stock."""
+        """Let the worker release an order's stock now; return False, and change nothing, if the order may hold it."""
         stray = {"_id": order_id, "status": {"$in": NOT_HOLDING_STOCK}}
         return self._orders.update_one(stray, {"$set": {"release": self._clock()}}).matched_count == 1
 
@@ -105,9 +105,9 @@ class OrderStore:
         self._orders.update_one({"_id": order_id}, {"$unset": {"release": ""}})
 
     def delay_releases(self, order_ids: list[str], seconds: float) -> None:
-        """Let the release of these orders' stock wait."""
-        due = {"release": self._clock() + timedelta(seconds=seconds)}
-        self._orders.update_many({"_id": {"$in": order_ids}, "release": {"$exists": True}}, {"$set": due})
+        """Delay the release of these orders' stock."""
+        later = {"release": self._clock() + timedelta(seconds=seconds)}
+        self._orders.update_many({"_id": {"$in": order_ids}, "release": {"$exists": True}}, {"$set": later})
 
     def audit_records(self) -> list[Document]:
         """Return a record of every order for an audit: its status, its lines, and the work that is still due."""

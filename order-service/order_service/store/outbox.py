@@ -25,18 +25,18 @@ class Outbox:
         return [to_order(document) for document in self._orders.find({"due": {"$lte": self._clock()}}).limit(limit)]
 
     def mark_published(self, orders: Sequence[Order]) -> None:
-        """Remove the events of these orders, as they were read, from their outboxes: the broker has confirmed them.
+        """Remove the events of these orders from their outboxes: the broker has confirmed them.
 
-        Most orders have one event. One write empties the outboxes of these; an event that was added meanwhile stays.
+        An event that was added since the read stays. Most outboxes have one event; one write empties all of these.
         """
         event_ids = {order.id: [event["id"] for event in order.outbox] for order in orders}
-        emptied = {
+        with_one_event = {
             "_id": {"$in": [order_id for order_id, ids in event_ids.items() if len(ids) == 1]},
             "outbox": {"$size": 1},
             "outbox.id": {"$in": [event_id for ids in event_ids.values() for event_id in ids]},
         }
         change = {"$set": {"outbox": []}, "$unset": {"due": ""}}
-        if self._orders.update_many(emptied, change).matched_count < len(orders):
+        if self._orders.update_many(with_one_event, change).matched_count < len(orders):
             pulls = [
                 UpdateOne({"_id": order_id}, {"$pull": {"outbox": {"id": {"$in": ids}}}})
                 for order_id, ids in event_ids.items()
@@ -48,6 +48,6 @@ class Outbox:
         self._orders.update_one({"_id": order_id, "outbox.0": {"$exists": False}}, {"$unset": {"due": ""}})
 
     def delay(self, order_ids: list[str], seconds: float) -> None:
-        """Let the events of these orders wait."""
-        due = {"due": self._clock() + timedelta(seconds=seconds)}
-        self._orders.update_many({"_id": {"$in": order_ids}, "due": {"$exists": True}}, {"$set": due})
+        """Delay the events of these orders."""
+        later = {"due": self._clock() + timedelta(seconds=seconds)}
+        self._orders.update_many({"_id": {"$in": order_ids}, "due": {"$exists": True}}, {"$set": later})

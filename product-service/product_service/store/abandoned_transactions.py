@@ -1,6 +1,6 @@
-"""Abandoned transactions: the server still has them open, and their products locked, but nobody will end them.
+"""Abandoned transactions: still open on the server, with their products locked, although no client will end them.
 
-That happens when the time runs out, or the connection breaks, before the server has heard of the abort.
+A transaction is abandoned if its time runs out, or its connection breaks, before the server gets the abort.
 """
 
 import logging
@@ -40,15 +40,16 @@ class AbandonedTransactions:
     @contextmanager
     def session(self) -> Iterator[ClientSession]:
         """Lend a session. If its transaction may still be open afterwards, end it in the background."""
-        # Not causally consistent: SecantusDB does not know the read concern that a bulk write then has.
-        session, started, abandoned = self._client.start_session(causal_consistency=False), time.monotonic(), False
+        started, may_be_open = time.monotonic(), False
+        # SecantusDB does not know the read concern of a bulk write in a causally consistent session.
+        session = self._client.start_session(causal_consistency=False)
         try:
             yield session
         except Exception as exc:
-            abandoned = time.monotonic() > started + SLOW or (isinstance(exc, PyMongoError) and is_outage(exc))
+            may_be_open = time.monotonic() > started + SLOW or (isinstance(exc, PyMongoError) and is_outage(exc))
             raise
         finally:
-            if abandoned:
+            if may_be_open:
                 self._end_later(session)
             else:
                 session.end_session()

@@ -1,4 +1,4 @@
-"""What an audit compares: the products with their stock, and the reservations that hold the rest."""
+"""The records for an audit: products with their stock, and reservations with their units."""
 
 from collections import Counter
 from collections.abc import Iterator

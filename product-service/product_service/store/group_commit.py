@@ -19,14 +19,14 @@ Item = TypeVar("Item")
 @dataclass(eq=False)
 class _Group(Generic[Item]):
     items: list[Item] = field(default_factory=list)
-    written: Future[bool] = field(default_factory=Future)  # False: each item must be written alone
+    written: Future[bool] = field(default_factory=Future)  # False: each thread must write its item alone
 
 
 class GroupCommit(Generic[Item]):
-    """Writes items in transactions, those of this process with the same products together.
+    """Writes items in transactions. Items of this process with the same products share a transaction.
 
     The thread with the first item leads the group. While it waits for the lock of the products, others join. Then it
-    writes all items with `write(items, session)`. If that fails, each thread writes its own item, in its own time.
+    writes all items with `write(items, session)`. If that fails, each thread writes its own item.
     """
 
     def __init__(self, transactions: Transactions, write: Callable[[Sequence[Item], ClientSession], None]) -> None:
@@ -38,7 +38,7 @@ class GroupCommit(Generic[Item]):
     def commit(self, item: Item, *, product_ids: tuple[str, ...], deadline: float) -> None:
         """Write an item. Raises the error of its own write.
 
-        Raises Unavailable at the deadline (monotonic): then it is unknown whether the item is written.
+        Raises Unavailable at the deadline (monotonic): then the item may or may not be written.
         """
         with self._lock:
             group = self._open_groups.setdefault(product_ids, _Group())
@@ -69,7 +69,7 @@ class GroupCommit(Generic[Item]):
             group.written.set_result(True)
 
     def _close(self, group: _Group[Item], product_ids: tuple[str, ...]) -> None:
-        """Let no item join any more: the next one leads a group of its own."""
+        """Close the group: the next item starts a new group."""
         with self._lock:
             if self._open_groups.get(product_ids) is group:
                 del self._open_groups[product_ids]

@@ -1,4 +1,4 @@
-"""What the database of product-service needs before its first use: features, collections, indexes, current keys."""
+"""The preparation of product-service's database: server features, collections, indexes, current keys."""
 
 from contextlib import suppress
 
@@ -29,7 +29,7 @@ class Indexes:
             for prefix in ((), ("category",), ("words",))
             for field in ("name_key", "price", "created_at")
         ]
-        # Two transactions that create it at once would collide. Another process may have just created it.
+        # Created here, because two transactions that create it would collide. Another process may be faster.
         if "stock_changes" not in self._database.list_collection_names():
             with suppress(CollectionInvalid):
                 self._database.create_collection("stock_changes")

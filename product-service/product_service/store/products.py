@@ -71,7 +71,7 @@ class ProductStore:
                 raise SkuTaken(attributes["sku"]) from None
 
     def change(self, product_id: str, attributes: dict[str, Any], version: int | None, write_id: str) -> bool:
-        """Set attributes; the difference to a new stock is booked in `received` by the same write. Raises SkuTaken.
+        """Set attributes. The same write adds the change of the stock to `received`. Raises SkuTaken.
 
         Return False if there is no such product (in this version).
         """
@@ -96,7 +96,7 @@ class ProductStore:
         return self._update(product_id, update, version, write_id)
 
     def _update(self, product_id: str, update: Any, version: int | None, write_id: str) -> bool:
-        # No findAndModify, which would return the new state: SecantusDB reads the whole collection for it.
+        # No findAndModify, although it returns the new state: for it, SecantusDB reads the whole collection.
         condition = {"_id": product_id, "hidden": False, "write_id": {"$ne": write_id}, **_in_version(version)}
         if self._products.update_one(condition, update).matched_count:
             return True
@@ -107,7 +107,7 @@ class ProductStore:
         return self._changes.find_one({"_id": key}, {"_id": True}) is not None
 
     def adjust_stock(self, product_id: str, change: int, key: str, version: int | None) -> StockChange | None:
-        """Add units and record that under `key`, in one transaction; a known key returns its record.
+        """Add units and record the change under `key`, in one transaction; for a known key return its record.
 
         Return None if the stock would leave its bounds, or there is no such product (in this version).
         """
@@ -151,7 +151,7 @@ def _conditions(product_filter: ProductFilter) -> Document:
 
 
 def _with_keys(attributes: dict[str, Any]) -> Document:
-    """Return attributes with the keys to find them by. Without a SKU there is no `sku_key`: its index is sparse."""
+    """Return attributes with their search keys. Without a SKU there is no `sku_key`: its index is sparse."""
     fields = dict(attributes)
     if "name" in attributes:
         fields |= {"name_key": sort_key(attributes["name"]), "words": prefixes_of(attributes["name"])}
@@ -161,7 +161,7 @@ def _with_keys(attributes: dict[str, Any]) -> Document:
 
 
 def search_keys(document: Document) -> Document:
-    """Return the keys of a stored product. A hidden product has none for its SKU, which others may use."""
+    """Return the search keys of a stored product. A hidden product has no `sku_key`: its SKU is free."""
     fields = _with_keys({"name": document["name"], "sku": None if document["hidden"] else document.get("sku")})
     return {name: fields[name] for name in ("name_key", "words", "sku_key") if name in fields}
 

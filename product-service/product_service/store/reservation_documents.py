@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from chassis.mongo import Document
 from product_service.model import HELD, REFUSED, RELEASED, Line, PricedLine, Reservation, Shortage
 
-TOMBSTONE_LIFE = timedelta(days=7)  # longer than any request for the same order may be late
+TOMBSTONE_LIFE = timedelta(days=7)  # no request for the same order is later than this
 
 
 def held(order_id: str, requested: Iterable[Line], products: Mapping[str, Document], now: datetime) -> Document:
@@ -50,7 +50,7 @@ def quantities(reservation: Document) -> dict[str, int]:
 
 
 def to_reservation(document: Document) -> Reservation:
-    """Return the value of a document."""
+    """Return the reservation of a document."""
     return Reservation(
         order_id=document["_id"],
         state=document["state"],

@@ -21,7 +21,7 @@ from product_service.store import reservation_documents as documents
 from product_service.store.group_commit import GroupCommit
 from product_service.store.transactions import Transactions
 
-RETRY_TIME = 0.7  # s to start again while the stock changes between the read and the write; half of the timeout
+RETRY_TIME = 0.7  # s for new tries after the stock changed between the read and the write; half of the timeout
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class ReservationStore:
         self._clock = clock
 
     def reserve(self, order_id: str, requested: tuple[Line, ...]) -> tuple[Reservation, bool]:
-        """Take the stock of all lines and record that, or record the refusal.
+        """Take the stock of all lines and record the reservation, or record the refusal.
 
         Return the record under the order's id, and whether this call has inserted it. Raises Unavailable.
         """
@@ -73,7 +73,7 @@ class ReservationStore:
         return documents.to_reservation(document), True
 
     def _read_offers(self, requested: tuple[Line, ...]) -> dict[str, Document]:
-        """Return those products that are for sale."""
+        """Return the requested products that are for sale, by id."""
         ids = [line.product_id for line in requested]
         return {d["_id"]: d for d in self._products.find({"_id": {"$in": ids}}, _OFFER) if not d["hidden"]}
 
@@ -82,15 +82,15 @@ class ReservationStore:
 
         The updates come first: a transaction that begins with its contended writes has the fewest conflicts.
         """
-        units: Counter[str] = Counter()
+        changes: Counter[str] = Counter()
         for reservation in reservations:
-            units.subtract(documents.quantities(reservation))
+            changes.subtract(documents.quantities(reservation))
         inserts = [InsertOne(document, self._reservations.full_name) for document in reservations]
-        if bulk_write(self._database, [*self._stock_updates(units), *inserts], session) < len(units):
+        if bulk_write(self._database, [*self._stock_updates(changes), *inserts], session) < len(changes):
             raise _StockConditionFailed
 
-    def _stock_updates(self, units: Mapping[str, int]) -> list[Write]:
-        """Return the updates that add units, or take them (negative) from a product that is for sale and has enough.
+    def _stock_updates(self, changes: Mapping[str, int]) -> list[Write]:
+        """Return the updates of the stock. Units are taken only from a product that is for sale and has enough.
 
         All transactions update products in the order of their ids, so that two cannot wait for each other.
         """
@@ -100,7 +100,7 @@ class ReservationStore:
                 {"$inc": {"stock": change, "version": 1}},
                 namespace=self._products.full_name,
             )
-            for product_id, change in sorted(units.items())
+            for product_id, change in sorted(changes.items())
         ]
 
     def _find(self, order_id: str) -> Reservation:
@@ -126,7 +126,7 @@ class ReservationStore:
         if document is None:
             self._reservations.insert_one(documents.tombstone(order_id, now), session=session)
         elif document["state"] == HELD:
-            # It matches: if another process changed this record since the read, the write is a conflict.
+            # This filter matches: if another process changed the record since the read, the write is a conflict.
             record = UpdateOne({"_id": order_id}, documents.release(now), namespace=self._reservations.full_name)
             writes = [record, *self._stock_updates(documents.quantities(document))]
             if bulk_write(self._database, writes, session) < len(writes):

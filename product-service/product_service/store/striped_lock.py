@@ -1,4 +1,4 @@
-"""A striped lock: a fixed number of locks, of which each key has one by its hash."""
+"""A striped lock: a fixed number of locks; the hash of a key selects its lock."""
 
 import threading
 import time
@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 class StripedLock:
     """Locks keys within this process, without a lock for each key. Two keys may share a stripe.
 
-    It only prevents conflicts that the database would refuse. So it is safe to go on without a lock that is not free
-    in time, and that `hash` differs between processes.
+    It only prevents conflicts that the database would refuse anyway. So a caller may go on without a lock that is not
+    free in time, and `hash` may differ between processes.
     """
 
     def __init__(self, stripes: int = 64) -> None:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 TRANSACTION_TIMEOUT = 1.4  # s; a caller is promised an answer within 1.5 s
 LOCK_WAIT = 0.7  # s; half of the timeout is left for a transaction that goes on without its lock
-MAX_BACKOFF = 0.02  # s; the driver's grows to 0.5 s, and of two processes the winner would win again and again
+MAX_BACKOFF = 0.02  # s; the driver's backoff grows to 0.5 s: a process that lost once would lose again and again
 WRITE_CONFLICT = 112  # the server's error code
 
 
@@ -39,9 +39,9 @@ class Transactions:
         self._product_locks = StripedLock()
 
     def run(self, work: Callable[[ClientSession], T], *, product_ids: Iterable[str], deadline: float = math.inf) -> T:
-        """Return the result of `work`, which must be safe to repeat, within the timeout.
+        """Run `work`, which must be safe to repeat, in a transaction; return its result within the timeout.
 
-        It waits for its locks at most until the deadline (monotonic).
+        The wait for the locks of the products ends at the deadline (monotonic) at the latest.
         """
         lock_deadline = min(time.monotonic() + self.lock_wait, deadline)
         with (

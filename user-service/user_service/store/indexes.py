@@ -13,7 +13,7 @@ _EXPIRY = IndexModel("expires_at", expireAfterSeconds=0)  # MongoDB deletes a do
 
 @retry_and_translate
 class Indexes:
-    """What the collections need before they are used."""
+    """The indexes and current keys of the collections."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Signing keys in MongoDB. Their sequence is unique, so processes that start or rotate at once agree on one key."""
+"""Signing keys in MongoDB. Their sequence is unique, so processes that start or rotate together agree on one key."""
 
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -29,5 +29,5 @@ class KeyStore:
         return True
 
     def delete_all_but(self, ids: list[str], *, up_to: int) -> None:
-        """Delete the keys up to a sequence, except for some."""
+        """Delete the keys up to a sequence, except those with these ids."""
         self._keys.delete_many({"_id": {"$nin": ids}, "sequence": {"$lte": up_to}})

@@ -41,7 +41,7 @@ class UserStore:
         return _user(document) if document else None
 
     def find_by_email(self, canonical: str, spelling: str) -> User | None:
-        """Return the user of a mailbox; of two that an earlier version accepted, the one with this spelling."""
+        """Return the user of a mailbox. If an earlier version accepted two users, the spelling decides."""
         by_key = {d["email_key"]: d for d in self._users.find({"email_key": {"$in": list({canonical, spelling})}})}
         document = by_key.get(spelling) or by_key.get(canonical)
         return _user(document) if document else None
