@@ -77,7 +77,7 @@ def order_worker(monkeypatch: pytest.MonkeyPatch) -> Needs:
     channel = Channel()
     monkeypatch.setattr(publisher, "BlockingConnection", lambda _parameters: channel)
     monkeypatch.setattr(Publisher, "_open", lambda _self: channel)
-    monkeypatch.setattr(Publisher, "_run", lambda _self, _seconds: None)
+    monkeypatch.setattr(Publisher, "_run_loop", lambda _self, _seconds: None)
     worker = Publisher("amqp://localhost")
     worker.check()
     worker.publish({"id": event_type, "type": event_type, "subject": "o1"} for event_type in TYPES)
