@@ -121,8 +121,8 @@ def _check_folder(value: str) -> str:
     return value
 
 
-def comma_separated(value: object) -> object:
-    """Split a text into the parts between its commas."""
+def comma_separated(value: Any) -> Any:
+    """Return the parts of a text between its commas, without blanks; any other value as it is."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 

@@ -13,9 +13,9 @@ WATCHDOG_TIMEOUT = 300.0  # s; far longer than a round takes. A program that was
 class Heartbeat:
     """A heartbeat file and a watchdog.
 
-    Without a kick for `end_after` seconds, the watchdog writes the stack of each thread to stderr and exits with status
-    1, so that the supervisor restarts the program. That also ends a wait without a timeout, for example for a publisher
-    confirm that the broker never sends. While there are `misconfigurations`, there is no heartbeat.
+    If nothing kicks it for `end_after` seconds, the watchdog writes the stack of each thread to stderr and exits with
+    status 1. The supervisor then restarts the program. Some waits have no other timeout, for example the wait for a
+    publisher confirm. While there are `misconfigurations`, there is no heartbeat.
     """
 
     def __init__(self, path: str = "", *, end_after: float | None = None) -> None:

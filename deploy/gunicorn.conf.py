@@ -58,7 +58,7 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _detail: str) 
         status = 400
     problem = Problem.of_status(status, "This is not a valid HTTP request.")
     request_id = uuid.uuid4().hex
-    body = json.dumps(document(problem, "/", request_id))
+    body = json.dumps(document(problem, problem.detail, "/", request_id))
     headers = {
         "Connection": "close",
         "Content-Type": "application/problem+json",

@@ -13,6 +13,7 @@ from flask_openapi3 import OpenAPI
 from chassis import errors
 from chassis.auth.access import allowed_roles, public
 from chassis.errors import Problem
+from chassis.web.problems import document
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -96,6 +97,5 @@ def _summary(problem: type[Problem]) -> str:
 
 
 def _example(problem: type[Problem]) -> dict[str, Any]:
-    example = {"type": problem.code, "title": problem.title, "status": problem.status, "detail": _summary(problem)}
     invalid = {"errors": [{"field": "quantity", "message": "must be at least 1"}]} if problem is errors.Invalid else {}
-    return {**example, "instance": "/path", "request_id": "5f2b7c1e9a4d4c0b8a6e3d2f1c0b9a87", **invalid}
+    return document(problem, _summary(problem), "/path", "5f2b7c1e9a4d4c0b8a6e3d2f1c0b9a87", **invalid)

@@ -44,16 +44,19 @@ def init_app(app: Flask) -> None:
 
 def problem_response(problem: Problem) -> Response:
     """Return a problem as `application/problem+json`."""
-    body = json.dumps(document(problem, redacted_path(request.path), logs.request_id.get()))
+    instance, request_id = redacted_path(request.path), logs.request_id.get()
+    body = json.dumps(document(problem, problem.detail, instance, request_id, **problem.members))
     response = Response(body, status=problem.status, mimetype="application/problem+json")
     response.headers.update(problem.headers)
     return response
 
 
-def document(problem: Problem, instance: str, request_id: str) -> dict[str, Any]:
-    """Return the problem document of a problem."""
-    own = {"type": problem.code, "title": problem.title, "status": problem.status, "detail": problem.detail}
-    return {**own, "instance": instance, "request_id": request_id, **problem.members}
+def document(
+    problem: Problem | type[Problem], detail: str, instance: str, request_id: str, **members: Any
+) -> dict[str, Any]:
+    """Return the problem document of a problem, or of a kind of problem."""
+    own = {"type": problem.code, "title": problem.title, "status": problem.status, "detail": detail}
+    return {**own, "instance": instance, "request_id": request_id, **members}
 
 
 def reject_invalid(error: ValidationError) -> Response:

@@ -13,9 +13,9 @@ from notification_service.model import Notification
 
 
 class Disposition(IntEnum):
-    """What the consumer does with a message. If its notifications differ, the last in this list decides.
+    """The consumer's action for a message. If its notifications differ, the last action of this list counts.
 
-    One exception: if only some of its notifications can never be sent, the message is retried, so that attempts count.
+    One exception: if only some notifications can never be sent, the message is retried, so that attempts are counted.
     """
 
     ACKNOWLEDGE = auto()  # all is sent

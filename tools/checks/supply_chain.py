@@ -1,4 +1,4 @@
-"""What the images consist of: bills of materials (cyclonedx-py), licences (pip-licenses), vulnerabilities (pip-audit).
+"""The contents of our images: bills of materials (cyclonedx-py), licences (pip-licenses), vulnerabilities (pip-audit).
 
 The Python packages of our images are known without building them. For Debian's packages, ask the built images: see
 docs/security.md.

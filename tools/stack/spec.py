@@ -1,4 +1,4 @@
-"""What a stack consists of: its servers, their URLs, and its programs with their settings."""
+"""The parts of a stack: its servers, their URLs, and its programs with their settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,7 +5,15 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_settings import NoDecode
 
-from chassis.config import PositiveInt, Secret, WebSettings, check_secret, is_production, refuse_demo_value
+from chassis.config import (
+    PositiveInt,
+    Secret,
+    WebSettings,
+    check_secret,
+    comma_separated,
+    is_production,
+    refuse_demo_value,
+)
 from user_service.emails import canonical_email, check_email
 from user_service.passwords import MAX_LENGTH, MIN_LENGTH, is_common
 
@@ -37,7 +45,7 @@ def _read_clients(value: object, info: ValidationInfo) -> object:
     """Read `client:secret` pairs, separated by commas."""
     if not isinstance(value, str):
         return value
-    pairs = [pair.strip().partition(":") for pair in check_secret(value, info).split(",") if pair.strip()]
+    pairs = [pair.partition(":") for pair in comma_separated(check_secret(value, info))]
     if not all(client and len(secret) >= MIN_CLIENT_SECRET for client, _, secret in pairs):
         raise ValueError(f"must be client:secret,... with at least {MIN_CLIENT_SECRET} characters in each secret")
     return {client: secret for client, _, secret in pairs}

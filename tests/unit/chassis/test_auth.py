@@ -32,7 +32,7 @@ class Order(Body):
 
 
 class Listed(Query):
-    """What a route for a list takes."""
+    """The query of a route for a list."""
 
     user_id: str | None = None
 
