@@ -201,8 +201,9 @@ def test_development_accepts_demo_secrets(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_variable_in_lower_case_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("environment", "development")
-    assert "does not accept" in complaint(monkeypatch, secret="demo-secret", environment="production")
+    for name, value in (("ENVIRONMENT", "production"), ("environment", "development")):  # the last would win
+        monkeypatch.setenv(name, value)
+    assert "does not accept" in complaint(monkeypatch, secret="demo-secret")
 
 
 def test_every_environment_but_development_counts_as_production(monkeypatch: pytest.MonkeyPatch) -> None:
