@@ -1,6 +1,11 @@
 """The settings of order-service and its worker."""
 
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
 from chassis.config import (
+    MAX_NUMBER,
     DatabaseSettings,
     HttpUrl,
     LogLevel,
@@ -10,7 +15,33 @@ from chassis.config import (
     Seconds,
     Secret,
     WebSettings,
+    is_production,
 )
+
+
+class PaymentSettings(DatabaseSettings):
+    """Which payment provider order-service uses, and how long an unpaid order is kept."""
+
+    payment_provider: Literal["none", "simulated", "stripe"] = "none"
+    payment_minutes: int = Field(30, ge=0, le=MAX_NUMBER)  # 0: an unpaid order is never cancelled
+    payment_faults: float = Field(0.0, ge=0, le=1)  # of the simulated provider: the share of calls that fail
+    stripe_api_key: Secret = Field("", validate_default=True)
+    stripe_webhook_secret: Secret = ""
+    stripe_api_base: HttpUrl = "https://api.stripe.com"
+
+    @field_validator("payment_provider")
+    @classmethod
+    def _takes_money(cls, provider: str, info: ValidationInfo) -> str:
+        if provider == "simulated" and is_production(info):
+            raise ValueError("simulated takes no money, so ENVIRONMENT=production does not accept it")
+        return provider
+
+    @field_validator("stripe_api_key")
+    @classmethod
+    def _is_there(cls, key: str, info: ValidationInfo) -> str:
+        if info.data.get("payment_provider") == "stripe" and not key:
+            raise ValueError("is not set, but PAYMENT_PROVIDER is stripe")
+        return key
 
 
 class ProductServiceSettings(DatabaseSettings):
@@ -22,14 +53,14 @@ class ProductServiceSettings(DatabaseSettings):
     client_secret: Secret
 
 
-class Settings(ProductServiceSettings, WebSettings):
+class Settings(ProductServiceSettings, PaymentSettings, WebSettings):
     """The settings of the web service."""
 
     jwks_url: HttpUrl
     web_threads: PositiveInt = 8
 
 
-class WorkerSettings(ProductServiceSettings):
+class WorkerSettings(ProductServiceSettings, PaymentSettings):
     """The settings of the worker."""
 
     rabbitmq_url: RabbitMqUrl

@@ -9,16 +9,23 @@ from typing import Any
 
 from chassis.logs import request_id
 from chassis.schemas import format_money, format_time
-from order_service.model import Line, Order
+from order_service.model import CAPTURED, REFUND_DUE, REFUNDED, Line, Order, Payment
 
-ORDER_CREATED, ORDER_CANCELLED = "order_created", "order_cancelled"
+ORDER_CREATED, ORDER_PAID = "order_created", "order_paid"
+ORDER_CANCELLED, ORDER_REFUNDED = "order_cancelled", "order_refunded"
 ORDER_SHIPPED, ORDER_DELIVERED = "order_shipped", "order_delivered"
-TYPES = (ORDER_CREATED, ORDER_CANCELLED, ORDER_SHIPPED, ORDER_DELIVERED)
+TYPES = (ORDER_CREATED, ORDER_PAID, ORDER_CANCELLED, ORDER_REFUNDED, ORDER_SHIPPED, ORDER_DELIVERED)
 """All types; buyers are notified of each, so each must reach the queue of notification-service."""
 
+SCHEMA_VERSION = "1.1"
+"""The version of the schemas under `contracts/events`. Within a major version they only grow."""
 
-def order_event(event_type: str, order: Order, now: datetime) -> dict[str, Any]:
-    """Return the event of a confirmed order. Its id is always the same, so that publishing it twice is harmless."""
+
+def order_event(event_type: str, order: Order, now: datetime, *, reason: str | None = None) -> dict[str, Any]:
+    """Return the event of an order that was confirmed; `reason` says why it is cancelled.
+
+    Its id is always the same, so that publishing it twice is harmless.
+    """
     event = {
         "specversion": "1.0",
         "id": f"{order.id}.{event_type}",
@@ -27,15 +34,40 @@ def order_event(event_type: str, order: Order, now: datetime) -> dict[str, Any]:
         "subject": order.id,
         "time": format_time(now),
         "datacontenttype": "application/json",
+        "dataschema": f"urn:shop:events:{event_type}:{SCHEMA_VERSION}",
         "data": {
             "order_id": order.id,
-            "user": {name: value for name, value in vars(order.user).items() if value is not None},
+            "user": _known(order.user),
             "lines": [_line(line) for line in order.lines],
             "total": format_money(order.total or 0),
             "currency": order.currency,
+            **_details(order, reason),
         },
     }
     return event | ({"requestid": request_id.get()} if request_id.get() else {})
+
+
+def _details(order: Order, reason: str | None) -> dict[str, Any]:
+    """Return what is known only of some orders."""
+    details = {
+        "shipping_address": _known(order.shipping_address),
+        "payment": _payment(order.payment),
+        "tracking": _known(order.tracking),
+        "reason": reason,
+    }
+    return {name: value for name, value in details.items() if value}
+
+
+def _known(value: object) -> dict[str, Any]:
+    """Return the fields of a value that are known."""
+    return {name: field for name, field in vars(value).items() if field is not None} if value else {}
+
+
+def _payment(payment: Payment | None) -> dict[str, Any] | None:
+    """Return the method and the amount of money that the provider has taken; None if it has taken none."""
+    if payment is None or payment.status not in (CAPTURED, REFUND_DUE, REFUNDED):
+        return None
+    return {"method": payment.method, "amount": format_money(payment.amount)}
 
 
 def _line(line: Line) -> dict[str, Any]:

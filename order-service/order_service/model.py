@@ -7,11 +7,19 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
-CONFIRMED, SHIPPED, DELIVERED = "confirmed", "shipped", "delivered"
+CONFIRMED, PAID, SHIPPED, DELIVERED = "confirmed", "paid", "shipped", "delivered"
 REJECTED, FAILED, CANCELLED = "rejected", "failed", "cancelled"
 
 NOT_HOLDING_STOCK = (REJECTED, FAILED, CANCELLED)
 """An order with one of these statuses must not hold stock. An order with any other status holds the stock it took."""
+
+CUSTOMER, ADMIN, SYSTEM = "customer", "admin", "system"
+"""Who moved an order to a status. A buyer acts as customer, with whatever roles."""
+
+STARTED, UNKNOWN, CAPTURED, DECLINED = "started", "unknown", "paid", "declined"
+REFUND_DUE, REFUNDED = "refund_due", "refunded"
+OPEN_PAYMENT = (STARTED, UNKNOWN)
+"""While a payment has one of these statuses, only the provider knows whether it has taken the money."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,55 @@ class Refusal:
     title: str
     detail: str
     members: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to ship an order. `country` is an ISO 3166-1 alpha-2 code."""
+
+    name: str
+    line1: str
+    city: str
+    country: str
+    line2: str | None = None
+    region: str | None = None
+    postal_code: str | None = None
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """How to follow the parcel."""
+
+    carrier: str | None = None
+    number: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """A status that an order got, when, and by whom."""
+
+    status: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True)
+class Payment:
+    """The latest attempt to pay an order. `amount` is in minor units of the order's currency.
+
+    `method` is the provider's token for a means of payment, never a card number. `reference` is the provider's id of
+    the attempt, where it gives one before it takes the money.
+    """
+
+    status: str
+    attempt: int  # 1, 2, ...
+    provider: str
+    method: str
+    amount: int
+    reference: str | None = None
+    paid_at: datetime | None = None
+    refunded_at: datetime | None = None
 
 
 class Outcome(Enum):
@@ -92,6 +149,12 @@ class Order:
     refusal: Refusal | None = None
     key: str | None = None
     fingerprint: str = ""
+    shipping_address: Address | None = None
+    note: str | None = None
+    tracking: Tracking | None = None
+    payment: Payment | None = None
+    pay_by: datetime | None = None  # unpaid at this time, it is cancelled
+    history: tuple[HistoryEntry, ...] = ()
     outbox: tuple[dict[str, Any], ...] = ()  # the events to publish
     release_due: bool = False  # its stock must still be released
 
