@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +28,9 @@ from pydantic import (
 from chassis.characters import has_visible_character, overrides_text_direction
 
 MAX_MONEY = 99_999_999_999  # minor units: 999999999.99
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _MONEY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,2})?", re.ASCII)
 
 
@@ -71,6 +75,26 @@ def _none_if_blank(value: object) -> object:
 
 
 BlankIsNone = BeforeValidator(_none_if_blank)
+
+
+def _parse_time(text: object) -> datetime:
+    """Return a time in UTC. Raises ValueError for a text without an offset, or a time that does not exist."""
+    if not isinstance(text, str) or not _TIME.fullmatch(text):
+        raise ValueError("must be a time with its offset (RFC 3339), for example 2026-01-31T12:00:00Z")
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time that exists") from None
+
+
+def _check_web_address(url: str) -> str:
+    try:
+        is_web = urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
+    except ValueError:
+        is_web = False
+    if not (is_web and url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')):
+        raise ValueError("must be a URL that begins with https:// or http://")
+    return url
 
 
 class PageQuery(Query):
@@ -137,6 +161,10 @@ MoneyOut = Annotated[int, PlainSerializer(format_money, return_type=str), WithJs
 Timestamp = Annotated[
     datetime, PlainSerializer(format_time, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
+TimestampIn = Annotated[
+    datetime, BeforeValidator(_parse_time), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+WebAddress = Annotated[str, Field(max_length=2000), AfterValidator(_check_web_address)]
 PRINTABLE = AfterValidator(_printable)
 VISIBLE = AfterValidator(_visible)  # printable, and stripped of surrounding blanks
 Text = Annotated[str, PRINTABLE]

@@ -56,6 +56,8 @@ def _describe_operation(operation: dict[str, Any], view: Callable[..., Any], pat
     operation["description"] = _description(operation.get("description", ""), getattr(view, "problems", ()))
     if allowed_roles(view):
         operation["security"] = [{"bearer": []}]
+    if getattr(view, "body_is_optional", False):
+        operation["requestBody"]["required"] = False
     responses = operation["responses"]
     problems = _problems_of(view, path)
     for status in {problem.status for problem in problems}:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from itertools import chain
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import flask
 from flask import g, request
@@ -14,6 +14,8 @@ from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
 
 from chassis.errors import BadRequest, Invalid, UnsupportedMediaType
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 MERGE_PATCH = ("PATCH", "application/merge-patch+json")  # RFC 7396, which is what PATCH does here
 MAX_BODY = 1 << 20  # bytes that a route reads
@@ -42,6 +44,12 @@ class Request(flask.Request):
         return BytesIO(body)
 
 
+def optional_body(view: View) -> View:
+    """Mark a route whose body may be left out; its model must accept None."""
+    view.__dict__["body_is_optional"] = True
+    return view
+
+
 def drain_body() -> None:
     """Read the rest of the body, up to a limit: many clients read the response only after they have sent everything."""
     if "body_read" in g or "form" in vars(request):
@@ -58,7 +66,7 @@ def require_json_body(view: Callable[..., Any]) -> None:
 
     Raises UnsupportedMediaType, BadRequest, RequestEntityTooLarge, and Invalid if it is not a JSON object.
     """
-    if "body" not in getattr(view, "__annotations__", {}):
+    if "body" not in getattr(view, "__annotations__", {}) or _is_left_out(view):
         return
     if request.mimetype != "application/json" and (request.method, request.mimetype) != MERGE_PATCH:
         raise UnsupportedMediaType("The body must be application/json.")
@@ -73,6 +81,10 @@ def require_json_body(view: Callable[..., Any]) -> None:
     _check_shape(value)
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
+
+
+def _is_left_out(view: Callable[..., Any]) -> bool:
+    return getattr(view, "body_is_optional", False) and not request.get_data()
 
 
 def _check_shape(value: object) -> None:
