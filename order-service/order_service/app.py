@@ -8,8 +8,11 @@ from chassis.web.app import App
 from order_service.api import api
 from order_service.config import Settings
 from order_service.orders import Orders
+from order_service.payment.factory import make_provider, make_webhook
+from order_service.payment.model import PaymentTerms
+from order_service.payments import Payments
 from order_service.product_client import ProductClient
-from order_service.store import OrderStore
+from order_service.store import OrderStore, PaymentStore
 
 
 def create_app(settings: Settings | None = None) -> App:
@@ -21,6 +24,10 @@ def create_app(settings: Settings | None = None) -> App:
     keys = JwksClient(settings.jwks_url)
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     products = ProductClient(settings.product_service_url, token, max_concurrent=max(1, settings.web_threads // 2))
+    provider = make_provider(settings, database, clock, max_concurrent=max(1, settings.web_threads // 4))
+    terms = PaymentTerms(is_required=provider is not None, minutes=settings.payment_minutes)
+    orders = Orders(store, products, clock, terms)
+    payments = Payments(orders, PaymentStore(database, clock), provider, clock)
 
     def check_user_service() -> None:
         keys.check()
@@ -31,7 +38,7 @@ def create_app(settings: Settings | None = None) -> App:
         __doc__ or "",
         settings,
         api,
-        collaborators={"orders": Orders(store, products, clock)},
+        collaborators={"orders": orders, "payments": payments, "stripe_webhook": make_webhook(settings)},
         keys=keys,
         prepare=store.ensure_indexes,
         ping=store.ping,

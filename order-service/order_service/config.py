@@ -23,7 +23,7 @@ class PaymentSettings(DatabaseSettings):
     """Which payment provider order-service uses, and how long an unpaid order is kept."""
 
     payment_provider: Literal["none", "simulated", "stripe"] = "none"
-    payment_minutes: int = Field(30, ge=0, le=MAX_NUMBER)  # 0: an unpaid order is never cancelled
+    payment_minutes: float = Field(30.0, ge=0, le=MAX_NUMBER, allow_inf_nan=False)  # 0: an unpaid order may stay
     payment_faults: float = Field(0.0, ge=0, le=1)  # of the simulated provider: the share of calls that fail
     stripe_api_key: Secret = Field("", validate_default=True)
     stripe_webhook_secret: Secret = ""

@@ -9,7 +9,8 @@ from typing import Any
 
 from chassis.logs import request_id
 from chassis.schemas import format_money, format_time
-from order_service.model import CAPTURED, REFUND_DUE, REFUNDED, Line, Order, Payment
+from order_service.model import Line, Order
+from order_service.payment.model import CAPTURED, REFUND_DUE, REFUNDED, Payment
 
 ORDER_CREATED, ORDER_PAID = "order_created", "order_paid"
 ORDER_CANCELLED, ORDER_REFUNDED = "order_cancelled", "order_refunded"
@@ -37,7 +38,7 @@ def order_event(event_type: str, order: Order, now: datetime, *, reason: str | N
         "dataschema": f"urn:shop:events:{event_type}:{SCHEMA_VERSION}",
         "data": {
             "order_id": order.id,
-            "user": _known(order.user),
+            "user": _known(order.buyer),
             "lines": [_line(line) for line in order.lines],
             "total": format_money(order.total or 0),
             "currency": order.currency,

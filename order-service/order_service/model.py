@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
+from order_service.payment.model import Payment
+
 CONFIRMED, PAID, SHIPPED, DELIVERED = "confirmed", "paid", "shipped", "delivered"
 REJECTED, FAILED, CANCELLED = "rejected", "failed", "cancelled"
 
@@ -16,11 +18,6 @@ NOT_HOLDING_STOCK = (REJECTED, FAILED, CANCELLED)
 CUSTOMER, ADMIN, SYSTEM = "customer", "admin", "system"
 """Who moved an order to a status. A buyer acts as customer, with whatever roles."""
 
-STARTED, UNKNOWN, CAPTURED, DECLINED = "started", "unknown", "paid", "declined"
-REFUND_DUE, REFUNDED = "refund_due", "refunded"
-OPEN_PAYMENT = (STARTED, UNKNOWN)
-"""While a payment has one of these statuses, only the provider knows whether it has taken the money."""
-
 
 @dataclass(frozen=True)
 class Buyer:
@@ -29,6 +26,30 @@ class Buyer:
     id: str
     email: str | None
     phone: str | None
+
+
+@dataclass(frozen=True)
+class OrderRequest:
+    """What a buyer asks for: merged items, and where to ship them. `key` is the idempotency key."""
+
+    buyer: Buyer
+    items: tuple["Item", ...]
+    key: str | None = None
+    shipping_address: "Address | None" = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class OrderFilter:
+    """Which orders to list: of one buyer, with one status, placed from `created_after` on and before `created_before`.
+
+    None means all.
+    """
+
+    owner: str | None = None
+    status: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,16 @@ class Refusal:
     title: str
     detail: str
     members: dict[str, Any]
+
+    @property
+    def type(self) -> str:
+        """Return the problem's type."""
+        return self.code
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the lines with too little stock: product id, requested and available units."""
+        return list(self.members.get("lines", ()))
 
 
 @dataclass(frozen=True)
@@ -91,24 +122,6 @@ class HistoryEntry:
     by: str
 
 
-@dataclass(frozen=True)
-class Payment:
-    """The latest attempt to pay an order. `amount` is in minor units of the order's currency.
-
-    `method` is the provider's token for a means of payment, never a card number. `reference` is the provider's id of
-    the attempt, where it gives one before it takes the money.
-    """
-
-    status: str
-    attempt: int  # 1, 2, ...
-    provider: str
-    method: str
-    amount: int
-    reference: str | None = None
-    paid_at: datetime | None = None
-    refunded_at: datetime | None = None
-
-
 class Outcome(Enum):
     """How a request to reserve the stock of an order ends."""
 
@@ -134,14 +147,14 @@ class ReservationResult:
 class Order:
     """An order, with its total in minor units of `currency`. A rejected order has no lines, total and currency.
 
-    A `failed` order is a note that an attempt is over: it has neither user nor items.
+    A `failed` order is a note that an attempt is over: it has neither buyer nor items.
     """
 
     id: str
     status: str
     created_at: datetime
     updated_at: datetime
-    user: Buyer | None = None
+    buyer: Buyer | None = None
     items: tuple[Item, ...] = ()
     lines: tuple[Line, ...] = ()
     total: int | None = None

@@ -1,27 +1,48 @@
 """The use cases of orders. An order's document is its log: first the state is written, then the effects follow."""
 
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chassis.errors import Conflict, NotFound, Unavailable
 from chassis.paging import Page
 from order_service import events
-from order_service.model import CANCELLED, CONFIRMED, DELIVERED, SHIPPED, Buyer, Item, Order, merge_items
+from order_service.model import (
+    ADMIN,
+    CANCELLED,
+    CONFIRMED,
+    CUSTOMER,
+    DELIVERED,
+    PAID,
+    SHIPPED,
+    Order,
+    OrderFilter,
+    OrderRequest,
+    Tracking,
+)
+from order_service.payment.model import OPEN_PAYMENT, PaymentTerms
 from order_service.placing import Placement
+from order_service.transition import Transition
 
 if TYPE_CHECKING:
     from order_service.product_client import ProductClient
     from order_service.store import OrderStore
+
+MAX_RACES = 5  # an order has fewer statuses to move through than this
 
 
 class WrongState(Conflict):
     """The order's status does not allow this."""
 
     code, title = "wrong-state", "Wrong State"
+
+
+class PaymentRequired(Conflict):
+    """The order must be paid before it is shipped."""
+
+    code, title = "payment-required", "Payment Required"
 
 
 @dataclass(frozen=True)
@@ -31,52 +52,76 @@ class Orders:
     store: "OrderStore"
     products: "ProductClient"
     clock: Callable[[], datetime]
+    terms: PaymentTerms = PaymentTerms()
 
-    def place(self, buyer: Buyer, items: Iterable[Item], key: str | None) -> tuple[Order, bool]:
+    def place(self, request: OrderRequest) -> tuple[Order, bool]:
         """Place an order; return it, and whether it answers an earlier request with the same key.
 
         Raises InsufficientStock, UnknownProduct, OrderFailed, KeyReused, Unavailable.
         """
         self.store.check_after_failure()
-        return Placement(self.store, self.products, self.clock, buyer, merge_items(items), key).run()
+        return Placement(self.store, self.products, self.clock, self.terms, request).run()
 
     def get(self, order_id: str, owner: str | None) -> Order:
         """Return an order, if it belongs to `owner` or `owner` is None. Raises NotFound."""
         order = self.store.find(order_id)
-        if order is None or owner not in (None, order.user and order.user.id):
+        if order is None or owner not in (None, order.buyer and order.buyer.id):
             raise NotFound(f"There is no order {order_id!r}.")
         return order
 
-    def list_orders(self, owner: str | None, status: str | None, *, limit: int, cursor: str | None) -> Page[Order]:
-        """Return a page of orders, newest first: those of `owner`, or everybody's if it is None.
+    def list_orders(self, wanted: OrderFilter, *, limit: int, cursor: str | None) -> Page[Order]:
+        """Return a page of orders, newest first.
 
-        Failed orders are the platform's own notes: only a filter by `status` lists them, and never for an owner.
+        Failed orders are the platform's own notes: only a filter by status lists them, and never for an owner.
         """
-        return self.store.list_orders(owner, status, limit=limit, cursor=cursor)
+        return self.store.list_orders(wanted, limit=limit, cursor=cursor)
 
-    def cancel(self, order_id: str, owner: str | None) -> Order:
-        """Cancel a confirmed order; its stock returns. Raises NotFound, WrongState."""
-        order = self._transition(order_id, owner, CONFIRMED, CANCELLED, events.ORDER_CANCELLED)
+    def cancel(self, order_id: str, owner: str | None, caller: str) -> Order:
+        """Cancel a confirmed or paid order; its stock returns, and its money. Raises NotFound, WrongState."""
+        buyer = self.get(order_id, owner).buyer
+        by = CUSTOMER if buyer and buyer.id == caller else ADMIN
+        order = self._move(order_id, owner, (CONFIRMED, PAID), CANCELLED, events.ORDER_CANCELLED, by)
         with suppress(Unavailable):  # the release of the order is due, so the worker repeats it
             self.products.release(order.id)
             self.store.mark_released(order.id)
         return order
 
-    def ship(self, order_id: str) -> Order:
-        """Mark a confirmed order as shipped. Raises NotFound, WrongState."""
-        return self._transition(order_id, None, CONFIRMED, SHIPPED, events.ORDER_SHIPPED)
+    def ship(self, order_id: str, tracking: Tracking | None) -> Order:
+        """Mark an order as shipped, if it is paid where it must be. Raises NotFound, PaymentRequired, WrongState."""
+        starts = (PAID,) if self.terms.is_required else (CONFIRMED, PAID)
+        return self._move(order_id, None, starts, SHIPPED, events.ORDER_SHIPPED, ADMIN, tracking)
 
     def deliver(self, order_id: str) -> Order:
         """Mark a shipped order as delivered. Raises NotFound, WrongState."""
-        return self._transition(order_id, None, SHIPPED, DELIVERED, events.ORDER_DELIVERED)
+        return self._move(order_id, None, (SHIPPED,), DELIVERED, events.ORDER_DELIVERED, ADMIN)
 
-    def _transition(self, order_id: str, owner: str | None, start: str, end: str, event_type: str) -> Order:
-        order = self.get(order_id, owner)
-        if order.status == start:  # the event has the order's lines and total: they never change
-            now, write_id = self.clock(), uuid.uuid4().hex
-            event = events.order_event(event_type, order, now)
-            changed = self.store.transition(order.id, start, end, event, now, write_id, release=end == CANCELLED)
+    def _move(
+        self,
+        order_id: str,
+        owner: str | None,
+        starts: tuple[str, ...],
+        end: str,
+        event_type: str,
+        by: str,
+        tracking: Tracking | None = None,
+    ) -> Order:
+        """Move an order from one of the statuses `starts`. A move that loses a race begins again with what won."""
+        for _ in range(MAX_RACES):
+            order = self.get(order_id, owner)
+            if order.status not in starts:
+                break
+            now, reason = self.clock(), by if end == CANCELLED else None
+            event = events.order_event(
+                event_type, replace(order, tracking=tracking or order.tracking), now, reason=reason
+            )
+            changed = self.store.transition(order.id, Transition(order.status, end, by, now, event, tracking))
             if changed is not None:
                 return changed
-            order = self.get(order_id, owner)
-        raise WrongState(f"The order is {order.status}. Only a {start} order can be {end}.")
+        raise self._wrong_state(order, starts, end)
+
+    def _wrong_state(self, order: Order, starts: tuple[str, ...], end: str) -> Conflict:
+        if end == SHIPPED and order.status == CONFIRMED and self.terms.is_required:
+            return PaymentRequired("The order is not paid. An order is shipped once it is paid.")
+        if order.payment and order.payment.status in OPEN_PAYMENT and order.status in starts:
+            return WrongState("A payment of the order is under way. Try again when it has ended.")
+        return WrongState(f"The order is {order.status}. Only a {' or '.join(starts)} order can be {end}.")

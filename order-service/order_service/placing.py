@@ -9,28 +9,25 @@ and obeys it. Two rules keep the stock right:
 """
 
 import hashlib
-import json
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chassis.errors import Conflict, Invalid, Problem, Unavailable
-from order_service import events
 from order_service.model import (
-    CONFIRMED,
     FAILED,
     NOT_HOLDING_STOCK,
-    REJECTED,
-    Buyer,
-    Item,
     Order,
+    OrderRequest,
     Outcome,
     ReservationResult,
 )
+from order_service.new_order import fingerprint, new_order
+from order_service.payment.model import PaymentTerms
 
 if TYPE_CHECKING:
     from order_service.product_client import ProductClient
@@ -77,13 +74,12 @@ class Placement:
     store: "OrderStore"
     products: "ProductClient"
     clock: Callable[[], datetime]
-    buyer: Buyer
-    items: tuple[Item, ...]
-    key: str | None
+    terms: PaymentTerms
+    request: OrderRequest
 
     def __post_init__(self) -> None:
-        self._fingerprint = fingerprint(self.items)
-        self._id_source = f"{self.buyer.id} {self.key}" if self.key else uuid.uuid4().hex
+        self.key = self.request.key
+        self._id_source = f"{self.request.buyer.id} {self.key}" if self.key else uuid.uuid4().hex
         self._outage = Unavailable()
 
     def run(self) -> tuple[Order, bool]:
@@ -110,7 +106,7 @@ class Placement:
 
     def _reserve(self, order_id: str) -> ReservationResult:
         try:
-            return self.products.reserve(order_id, self.items)
+            return self.products.reserve(order_id, self.request.items)
         except Unavailable as exc:  # product-service, or user-service, which gives the token for it
             self._outage = exc
             return ReservationResult(Outcome.UNKNOWN)
@@ -137,21 +133,8 @@ class Placement:
 
     def _write(self, order_id: str, result: ReservationResult) -> Order | None:
         """Write the order that follows from a result, and return it; None if its id is taken."""
-        order = self._new_order(order_id, result)
+        order = new_order(order_id, self.request, result, self.clock(), self.terms)
         return order if self.store.create(order) else None
-
-    def _new_order(self, order_id: str, result: ReservationResult) -> Order:
-        now = self.clock()
-        if result.outcome in (Outcome.RELEASED, Outcome.UNKNOWN):
-            return failed_order(order_id, now)
-        order = Order(
-            order_id, CONFIRMED, now, now, self.buyer, self.items, key=self.key, fingerprint=self._fingerprint
-        )
-        if result.outcome is Outcome.REFUSED:
-            return replace(order, status=REJECTED, refusal=result.refusal)
-        total = sum(line.unit_price * line.quantity for line in result.lines)
-        order = replace(order, lines=result.lines, total=total, currency=result.currency)
-        return replace(order, outbox=(events.order_event(events.ORDER_CREATED, order, now),))
 
     def _release_unneeded(self, order: Order, outcome: Outcome) -> None:
         """Release the stock that this request has reserved, if the order must not hold it."""
@@ -182,19 +165,9 @@ class Placement:
                     self.products.release(order_id)
 
     def _reply(self, order: Order, *, replayed: bool) -> tuple[Order, bool]:
-        if order.fingerprint != self._fingerprint:
+        if order.fingerprint != fingerprint(self.request):
             raise KeyReused(KEY_REUSED)
         if order.refusal:
             headers = {"Idempotent-Replayed": "true"} if replayed else {}
             raise REJECTIONS[order.refusal.code](order.refusal.detail, headers=headers, **order.refusal.members)
         return order, replayed
-
-
-def failed_order(order_id: str, now: datetime) -> Order:
-    """Return a failed order: it notes that nothing was ordered under an id, and that its stock must be released."""
-    return Order(order_id, FAILED, now, now, release_due=True)
-
-
-def fingerprint(items: Iterable[Item]) -> str:
-    """Return a digest of the items, to recognise another order under the same idempotency key."""
-    return hashlib.sha256(json.dumps([asdict(item) for item in items], sort_keys=True).encode()).hexdigest()

@@ -12,7 +12,7 @@ from datetime import datetime
 from chassis.errors import Unavailable
 from chassis.misconfigurations import Misconfigurations
 from order_service.model import NOT_HOLDING_STOCK
-from order_service.placing import failed_order
+from order_service.new_order import failed_order
 from order_service.product_client import ProductClient
 from order_service.store import OrderStore, ReconciliationCursor
 from order_service.timings import Timings

@@ -13,6 +13,8 @@ class Timings:
     check_in_outage_every: float = 30.0  # while RabbitMQ is away; each check may take seconds
     release_budget: float = 1.0  # for the releases of one round, so that events need not wait for all releases
     release_retry_delay: float = 5.0  # longer than a round takes while product-service hangs: other releases get a turn
+    settle_budget: float = 1.0  # for the payments of one round
+    settle_retry_delay: float = 5.0  # longer than a round takes while the payment provider hangs
     reconcile_every: float = 5.0
     reconcile_age: float = 15.0  # placing an order takes less, and a request that takes longer finds its id taken
     exit_within: float = 25.0  # for a graceful shutdown; the supervisor kills the worker a few seconds later

@@ -1,7 +1,7 @@
 """The worker of order-service: `python -m order_service.worker`, as many as you like.
 
 It publishes the events that are due (`outbox_relay`), releases the stock that is due and compares the reservations of
-product-service with orders (`reconciler`).
+product-service with orders (`reconciler`). With a payment provider it settles payments (`payment_settler`).
 """
 
 import logging
@@ -14,11 +14,16 @@ from chassis.errors import Unavailable
 from chassis.heartbeat import WATCHDOG_TIMEOUT, Heartbeat
 from chassis.shutdown import stop_on_signals
 from order_service import config
+from order_service.orders import Orders
 from order_service.outbox_relay import OutboxRelay
+from order_service.payment.factory import make_provider
+from order_service.payment.provider import PaymentProvider
+from order_service.payment_settler import PaymentSettler
+from order_service.payments import Payments
 from order_service.product_client import ProductClient
 from order_service.publisher import Publisher
 from order_service.reconciler import Reconciler, StockReleaser
-from order_service.store import OrderStore, Outbox, ReconciliationCursor
+from order_service.store import OrderStore, Outbox, PaymentStore, ReconciliationCursor
 from order_service.timings import Timings
 
 log = logging.getLogger(__name__)
@@ -35,12 +40,16 @@ class Worker:
         publisher: Publisher,
         heartbeat: Heartbeat,
         timings: Timings,
+        provider: PaymentProvider | None = None,
     ) -> None:
         store, misconfigurations = OrderStore(database, clock), heartbeat.misconfigurations
         cursor = ReconciliationCursor(database, clock)
         self.relay = OutboxRelay(Outbox(database, clock), publisher, misconfigurations, timings)
         self.releaser = StockReleaser(store, products, misconfigurations, timings)
         self.reconciler = Reconciler(store, cursor, products, clock, misconfigurations, timings)
+        payment_store = PaymentStore(database, clock)
+        payments = Payments(Orders(store, products, clock), payment_store, provider, clock)
+        self.settler = PaymentSettler(payments, payment_store, misconfigurations, timings) if provider else None
         self._store = store
         self._publisher = publisher
         self._heartbeat = heartbeat
@@ -69,6 +78,8 @@ class Worker:
     def work(self) -> bool:
         """Do one round; return whether more may be due at once. Raises Unavailable if the database is away."""
         has_more = [self.relay.publish_due(), self.releaser.release_due()]
+        if self.settler:
+            has_more.append(self.settler.settle_due())
         self.reconciler.run_if_due()
         return any(has_more)
 
@@ -88,7 +99,8 @@ def main() -> None:
     clock, timings = mongo.DatabaseClock(database), Timings(poll=settings.poll_seconds)
     products = ProductClient(settings.product_service_url, token, max_concurrent=1)
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
-    worker = Worker(database, clock, products, Publisher(settings.rabbitmq_url), heartbeat, timings)
+    provider = make_provider(settings, database, clock, max_concurrent=1)
+    worker = Worker(database, clock, products, Publisher(settings.rabbitmq_url), heartbeat, timings, provider)
     stop = threading.Event()
     stop_on_signals(stop, within=timings.exit_within)
     log.info("worker started")

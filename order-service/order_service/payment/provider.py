@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from chassis.errors import Misconfigured, Unavailable
+from chassis.errors import BadRequest, Misconfigured, Unavailable
 
 
 class ProviderUnavailable(Unavailable):
@@ -21,6 +21,12 @@ class ProviderUnavailable(Unavailable):
 
 class ProviderMisconfigured(Misconfigured, ProviderUnavailable):
     """The payment provider rejects this service: its key or a right is wrong. Safe to repeat once corrected."""
+
+
+class InvalidSignature(BadRequest):
+    """The signature of the message is missing, wrong or too old, so it may come from anybody. It changes nothing."""
+
+    code, title = "invalid-signature", "Invalid Signature"
 
 
 class AttemptEnded(Exception):

@@ -1,58 +1,55 @@
-"""Orders as documents, and documents as orders or audit records."""
+"""Orders as documents, and documents as orders."""
 
-import hashlib
-from datetime import datetime
+from typing import Any
 
 from chassis.mongo import Document
-from order_service.model import Buyer, Item, Line, Order, Refusal
+from order_service.model import Address, Buyer, HistoryEntry, Item, Line, Order, Refusal, Tracking
+from order_service.payment.model import Payment
 
-_PLAIN_FIELDS = ("status", "created_at", "updated_at", "total", "currency", "key", "fingerprint")
+_PLAIN_FIELDS = ("status", "created_at", "updated_at", "total", "currency", "key", "fingerprint", "note", "pay_by")
 
 
 def to_document(order: Order) -> Document:
     """Return the document of a new order, without empty fields. Its events and its release are due at once."""
     fields: Document = {
         "_id": order.id,
-        "user": vars(order.user) if order.user else None,
+        "user": vars(order.buyer) if order.buyer else None,
         "items": [vars(item) for item in order.items],
         "lines": [vars(line) for line in order.lines],
+        "shipping_address": known(order.shipping_address),
         "refusal": vars(order.refusal) if order.refusal else None,
+        "history": [vars(entry) for entry in order.history],
         "outbox": list(order.outbox),
         "due": order.created_at if order.outbox else None,
         "release": order.created_at if order.release_due else None,
+        "payment_due": order.pay_by,
         **{name: getattr(order, name) for name in _PLAIN_FIELDS},
     }
-    return {name: value for name, value in fields.items() if value not in (None, [], "")}
+    return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
 
 
 def to_order(document: Document) -> Order:
     """Return the order of a document."""
-    user, refusal = document.get("user"), document.get("refusal")
     return Order(
         id=document["_id"],
-        user=Buyer(**user) if user else None,
+        buyer=_read(Buyer, document.get("user")),
         items=tuple(Item(**item) for item in document.get("items", ())),
         lines=tuple(Line(**line) for line in document.get("lines", ())),
-        refusal=Refusal(**refusal) if refusal else None,
+        shipping_address=_read(Address, document.get("shipping_address")),
+        tracking=_read(Tracking, document.get("tracking")),
+        payment=_read(Payment, document.get("payment")),
+        refusal=_read(Refusal, document.get("refusal")),
+        history=tuple(HistoryEntry(**entry) for entry in document.get("history", ())),
         outbox=tuple(document.get("outbox", ())),
         release_due="release" in document,
         **{name: document[name] for name in _PLAIN_FIELDS if name in document},
     )
 
 
-def to_audit_record(document: Document, now: datetime) -> Document:
-    """Return the record for an audit: no personal data, ages in seconds."""
-    order = to_order(document)
-    user, key = order.user or Buyer("", None, None), order.key
-    return {
-        "kind": "order",
-        "id": order.id,
-        "user": user.id or None,
-        "has_phone": user.phone is not None,
-        "status": order.status,
-        "key": hashlib.sha256(f"{user.id} {key}".encode()).hexdigest() if key else None,
-        "lines": sorted([line.product_id, line.quantity] for line in order.lines),
-        "outbox": {e["id"]: (now - datetime.fromisoformat(e["time"])).total_seconds() for e in order.outbox},
-        "release": order.release_due,
-        "age": (now - order.updated_at).total_seconds(),
-    }
+def known(value: object) -> Document:
+    """Return the fields of a value that are known, as a subdocument."""
+    return {name: field for name, field in vars(value).items() if field is not None} if value else {}
+
+
+def _read(kind: Any, subdocument: Document | None) -> Any:
+    return kind(**subdocument) if subdocument else None

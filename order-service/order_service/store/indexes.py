@@ -14,6 +14,7 @@ _INDEXES = [
     IndexModel([("user.id", ASCENDING), *_NEWEST_FIRST]),
     IndexModel("due", sparse=True),
     IndexModel("release", sparse=True),
+    IndexModel("payment_due", sparse=True),
 ]
 
 

@@ -8,9 +8,12 @@ from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DESCENDING, DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
-from order_service.model import FAILED, NOT_HOLDING_STOCK, Order
-from order_service.store.documents import to_audit_record, to_document, to_order
+from order_service.model import FAILED, NOT_HOLDING_STOCK, HistoryEntry, Order, OrderFilter
+from order_service.payment.model import OPEN_PAYMENT, REFUND_DUE
+from order_service.store.audit_records import order_record
+from order_service.store.documents import known, to_document, to_order
 from order_service.store.indexes import ensure_indexes
+from order_service.transition import Transition
 
 _NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
 
@@ -67,26 +70,24 @@ class OrderStore:
         documents = self._orders.find({"_id": {"$in": order_ids}}, {"status": True})
         return {document["_id"]: document["status"] for document in documents}
 
-    def list_orders(self, owner: str | None, status: str | None, *, limit: int, cursor: str | None) -> Page[Order]:
+    def list_orders(self, wanted: OrderFilter, *, limit: int, cursor: str | None) -> Page[Order]:
         """Return a page of orders, newest first. Failed orders, which have no owner, are shown only by `status`."""
-        query: Document = {"user.id": owner} if owner is not None else {}
-        if status is not None or owner is None:
-            query["status"] = status or {"$ne": FAILED}
+        query: Document = {"user.id": wanted.owner} if wanted.owner is not None else {}
+        if wanted.status is not None or wanted.owner is None:
+            query["status"] = wanted.status or {"$ne": FAILED}
+        bounds = {"$gte": wanted.created_after, "$lt": wanted.created_before}
+        if period := {comparison: bound for comparison, bound in bounds.items() if bound}:
+            query["created_at"] = period
         page = find_page(self._orders, query, _NEWEST_FIRST, limit=limit, cursor=cursor)
         return Page([to_order(document) for document in page.items], page.next_cursor)
 
-    def transition(
-        self, order_id: str, start: str, end: str, event: Document, now: datetime, write_id: str, *, release: bool
-    ) -> Order | None:
-        """Move an order from `start` to `end`, with its event in the same write; None if its status is not `start`.
-
-        `write_id` recognises a second run of this call.
-        """
-        changes = {"status": end, "updated_at": now, "due": now, "write_id": write_id}
-        changes |= {"release": now} if release else {}
-        update = {"$set": changes, "$push": {"outbox": event}}
-        if not self._orders.update_one({"_id": order_id, "status": start}, update).matched_count:
-            own_write = self._orders.find_one({"_id": order_id, "write_id": write_id})
+    def transition(self, order_id: str, move: Transition) -> Order | None:
+        """Move an order to another status, with its event in the same write; None if its state does not allow it."""
+        allowed: Document = {"_id": order_id, "status": move.start}
+        if move.waits_for_payment:
+            allowed["payment.status"] = {"$nin": OPEN_PAYMENT}
+        if not self._orders.update_one(allowed, _update(move)).matched_count:
+            own_write = self._orders.find_one({"_id": order_id, "write_id": move.write_id})
             return to_order(own_write) if own_write else None
         return self.find(order_id)
 
@@ -110,6 +111,21 @@ class OrderStore:
         self._orders.update_many({"_id": {"$in": order_ids}, "release": {"$exists": True}}, {"$set": later})
 
     def audit_records(self) -> list[Document]:
-        """Return a record of every order for an audit: its status, its lines, and the work that is still due."""
+        """Return a record of every order for an audit."""
         now = self._clock()
-        return [to_audit_record(document, now) for document in self._orders.find({})]
+        return [order_record(document, now) for document in self._orders.find({})]
+
+    def order_documents(self, order_id: str) -> list[Document]:
+        """Return the whole document of an order, as a list of at most one."""
+        return [{"kind": "order_document", **document} for document in self._orders.find({"_id": order_id})]
+
+
+def _update(move: Transition) -> Document:
+    changes: Document = {"status": move.end, "updated_at": move.at, "due": move.at, "write_id": move.write_id}
+    if move.releases_stock:
+        changes["release"] = move.at
+    if move.tracking:
+        changes["tracking"] = known(move.tracking)
+    if move.refunds:
+        changes |= {"payment.status": REFUND_DUE, "payment_due": move.at}
+    return {"$set": changes, "$push": {"outbox": move.event, "history": vars(HistoryEntry(move.end, move.at, move.by))}}

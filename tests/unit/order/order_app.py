@@ -1,6 +1,6 @@
 """order-service for unit tests: its real wiring on mongomock, with stand-ins for other services and a clock to move."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import mongomock
@@ -14,9 +14,11 @@ from chassis import mongo
 from chassis.heartbeat import Heartbeat
 from order_service.config import Settings
 from order_service.model import Item, Line, Outcome, Refusal, ReservationResult
+from order_service.payment.factory import make_provider
+from order_service.payment.provider import CaptureResult, Charge, LedgerEntry, ProviderUnavailable
 from order_service.product_client import ProductServiceUnavailable
 from order_service.publisher import BrokerMisconfigured, BrokerUnavailable
-from order_service.store import OrderStore, ReconciliationCursor
+from order_service.store import OrderStore, PaymentStore, ReconciliationCursor
 from order_service.timings import Timings
 from order_service.worker import Worker
 from tests.clock import FakeClock
@@ -113,6 +115,65 @@ class FakeProducts:
             raise ProductServiceUnavailable
 
 
+class FakeProvider:
+    """A payment provider like Stripe, which knows a charge by the reference that it gives.
+
+    A test can change its answers. `meanwhile` gets the name of each call, after its effect and before its answer.
+    """
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.captured: dict[str, int] = {}
+        self.ended: set[str] = set()  # declined, or closed by a look-up
+        self.refunds: list[str] = []
+        self.declines = self.away = self.loses_answers = False
+        self.meanwhile: Callable[[str], None] = lambda _call: None
+
+    def check_method(self, method: str) -> None:
+        pass
+
+    def capture(self, charge: Charge, save_reference: Callable[[str], None]) -> CaptureResult:
+        self._begin("capture", charge)
+        save_reference(f"reference of {charge.key}")
+        self.meanwhile("reference")
+        if self.declines:
+            self.ended.add(charge.key)
+        elif charge.key not in self.ended:
+            self.captured[charge.key] = charge.amount
+        return self._answer("capture", charge)
+
+    def look_up(self, charge: Charge) -> CaptureResult:
+        self._begin("look_up", charge)
+        if charge.reference is None:
+            return CaptureResult(False, "No.")  # it knows nothing, and leaves it to the compare-and-set that follows
+        if charge.key not in self.captured:
+            self.ended.add(charge.key)
+        return self._answer("look_up", charge)
+
+    def refund(self, charge: Charge) -> None:
+        self._begin("refund", charge)
+        assert charge.key in self.captured, "nothing is refunded that was not captured"
+        if charge.key not in self.refunds:
+            self.refunds.append(charge.key)
+        self._answer("refund", charge)
+
+    def ledger(self) -> Iterator[LedgerEntry]:
+        raise NotImplementedError
+
+    def _begin(self, call: str, charge: Charge) -> None:
+        if self.away:
+            raise ProviderUnavailable("away")
+        self.calls.append((call, charge.key.rpartition(".")[2]))
+
+    def _answer(self, call: str, charge: Charge) -> CaptureResult:
+        self.meanwhile(call)
+        if self.loses_answers:
+            raise ProviderUnavailable("lost")
+        return CaptureResult(charge.key in self.captured, "No.")
+
+
 class FakePublisher:
     """Records the events, unless the broker is away or refuses."""
 
@@ -140,13 +201,17 @@ class FakePublisher:
 class Shop:
     """The app and its worker, with the verbs that tests use."""
 
-    def __init__(self, app: OpenAPI, database: Any, clock: FakeClock, products: FakeProducts) -> None:
+    def __init__(
+        self, app: OpenAPI, database: Any, clock: FakeClock, products: FakeProducts, provider: Any = None
+    ) -> None:
         self.app = app
+        self.provider = provider
         self.database = database
         self.clock = clock
         self.products = products
         self.publisher = FakePublisher()
         self.store = OrderStore(database, clock)  # type: ignore[arg-type]
+        self.payments = PaymentStore(database, clock)  # type: ignore[arg-type]
         self.cursor = ReconciliationCursor(database, clock)  # type: ignore[arg-type]
         self.heartbeat = Heartbeat()
         self.worker = self.make_worker(self.heartbeat)
@@ -160,6 +225,7 @@ class Shop:
             self.publisher,  # type: ignore[arg-type]
             heartbeat,
             Timings(poll=0.01, **timings),
+            self.provider,
         )
 
     def post(self, body: Any, headers: dict[str, str] = ANA, key: str | None = None) -> TestResponse:
@@ -179,6 +245,9 @@ class Shop:
     def act(self, order_id: str, action: str, headers: dict[str, str] = ADMIN) -> TestResponse:
         return self.client.post(f"/orders/{order_id}/{action}", headers=headers)
 
+    def pay(self, order_id: str, method: str = "pm_card_ok", headers: dict[str, str] = ANA) -> TestResponse:
+        return self.client.post(f"/orders/{order_id}/pay", json={"payment_method": method}, headers=headers)
+
     def documents(self) -> list[dict[str, Any]]:
         return list(self.database.orders.find())
 
@@ -197,7 +266,8 @@ def _accept_sort(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builder, "add_update", lambda self, *args, sort=None, **more: add_update(self, *args, **more))
 
 
-def make_shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
+def make_shop(monkeypatch: pytest.MonkeyPatch, provider: Any = None, **settings: Any) -> Shop:
+    """Return a shop. With a `provider`, or a `payment_provider` among the settings, orders must be paid."""
     database = mongomock.MongoClient(tz_aware=True).orders
     clock, products = FakeClock(), FakeProducts()
     monkeypatch.setattr(mongo, "connect", lambda _url, _service: database)
@@ -205,4 +275,7 @@ def make_shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
     _accept_sort(monkeypatch)
     monkeypatch.setattr("order_service.app.ProductClient", lambda *_args, **_kwargs: products)
     monkeypatch.setattr("order_service.app.JwksClient", lambda _url: PublishedKeys())
-    return Shop(order_service.create_app(SETTINGS), database, clock, products)
+    changed = SETTINGS.model_copy(update=settings)
+    provider = provider or make_provider(changed, database, clock, max_concurrent=2)
+    monkeypatch.setattr("order_service.app.make_provider", lambda *_args, **_kwargs: provider)
+    return Shop(order_service.create_app(changed), database, clock, products, provider)

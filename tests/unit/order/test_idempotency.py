@@ -2,8 +2,10 @@
 
 import pytest
 
-from order_service.model import Buyer, Item
-from order_service.placing import Placement, failed_order
+from order_service.model import Buyer, Item, OrderRequest
+from order_service.new_order import failed_order
+from order_service.payment.model import PaymentTerms
+from order_service.placing import Placement
 from order_service.product_client import ProductServiceUnavailable
 from tests.unit.order.order_app import ANA, BOB, Shop, make_shop
 
@@ -107,7 +109,8 @@ def abandoned(shop: Shop, quantity: int = 2) -> str:
 
 
 def ids_of_attempts(number: int) -> list[str]:
-    placement = Placement(None, None, None, Buyer("ana", None, None), (), "k")  # type: ignore[arg-type]
+    request = OrderRequest(Buyer("ana", None, None), (), "k")
+    placement = Placement(None, None, None, PaymentTerms(), request)  # type: ignore[arg-type]
     return [placement._order_id(attempt) for attempt in range(number)]
 
 

@@ -6,7 +6,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from chassis.errors import Unavailable
-from order_service.placing import failed_order
+from order_service.new_order import failed_order
 from tests.unit.order.order_app import ADMIN, ANA, Shop, make_shop
 
 TIME = "2026-01-31T12:00:00.000Z"
@@ -23,6 +23,7 @@ def test_an_order_is_answered_with_the_servers_prices(shop: Shop) -> None:
     assert response.json == {
         "id": response.json["id"],
         "status": "confirmed",
+        "buyer": {"id": "ana", "email": "ana@example.com", "phone": None},
         "items": [{"product_id": "mug", "quantity": 2}, {"product_id": "pen", "quantity": 3}],
         "lines": [
             {"product_id": "mug", "name": "Mug", "unit_price": "19.99", "quantity": 2},
@@ -30,6 +31,12 @@ def test_an_order_is_answered_with_the_servers_prices(shop: Shop) -> None:
         ],
         "total": "40.13",
         "currency": "EUR",
+        "shipping_address": None,
+        "note": None,
+        "tracking": None,
+        "payment": None,
+        "refusal": None,
+        "history": [{"status": "confirmed", "at": TIME, "by": "customer"}],
         "created_at": TIME,
         "updated_at": TIME,
     }
@@ -112,7 +119,7 @@ def test_a_failed_order_has_no_personal_data(shop: Shop) -> None:
     shop.products.away = True
     shop.order()
     (document,) = shop.documents()
-    assert sorted(document) == ["_id", "created_at", "release", "status", "updated_at"]
+    assert sorted(document) == ["_id", "created_at", "history", "release", "status", "updated_at"]
 
 
 def note_as_failed(shop: Shop, order_id: str) -> None:

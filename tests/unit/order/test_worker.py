@@ -8,7 +8,8 @@ import pytest
 
 from chassis.errors import Unavailable
 from chassis.heartbeat import Heartbeat
-from order_service.model import Buyer, Item
+from order_service.model import Buyer, Item, OrderRequest
+from order_service.payment.model import PaymentTerms
 from order_service.placing import Placement
 from order_service.product_client import ProductServiceUnavailable
 from order_service.store import Outbox
@@ -174,7 +175,8 @@ def test_the_worker_obeys_an_order_that_is_written_during_its_comparison(
             shop.database.orders.update_one({}, {"$set": {"status": winner}})
         return found
 
-    shop.products.reserve(Placement(None, None, None, ANA_BUYER, (), "k")._order_id(0), (Item("mug", 5),))  # type: ignore[arg-type]
+    placement = Placement(None, None, None, PaymentTerms(), OrderRequest(ANA_BUYER, (), "k"))  # type: ignore[arg-type]
+    shop.products.reserve(placement._order_id(0), (Item("mug", 5),))
     monkeypatch.setattr(type(shop.store), "statuses", late)
     reconcile(shop.worker)
     shop.work()

@@ -1,0 +1,122 @@
+"""The payments of orders. Every change is a compare-and-set that names the attempt, in the order's own document.
+
+While a payment is open (`started` or `unknown`), a change names the provider's reference that was read as well: an
+attempt without a reference may be closed unseen only as long as nobody stores one.
+"""
+
+from datetime import datetime, timedelta
+
+from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
+
+from chassis.mongo import DatabaseClock, Document, retry_and_translate
+from order_service.model import CANCELLED, CONFIRMED, CUSTOMER, PAID, HistoryEntry, Order
+from order_service.payment.model import (
+    CAPTURED,
+    DECLINED,
+    OPEN_PAYMENT,
+    REFUND_DUE,
+    REFUNDED,
+    STARTED,
+    UNKNOWN,
+    Payment,
+)
+from order_service.payment.provider import Charge
+from order_service.store.documents import known, to_order
+
+
+@retry_and_translate
+class PaymentStore:
+    """The payments, for the web service and the worker. `payment_due` is when the worker must act."""
+
+    def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
+        self._orders = database.orders.with_options(read_concern=ReadConcern("majority"))
+        self._clock = clock
+
+    def start(self, order: Order, payment: Payment, *, settle_after: float) -> bool:
+        """Write a new attempt, before the provider hears of it; return False if the order allows none now.
+
+        It allows one if it is confirmed, and its payment is still what `order` says: none, or a declined one.
+        """
+        expected = {"_id": order.id, "status": CONFIRMED, **_attempt(order.payment)}
+        changes = {"payment": known(payment), "updated_at": self._clock(), **self._due(settle_after)}
+        return self._orders.update_one(expected, {"$set": changes}).matched_count == 1
+
+    def save_reference(self, charge: Charge, reference: str) -> bool:
+        """Store the provider's id of an open attempt; return False if it has ended or has another."""
+        expected = _open(charge) | {"payment.reference": {"$in": [None, reference]}}
+        return self._orders.update_one(expected, {"$set": {"payment.reference": reference}}).matched_count == 1
+
+    def mark_unknown(self, charge: Charge, *, settle_after: float) -> None:
+        """Note that the provider did not answer; the worker asks it later."""
+        expected = _open(charge) | {"payment.status": STARTED}
+        self._orders.update_one(expected, {"$set": {"payment.status": UNKNOWN, **self._due(settle_after)}})
+
+    def settle_captured(self, charge: Charge, event: Document) -> None:
+        """Note that the provider has taken the money: a confirmed order is paid, a cancelled one gets a refund."""
+        now = self._clock()
+        expected = _open(charge) | {"payment.reference": charge.reference}
+        taken = {"payment.paid_at": now, "updated_at": now}
+        paid = {"status": PAID, "payment.status": CAPTURED, "due": now, **taken}
+        entry = vars(HistoryEntry(PAID, now, CUSTOMER))
+        update = {"$set": paid, "$push": {"outbox": event, "history": entry}, "$unset": {"payment_due": ""}}
+        if not self._orders.update_one(expected | {"status": CONFIRMED}, update).matched_count:
+            refund = {"payment.status": REFUND_DUE, "payment_due": now, **taken}
+            self._orders.update_one(expected | {"status": CANCELLED}, {"$set": refund})
+
+    def settle_declined(self, charge: Charge, pay_by: datetime | None) -> None:
+        """Note that the provider has not taken the money and never will. The order can be paid until `pay_by`."""
+        expected = _open(charge) | {"payment.reference": charge.reference}
+        changes = {"payment.status": DECLINED, "updated_at": self._clock()}
+        due = (
+            {"$set": changes | {"payment_due": pay_by}} if pay_by else {"$set": changes, "$unset": {"payment_due": ""}}
+        )
+        self._orders.update_one(expected, due)
+
+    def mark_refunded(self, charge: Charge, event: Document) -> None:
+        """Note that the provider has given the money back, with the event in the same write."""
+        now = self._clock()
+        expected = {"_id": charge.order_id, "payment.status": REFUND_DUE, "payment.attempt": charge.attempt}
+        refunded = {"payment.status": REFUNDED, "payment.refunded_at": now, "updated_at": now, "due": now}
+        self._orders.update_one(expected, {"$set": refunded, "$push": {"outbox": event}, "$unset": {"payment_due": ""}})
+
+    def due(self, limit: int) -> list[Order]:
+        """Return orders whose payment must be settled, refunded or expired now."""
+        query = {"payment_due": {"$lte": self._clock()}}
+        return [to_order(document) for document in self._orders.find(query).limit(limit)]
+
+    def delay(self, order_id: str, seconds: float) -> None:
+        """Let the worker act on a payment later."""
+        waiting = {"_id": order_id, "payment_due": {"$exists": True}}
+        self._orders.update_one(waiting, {"$set": self._due(seconds)})
+
+    def make_due(self, order_id: str) -> None:
+        """Let the worker ask the provider now, if something is open between the two."""
+        is_open = {"_id": order_id, "payment.status": {"$in": [*OPEN_PAYMENT, REFUND_DUE]}}
+        self._orders.update_one(is_open, {"$set": self._due(0)})
+
+    def clear_due(self, order: Order) -> None:
+        """Note that there is nothing to do for a payment now, if the order is still as it was read.
+
+        An order that may still be paid becomes due again at its `pay_by`: a delay may have replaced that time.
+        """
+        unchanged = {"_id": order.id, "status": order.status, **_attempt(order.payment)}
+        is_unpaid = order.status == CONFIRMED and order.pay_by
+        change = {"$set": {"payment_due": order.pay_by}} if is_unpaid else {"$unset": {"payment_due": ""}}
+        self._orders.update_one(unchanged, change)
+
+    def _due(self, seconds: float) -> Document:
+        return {"payment_due": self._clock() + timedelta(seconds=seconds)}
+
+
+def _attempt(payment: Payment | None) -> Document:
+    """Return the condition that a payment is still in this attempt and status."""
+    if payment is None:
+        return {"payment": {"$exists": False}}
+    return {"payment.attempt": payment.attempt, "payment.status": payment.status}
+
+
+def _open(charge: Charge) -> Document:
+    """Return the condition that the attempt of a charge is still open."""
+    is_open = {"payment.attempt": charge.attempt, "payment.status": {"$in": OPEN_PAYMENT}}
+    return {"_id": charge.order_id, **is_open}
