@@ -19,6 +19,7 @@ from chassis.auth.client_credentials import ClientCredentials
 from chassis.heartbeat import Heartbeat
 from order_service import app, create_app
 from order_service.config import Settings
+from order_service.payment.factory import make_provider
 from order_service.product_client import ProductClient
 from order_service.publisher import Publisher
 from order_service.store import documents
@@ -51,6 +52,11 @@ def act(settings: Settings, headers: dict[str, str], order_id: str, action: str)
     create_app(settings).test_client().post(f"/orders/{order_id}/{action}", headers=headers)
 
 
+def pay(settings: Settings, headers: dict[str, str], order_id: str, method: str) -> None:
+    body = {"payment_method": method}
+    create_app(settings).test_client().post(f"/orders/{order_id}/pay", json=body, headers=headers)
+
+
 def work(settings: Settings, broker_url: str | None = None, rounds: int = 3) -> None:
     worker = make_worker(settings, broker_url)
     for _ in range(rounds):
@@ -80,7 +86,8 @@ def make_worker(settings: Settings, broker_url: str | None) -> Worker:
     client = PatientClient(settings.product_service_url, service_token, max_concurrent=1)
     publisher: Any = Publisher(broker_url) if broker_url else RecordedEvents()
     clock = mongo.DatabaseClock(database)
-    return Worker(database, clock, client, publisher, Heartbeat(), Timings())
+    provider = make_provider(settings, database, clock, max_concurrent=1)
+    return Worker(database, clock, client, publisher, Heartbeat(), Timings(), provider)
 
 
 def _run(work: Callable[..., None], settings: Settings, arguments: tuple[Any, ...], point: str, ahead: float) -> None:

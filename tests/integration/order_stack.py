@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -20,10 +21,12 @@ import product_service.config
 from chassis import mongo
 from chassis.heartbeat import Heartbeat
 from order_service.config import Settings
+from order_service.payment.factory import make_provider
 from order_service.product_client import ProductClient
 from order_service.timings import Timings
 from order_service.worker import Worker
 from tests import ephemeral_servers
+from tests.clock import NOON
 from tests.local_server import Asked, serving
 from tests.reconciling import reconcile
 from tests.signing import KID, bearer, private_key, token
@@ -31,7 +34,8 @@ from tests.waiting import until
 from tools.stack.mongodb import MongoServer
 
 ANA, ADMIN = bearer("customer", user="ana"), bearer("admin", user="root")
-HOLDING_STOCK = {"confirmed", "shipped", "delivered"}
+HOLDING_STOCK = {"confirmed", "paid", "shipped", "delivered"}
+UNSETTLED = {"payment.status": {"$in": ["started", "unknown", "refund_due"]}}
 STOCK, PRICE = 10, 1999
 NOBODY = "http://127.0.0.1:1"
 
@@ -87,6 +91,7 @@ class Stack:
         self.orders, self.worker_state = database.orders, database.worker_state
         self.products = self._database(products_url).products
         self.reservations = self._database(products_url).reservations
+        self.ledger = database.payment_ledger
         self.app = order_service.create_app(settings)
         self.products_app = gate.app
         self.events = RecordedEvents()
@@ -112,6 +117,10 @@ class Stack:
         body = {"product_id": product_id, "quantity": quantity}
         return self.app.test_client().post("/orders", json=body, headers=headers)
 
+    def pay(self, order_id: str, method: str = "pm_card_ok") -> TestResponse:
+        body = {"payment_method": method}
+        return self.app.test_client().post(f"/orders/{order_id}/pay", json=body, headers=ANA)
+
     def act(self, order_id: str, action: str) -> TestResponse:
         return self.app.test_client().post(f"/orders/{order_id}/{action}", headers=ADMIN)
 
@@ -121,7 +130,8 @@ class Stack:
         client = ProductClient(self.settings.product_service_url, lambda: token("service"), max_concurrent=1)
         self._resources.callback(client._pool.clear)
         clock = mongo.DatabaseClock(database)
-        return Worker(database, clock, client, publisher or self.events, Heartbeat(), self.timings)
+        provider = make_provider(self.settings, database, clock, max_concurrent=1)
+        return Worker(database, clock, client, publisher or self.events, Heartbeat(), self.timings, provider)
 
     def recover(self, worker: Worker | None = None) -> None:
         """Let a worker compare all reservations, whatever their age, and do everything that is due."""
@@ -130,8 +140,10 @@ class Stack:
         reconcile(worker, min_age=0)
 
         def is_done() -> bool:
+            self.orders.update_many(UNSETTLED, {"$set": {"payment_due": NOON}})
             worker.work()
-            return not any(self.orders.count_documents({field: {"$exists": True}}) for field in ("due", "release"))
+            due = any(self.orders.count_documents({field: {"$exists": True}}) for field in ("due", "release"))
+            return not (due or self.orders.count_documents(UNSETTLED))
 
         until(is_done, "nothing is due any more")
 
@@ -152,11 +164,31 @@ class Stack:
             )
             assert product["stock"] >= 0, "nothing is oversold"
             assert product["stock"] + taken == product["received"], "every unit is accounted for"
+        self._check_money()
+
+    def _check_money(self) -> None:
+        """Check that the bank has kept exactly the money of the orders that are paid, and given the rest back once."""
+        entries = list(self.ledger.find({"outcome": {"$in": ["captured", "refunded"]}}))
+        kept: Counter[tuple[str, int]] = Counter()
+        for entry in entries:
+            sign = 1 if entry["outcome"] == "captured" else -1
+            kept[entry["order_id"], entry["attempt"]] += sign * entry["amount"]
+        paid = {
+            (order["_id"], order["payment"]["attempt"]): order["total"]
+            for order in self.orders.find({"payment.status": "paid"})
+        }
+        assert +kept == paid, "the bank keeps the money of paid orders only"
+        assert -kept == {}, "nothing is refunded twice"
+        assert not self.orders.count_documents(
+            {"payment.status": "paid", "status": {"$in": ["confirmed", "cancelled"]}}
+        )
+        refunded = {entry["order_id"] for entry in entries if entry["outcome"] == "refunded"}
+        assert refunded == {order["_id"] for order in self.orders.find({"payment.status": "refunded"})}
 
 
 @contextmanager
-def order_stack(server: MongoServer) -> Iterator[Stack]:
-    """Run the services on fresh databases."""
+def order_stack(server: MongoServer, **settings: Any) -> Iterator[Stack]:
+    """Run the services on fresh databases; `settings` are further settings of order-service."""
     with ExitStack() as resources, pytest.MonkeyPatch.context() as patch:
         orders_url, products_url = (resources.enter_context(ephemeral_servers.database(server)) for _ in range(2))
         _close_databases(resources, patch)
@@ -178,6 +210,7 @@ def order_stack(server: MongoServer) -> Iterator[Stack]:
             client_id="order-service",
             client_secret="a secret",
             log_level="CRITICAL",
+            **settings,
         )
         stack = Stack(settings, products_url, Gate(product_app), resources)
         for product_id in ("mug", "pen"):
