@@ -21,17 +21,20 @@ class Asked:
     body: bytes
 
 
+Answer = Callable[[Asked], tuple[int, Any] | None]
+
+
 @dataclass
 class LocalServer:
-    """What to answer, (status, JSON body) for a request, and what was asked so far."""
+    """What to answer, (status, JSON body) for a request or None to lose the answer, and what was asked so far."""
 
     url: str
-    answer: Callable[[Asked], tuple[int, Any]]
+    answer: Answer
     requests: list[Asked] = field(default_factory=list)
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], tuple[int, Any]]) -> Iterator[LocalServer]:
+def serving(answer: Answer) -> Iterator[LocalServer]:
     """Serve on a free port of this machine until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,7 +42,9 @@ def serving(answer: Callable[[Asked], tuple[int, Any]]) -> Iterator[LocalServer]
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             asked = Asked(self.command, self.path, dict(self.headers.items()), body)
             local.requests.append(asked)
-            status, content = local.answer(asked)
+            if (answered := local.answer(asked)) is None:
+                return  # and the connection closes
+            status, content = answered
             encoded = b"" if content is None else json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

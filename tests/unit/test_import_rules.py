@@ -25,6 +25,12 @@ HOMES = {
     "jwt": {"*.api", "chassis.auth.*"},
     "pymongo": {"*.store", "*.store.*", "*.indexes", "chassis.mongo.*", "deploy.*"},
     "requests": {"chassis.auth.user_service", "deploy.*"},
+    "stripe": {
+        "order_service.payment.stripe_errors",
+        "order_service.payment.stripe_provider",
+        "order_service.payment.stripe_replies",
+        "order_service.payment.stripe_webhook",
+    },
     "urllib3": {"order_service.product_client", "order_service.product_replies"},
     "pika": {
         "chassis.amqp",
