@@ -1,4 +1,4 @@
-"""The saga of placing an order as an executable specification, and the search that `./dev model` does in it.
+"""Placing an order, a saga, as an executable specification, which `./dev model` searches.
 
 Order ids are numbers: 0, 1, ... are the attempts of one Idempotency-Key, the last is another customer's, without a key.
 Bodies are numbers too: 0 and 2 have the same lines and differ in the rest, 1 has other lines.
@@ -7,8 +7,10 @@ docs/architecture.md describes the same in prose. Each action is named in action
 
 from collections.abc import Iterator
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
+
+from tests.model.search import Move, Transition, interleave
 
 
 class Rule(Enum):  # what the design demands; a search without one of them finds a broken invariant
@@ -86,18 +88,17 @@ class Saga(NamedTuple):  # the participants, the actions that never happen (to s
         records = [Record("released" if self.restored else "none"), *[Record()] * (self.attempts - 1 + self.other)]
         return State(1, tuple(records), tuple(sorted([*requests, *[IDLE] * self.workers])))
 
-    def transitions(self, state: State) -> Iterator[tuple[str, str, State]]:
-        """Yield all that can happen next. Equal processes move once and are sorted: their identity is irrelevant."""
-        for me in dict.fromkeys(state.processes):
-            others = list(state.processes)
-            others.remove(me)
-            moves = (self.worker if me.who == "worker" else self.request)(state, me)
-            dead = ("crash", "dies", state, IDLE if me.who == "worker" else me._replace(reply=-1))
-            for action, what, after, then in [*moves, *[dead] * (me.step not in ("begin", "reserve"))]:
-                processes = others if then.reply else sorted([*others, then])
-                reply = f", replies {then.reply}" if then.reply > 0 else ""
-                yield action, f"{me.who} {what}{reply}", after._replace(processes=tuple(processes))
-        yield from self.surroundings(state)
+    def transitions(self, state: State) -> Iterator[Transition]:
+        """Yield all that can happen next."""
+        for moves in (interleave(state.processes, partial(self.act, state)), self.surroundings(state)):
+            for action, what, after in moves:
+                late = frozenset(m for m in after.late if self.take_effect(after, *m) != after)
+                yield action, what, after._replace(late=late)
+
+    def act(self, state: State, me: Process) -> Iterator[Move]:
+        yield from (self.worker if me.who == "worker" else self.request)(state, me)
+        if me.step not in ("begin", "reserve"):
+            yield "crash", "dies", state, IDLE if me.who == "worker" else me._replace(reply=-1)
 
     def take(self, state: State, i: int, body: int) -> tuple[str, State]:  # PUT: one transaction
         found, lines = state.records[i], body % 2
@@ -125,7 +126,7 @@ class Saga(NamedTuple):  # the participants, the actions that never happen (to s
         unsure = {at: order for action, at, _, order in sorted(state.late) if action == "late insert"}
         return unsure.get(i, state.records[i].order) if self.without is Rule.MAJORITY_READ else state.records[i].order
 
-    def request(self, state: State, me: Process) -> Iterator[tuple[str, str, State, Process]]:
+    def request(self, state: State, me: Process) -> Iterator[Move]:
         """Yield an action, what happens in words, and the state and the request after it; first without a fault."""
         i, answer, order = me.i, me.answer, self.read(state, me.i)
         if me.step == "reserve":
@@ -176,7 +177,7 @@ class Saga(NamedTuple):  # the participants, the actions that never happen (to s
         replied = {(i, me.body, reply)} if reply in (201, 409) else set()
         return what, state._replace(replied=state.replied | replied), me._replace(step=step, reply=reply)
 
-    def worker(self, state: State, me: Process) -> Iterator[tuple[str, str, State, Process]]:
+    def worker(self, state: State, me: Process) -> Iterator[Move]:
         i, order = me.i, self.read(state, me.i)
         if me.step == "begin":
             for i, record in enumerate(state.records):
@@ -214,7 +215,7 @@ class Saga(NamedTuple):  # the participants, the actions that never happen (to s
             passed = {"cursor": "passed" if state.records[i].cursor else ""}
             yield f"worker.{me.step}", f"is done with {i}", state.put(i, **changes.get(me.step, passed)), IDLE
 
-    def surroundings(self, state: State) -> Iterator[tuple[str, str, State]]:  # customers, time, what comes late
+    def surroundings(self, state: State) -> Iterator[Transition]:  # customers, time, what comes late
         for i, record in enumerate(state.records):
             if record.order == "confirmed":
                 yield "customer.cancel", f"of {i}", state.put(i, order="cancelled", release_due=True)
@@ -234,32 +235,31 @@ class Saga(NamedTuple):  # the participants, the actions that never happen (to s
     def is_quiet(self, state: State) -> bool:
         return all(p.step in ("begin", "reserve") and p.i in (-1, 0, self.attempts) for p in state.processes)
 
-
-def invariants(saga: Saga, state: State) -> dict[str, bool]:
-    """Return whether each invariant holds; the numbers are those of the guarantees in docs/architecture.md."""
-    records, keyed, kept = state.records, state.records[: saga.attempts], state.published
-    living, held = [r for r in records if r.order == "confirmed"], [r for r in records if r.reservation == "held"]
-    stood = {i for i, r in enumerate(records) if r.order in ("confirmed", "cancelled")}
-    strays = [r for r in held if r.order != "confirmed"]
-    ended = [r for r in strays if r.order in ("failed", "cancelled") and not r.release_due]
-    cursors = ("ahead",) if saga.without is Rule.STEP_BACK else ("ahead", "behind")
-    is_busy = any(r.release_due or r.cursor in cursors for r in records) or not saga.is_quiet(state)
-    true = {(i, r.body, REPLIES.get(r.order)) for i, r in enumerate(records)}
-    replied = {body: (i, reply) for i, body, reply in state.replied if i < saga.attempts}
-    now = {body: repeat(saga, State(state.stock, records, ()), body) for body in set(saga.bodies)}
-    is_answered = all(r.order == "failed" for r in keyed) or all(reply != 503 for _, reply in now.values())
-    return {
-        "stock adds up and is never oversold": state.stock + len(held) == 1 and len(living) <= 1,  # 1
-        "a living order has exactly its stock": all(r in held and r.lines == r.body % 2 for r in living),  # 2
-        "every reply to a customer stays true": state.replied <= true,  # 2
-        "the event of every order gets published": all(i in kept or records[i].in_outbox for i in stood),  # 2
-        "a key has one order": sum(r.order not in ("none", "failed") for r in keyed) <= 1,  # 3
-        "a repeat is answered as before": is_answered and all(replied[body] == now.get(body) for body in replied),  # 3
-        "no stock is stuck at rest": is_busy or not strays,  # 4
-        "released stock stays released": "product.expire" not in saga.never or not ended,  # 4
-        "dead attempts take no stock from the next": saga.other or all(r.order != "rejected" for r in records),  # 4
-        "only events of orders get published": kept <= stood,  # 5
-    }
+    def invariants(self, state: State) -> dict[str, bool]:
+        """Return whether each invariant holds; the numbers are those of the guarantees in docs/architecture.md."""
+        records, keyed, kept = state.records, state.records[: self.attempts], state.published
+        living, held = [r for r in records if r.order == "confirmed"], [r for r in records if r.reservation == "held"]
+        stood = {i for i, r in enumerate(records) if r.order in ("confirmed", "cancelled")}
+        strays = [r for r in held if r.order != "confirmed"]
+        ended = [r for r in strays if r.order in ("failed", "cancelled") and not r.release_due]
+        cursors = ("ahead",) if self.without is Rule.STEP_BACK else ("ahead", "behind")
+        is_busy = any(r.release_due or r.cursor in cursors for r in records) or not self.is_quiet(state)
+        true = {(i, r.body, REPLIES.get(r.order)) for i, r in enumerate(records)}
+        replied = {body: (i, reply) for i, body, reply in state.replied if i < self.attempts}
+        now = {body: repeat(self, State(state.stock, records, ()), body) for body in set(self.bodies)}
+        is_answered = all(r.order == "failed" for r in keyed) or all(reply != 503 for _, reply in now.values())
+        return {
+            "stock adds up and is never oversold": state.stock + len(held) == 1 and len(living) <= 1,  # 1
+            "a living order has exactly its stock": all(r in held and r.lines == r.body % 2 for r in living),  # 2
+            "every reply to a customer stays true": state.replied <= true,  # 2
+            "the event of every order gets published": all(i in kept or records[i].in_outbox for i in stood),  # 2
+            "a key has one order": sum(r.order not in ("none", "failed") for r in keyed) <= 1,  # 3
+            "a repeat is answered as before": is_answered and all(replied[b] == now.get(b) for b in replied),  # 3
+            "no stock is stuck at rest": is_busy or not strays,  # 4
+            "released stock stays released": "product.expire" not in self.never or not ended,  # 4
+            "dead attempts take no stock from the next": self.other or all(r.order != "rejected" for r in records),  # 4
+            "only events of orders get published": kept <= stood,  # 5
+        }
 
 
 @lru_cache(1_000_000)
@@ -269,22 +269,3 @@ def repeat(saga: Saga, state: State, body: int) -> tuple[int, int]:
     while not request.reply:
         _, _, state, request = next(saga.request(state, request))
     return request.i, request.reply
-
-
-def search(saga: Saga, only: str = "", limit: int = 10**9) -> Iterator[tuple[int, str, tuple[str, ...]]]:
-    """Visit all states breadth first; yield after each depth their number, a broken invariant, the way to it."""
-    frontier: list[tuple[State, tuple[str, ...]]] = [(saga.start(), ())]
-    seen = {hash(saga.start())}  # among 20 million states two have the same hash with a probability of 1 : 90,000
-    while frontier and len(seen) <= limit:
-        nearer, frontier = frontier, []
-        for state, way in nearer:
-            for action, what, after in saga.transitions(state):
-                after = after._replace(late=frozenset(m for m in after.late if saga.take_effect(after, *m) != after))
-                if action not in saga.never and (key := hash(after)) not in seen:
-                    seen.add(key)
-                    frontier.append((after, (*way, f"{action}: {what}")))
-                    broken = (name for name, holds in invariants(saga, after).items() if not holds)
-                    if name := next((name for name in broken if name in (only or name)), ""):
-                        yield len(seen), name, frontier[-1][1]
-                        return
-        yield len(seen), "", ()

@@ -1,4 +1,4 @@
-"""./dev test: all checks and tests, the quickest first. ./dev model: the executable specification of an order."""
+"""./dev test: all checks and tests, the quickest first. ./dev model: the executable specifications."""
 
 import argparse
 import os
@@ -47,9 +47,9 @@ def define_test(parser: argparse.ArgumentParser) -> Run:
 
 
 def define_model(parser: argparse.ArgumentParser) -> Run:
-    """Search the model of placing an order for a broken promise; print the steps to it, with exit code 1."""
+    """Search the models of placing and paying an order for a broken promise; print the steps to one; exit with 1."""
     parser.usage = "./dev model [--large] [--without RULE]"
-    parser.epilog = "--large takes long; --without shows what happens without one of the rules of tests/model/saga.py."
+    parser.epilog = "--large takes long; --without shows what happens without one of the rules of tests/model."
     parser.set_defaults(rest=[])
     return lambda options: run("tests.model", *options.rest)
 
