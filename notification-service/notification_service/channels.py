@@ -64,4 +64,6 @@ class EmailChannel:
         message["Message-ID"] = f"<{uuid.uuid5(MESSAGE_ID_NAMESPACE, notification.id)}@{self._sender.domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks for no out-of-office replies
         message.set_content(notification.body)
+        if notification.render_html:
+            message.add_alternative(notification.render_html(), subtype="html")
         return message

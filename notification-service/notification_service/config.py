@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import NoDecode
 
 import chassis
 from chassis.config import (
@@ -21,6 +22,7 @@ from chassis.config import (
 )
 from notification_service.addresses import client_name, mailbox
 from notification_service.channels import SMTP_TIMEOUT
+from notification_service.model import Shop
 from notification_service.smtp_connection import SmtpServer
 
 TOPOLOGY_FILE = Path(chassis.__file__).resolve().parent.parent / "contracts" / "topology.json"
@@ -28,6 +30,7 @@ MAIL_FROM = Address(username="shop", domain="example.com")
 TO_SEND = SMTP_TIMEOUT + 2  # s of a lease that must be left when sending begins
 MIN_LEASE = TO_SEND + 8  # s; a lease begins before its write, which takes at most 8 s (chassis.mongo)
 PREFETCH = 250  # unacknowledged messages at most: those of the batches in work and of the next batch
+MAX_SHOP_NAME, MAX_SHOP_ADDRESS = 100, 500  # characters: a footer, not a text
 MAX_PREFETCH = 65535  # AMQP has 16 bits for it
 
 
@@ -66,6 +69,22 @@ def _read_sender(value: object) -> object:
     return sender
 
 
+def _check_printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be one line without control characters")
+    return text
+
+
+def _read_lines(value: object) -> object:
+    """Read the lines of an address, without the empty ones."""
+    if not isinstance(value, str):
+        return value
+    lines = tuple(line.strip() for line in value.splitlines() if line.strip())
+    if len(value) > MAX_SHOP_ADDRESS or not all(map(str.isprintable, lines)):
+        raise ValueError(f"must be at most {MAX_SHOP_ADDRESS} characters without control characters")
+    return lines
+
+
 class Settings(WebSettings):
     """The settings of the web service."""
 
@@ -84,6 +103,8 @@ class ConsumerSettings(DeadLetterSettings, DatabaseSettings):
     smtp_url: Annotated[Secret, AfterValidator(_check_smtp_url)] = ""
     smtp_helo: Annotated[str, AfterValidator(_read_client_name)] | None = None
     mail_from: Annotated[Address, BeforeValidator(_read_sender)] = MAIL_FROM
+    shop_name: Annotated[str, Field(max_length=MAX_SHOP_NAME), AfterValidator(_check_printable)] = "Example Shop"
+    shop_address: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_lines)] = ()
     log_level: LogLevel = "INFO"
     heartbeat_file: NewFile = ""
     smtp_connections: PositiveInt = 8
@@ -95,6 +116,11 @@ class ConsumerSettings(DeadLetterSettings, DatabaseSettings):
     def smtp(self) -> SmtpServer | None:
         """Return the SMTP server, None if e-mail is simulated."""
         return SmtpServer.from_url(self.smtp_url, self.smtp_helo) if self.smtp_url else None
+
+    @property
+    def shop(self) -> Shop:
+        """Return the shop that e-mails name."""
+        return Shop(self.shop_name, self.shop_address)
 
     @property
     def start_within(self) -> float:

@@ -14,6 +14,7 @@ from chassis.heartbeat import WATCHDOG_TIMEOUT, Heartbeat
 from chassis.shutdown import stop_on_signals
 from notification_service import config, topology
 from notification_service.channels import channels
+from notification_service.composing import Composer
 from notification_service.handling import handle_messages
 from notification_service.messages import connect
 from notification_service.notifier import Notifier
@@ -121,7 +122,7 @@ def _handler(settings: config.ConsumerSettings, retry: RetryWhileUnavailable, re
     if smtp:
         resources.callback(smtp.close)
     notifier = Notifier(store, channels(smtp, settings.mail_from), retry, start_within=settings.start_within)
-    return partial(handle_messages, notifier)
+    return partial(handle_messages, Composer(settings.shop).notifications_of, notifier)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,23 @@
 """Handling messages: reads the events of a batch, and sends all their notifications together."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 
 from chassis.errors import Unavailable
 from notification_service.delivery import Disposition, Outcome
 from notification_service.events import InvalidEvent, read_event
-from notification_service.model import Notification
+from notification_service.model import Event, Notification
 from notification_service.notifier import Notifier
-from notification_service.templates import notifications_of
+
+Compose = Callable[[Event], list[Notification]]
 
 log = logging.getLogger(__name__)
 
 
-def handle_messages(notifier: Notifier, bodies: Sequence[bytes]) -> list[Outcome]:
+def handle_messages(compose: Compose, notifier: Notifier, bodies: Sequence[bytes]) -> list[Outcome]:
     """Send the notifications of the events in the bodies; return the outcome of each message. It never raises."""
-    messages = [_read(body) for body in bodies]
+    messages = [_compose(compose, body) for body in bodies]
     outcomes: Iterator[Outcome]
     try:
         outcomes = iter(notifier.notify([message for message in messages if not isinstance(message, Outcome)]))
@@ -27,10 +28,10 @@ def handle_messages(notifier: Notifier, bodies: Sequence[bytes]) -> list[Outcome
     return [message if isinstance(message, Outcome) else next(outcomes) for message in messages]
 
 
-def _read(body: bytes) -> list[Notification] | Outcome:
+def _compose(compose: Compose, body: bytes) -> list[Notification] | Outcome:
     """Return the notifications of an event, or the outcome of a message that cannot be read."""
     try:
-        return notifications_of(read_event(body))
+        return compose(read_event(body))
     except InvalidEvent as exc:
         return Outcome(Disposition.DEAD_LETTER, str(exc))
     except Exception as exc:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from chassis.mongo import DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
 from notification_service import indexes
-from notification_service.model import NotificationRecord
+from notification_service.model import NOT_STORED, NotificationRecord
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-_RECORD_FIELDS = [field.name for field in fields(NotificationRecord) if field.name != "request_id"]
+_RECORD_FIELDS = [field.name for field in fields(NotificationRecord) if field.name not in NOT_STORED]
 _AUDIT_FIELDS = ("event_id", "channel", "status", "order_id", "user_id")
 
 

@@ -15,7 +15,8 @@ _NOTIFICATION: dict[str, Any] = {
     "channel": "email",
     "recipient": "ada@example.com",
     "subject": f"Your order {_ORDER} is confirmed",
-    "body": f"Thank you! We have received your order {_ORDER}.\n\n2 x Coffee Grinder\nTotal: 179.00 EUR\n",
+    "body": f"Hello,\n\nThank you, we have received your order {_ORDER}.\n\n"
+    "2 x Coffee Grinder, 89.50 EUR each: 179.00 EUR\nTotal: 179.00 EUR\n\nExample Shop\n",
     "status": "sent",
     "created_at": "2026-01-31T12:00:00.000Z",
 }
@@ -41,7 +42,7 @@ class NotificationReply(Reply):
     channel: str = Field(description="`email` or `sms`.")
     recipient: str = Field(description="An e-mail address or a phone number.")
     subject: str
-    body: str
+    body: str = Field(description="The text. The HTML of an e-mail is not kept.")
     status: str = Field(description="`pending`, `sending`, `sent` or `failed`.")
     created_at: Timestamp
 

@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from chassis.mongo import DUPLICATE_KEY, DatabaseClock, Document, retry_and_translate
-from notification_service.model import FAILED, PENDING, SENDING, SENT, Notification
+from notification_service.model import FAILED, NOT_STORED, PENDING, SENDING, SENT, Notification
 
 NO_LEASE = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,7 +33,8 @@ class NotificationStore:
         state = {"attempts": 1, "error": None, "created_at": now, **self._claimed(claim, now)}
         documents = [{"_id": notification.id, **vars(notification), **state} for notification in notifications]
         for document in documents:
-            del document["request_id"]
+            for name in NOT_STORED:
+                del document[name]
         try:
             self._notifications.insert_many(documents, ordered=False)
         except BulkWriteError as exc:

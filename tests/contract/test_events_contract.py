@@ -8,7 +8,8 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from notification_service.events import read_event
-from notification_service.templates import TEMPLATES, notifications_of
+from notification_service.wording import WORDINGS
+from tests.unit.notification.notification_app import COMPOSER
 from tools.paths import ROOT
 
 EVENTS = ROOT / "contracts" / "events"
@@ -29,7 +30,7 @@ def test_schemas_examples_texts_and_bindings_know_the_same_types() -> None:
     bindings = json.loads((ROOT / "contracts" / "topology.json").read_text())["bindings"]
     bound = sorted(b["routing_key"] for b in bindings if b["queue"] == "notifications")
     schemas = sorted(path.name.partition(".")[0] for path in EVENTS.glob("*_*.schema.json"))
-    assert TYPES == schemas == sorted(TEMPLATES) == bound
+    assert TYPES == schemas == sorted(WORDINGS) == bound
 
 
 @pytest.mark.parametrize("kind", ["order", *TYPES])
@@ -66,6 +67,14 @@ def test_fields_that_a_schema_does_not_know_are_allowed(kind: str) -> None:
         (("data", "lines", 0, "unit_price"), "-1.00"),
         (("data", "user", "email"), None),
         (("data", "currency"), "euro"),
+        (("dataschema",), "urn:shop:events:order_created:2.0"),
+        (("data", "shipping_address", "country"), "Belgium"),
+        (("data", "shipping_address", "line1"), ""),
+        (("data", "payment"), {"method": "pm_card_ok", "amount": 24.48}),
+        (("data", "payment"), {"amount": "24.48"}),
+        (("data", "tracking"), {}),
+        (("data", "tracking"), {"url": "javascript:alert(1)"}),
+        (("data", "reason"), "bored"),
     ],
 )
 @pytest.mark.parametrize("kind", TYPES)
@@ -88,11 +97,18 @@ def test_every_required_field_is_required(kind: str) -> None:
         assert not validator(kind).is_valid(example), name
 
 
+@pytest.mark.parametrize("kind", ["order_paid", "order_refunded"])
+def test_an_event_about_money_has_its_amount(kind: str) -> None:
+    example = read(f"{kind}.example.json")
+    del example["data"]["payment"]
+    assert not validator(kind).is_valid(example)
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_the_consumer_makes_notifications_of_the_golden_example(kind: str) -> None:
     example = read(f"{kind}.example.json")
     event = read_event(json.dumps(example).encode())
-    notifications = notifications_of(event)
+    notifications = COMPOSER.notifications_of(event)
     user = example["data"]["user"]
     assert [(n.id, n.recipient) for n in notifications] == [
         (f"{example['id']}:{channel}", user[name])
@@ -101,5 +117,5 @@ def test_the_consumer_makes_notifications_of_the_golden_example(kind: str) -> No
     ]
     assert event.request_id == example.get("requestid")
     assert all(example["data"]["order_id"] in n.subject and n.user_id == user["id"] for n in notifications)
-    assert "2 x Coffee mug" in notifications[0].body
+    assert "2 x Coffee mug, 9.99 EUR each: 19.98 EUR" in notifications[0].body
     assert "Total: 24.48 EUR" in notifications[0].body

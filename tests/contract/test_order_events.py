@@ -1,6 +1,7 @@
 """The events of order-service fit the schemas and examples in contracts/."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,23 @@ from referencing import Registry, Resource
 
 from chassis.logs import bind_request_id
 from order_service import events, publisher
-from order_service.model import Buyer, Item, Line, Order
+from order_service.model import (
+    CAPTURED,
+    DECLINED,
+    REFUNDED,
+    STARTED,
+    UNKNOWN,
+    Address,
+    Buyer,
+    Item,
+    Line,
+    Order,
+    Payment,
+    Tracking,
+)
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
-KINDS = [events.ORDER_CREATED, events.ORDER_CANCELLED, events.ORDER_SHIPPED, events.ORDER_DELIVERED]
+KINDS = events.TYPES
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -32,11 +46,11 @@ def validator(kind: str) -> Draft202012Validator:
     )
 
 
-def event_like(example: dict[str, Any]) -> dict[str, Any]:
-    """Return the event that order-service makes of an example's order, as JSON."""
+def order_like(example: dict[str, Any]) -> Order:
+    """Return an example's order."""
     data = example["data"]
     lines = [Line(**{**line, "unit_price": cents(line["unit_price"])}) for line in data["lines"]]
-    order = Order(
+    return Order(
         id=data["order_id"],
         status=example["type"].removeprefix("order_"),
         user=Buyer(data["user"]["id"], data["user"].get("email"), data["user"].get("phone")),
@@ -44,16 +58,27 @@ def event_like(example: dict[str, Any]) -> dict[str, Any]:
         lines=tuple(lines),
         total=cents(data["total"]),
         currency=data["currency"],
-        refusal=None,
-        fingerprint="",
-        outbox=(),
-        release_due=False,
         created_at=MOMENT,
         updated_at=MOMENT,
+        shipping_address=Address(**data["shipping_address"]) if "shipping_address" in data else None,
+        tracking=Tracking(**data["tracking"]) if "tracking" in data else None,
+        payment=payment_like(example),
     )
+
+
+def event_like(example: dict[str, Any]) -> dict[str, Any]:
+    """Return the event that order-service makes of an example's order, as JSON."""
+    order, reason = order_like(example), example["data"].get("reason")
     with bind_request_id(example.get("requestid", "")):
-        event = events.order_event(example["type"], order, datetime.fromisoformat(example["time"]))
+        event = events.order_event(example["type"], order, datetime.fromisoformat(example["time"]), reason=reason)
     return json.loads(json.dumps(event))  # type: ignore[no-any-return]
+
+
+def payment_like(example: dict[str, Any]) -> Payment | None:
+    if not (payment := example["data"].get("payment")):
+        return None
+    status = REFUNDED if example["type"] == events.ORDER_REFUNDED else CAPTURED
+    return Payment(status, 1, "simulated", payment["method"], cents(payment["amount"]))
 
 
 def cents(amount: str) -> int:
@@ -74,6 +99,23 @@ def test_every_event_type_has_a_schema_and_an_example_and_no_other_has() -> None
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_golden_example_is_what_order_service_makes(kind: str) -> None:
     assert event_like(example_of(kind)) == example_of(kind)
+
+
+@pytest.mark.parametrize("detail", ["shipping_address", "payment", "tracking", "reason"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_known_of_an_order_is_left_out(kind: str, detail: str) -> None:
+    example = example_of(kind)
+    example["data"].pop(detail, None)
+    assert event_like(example) == example
+
+
+@pytest.mark.parametrize("status", [STARTED, UNKNOWN, DECLINED])
+def test_a_payment_without_money_is_left_out(status: str) -> None:
+    order = order_like(example_of(events.ORDER_CANCELLED))
+    payment = Payment(status, 1, "simulated", "pm_card_ok", 2448)
+    event = events.order_event(events.ORDER_CANCELLED, replace(order, payment=payment), MOMENT, reason="unpaid")
+    assert "payment" not in event["data"]
+    validator(events.ORDER_CANCELLED).validate(event)
 
 
 @pytest.mark.parametrize("request_id", ["5b1f0a7c9d3e4f62", ""])

@@ -34,6 +34,7 @@ from notification_service.smtp_connection import SmtpServer
 from notification_service.smtp_pool import SmtpPool
 from notification_service.store import NotificationStore
 from tests.at_once import meanwhile
+from tests.unit.notification.notification_app import COMPOSER
 from tools.stack.ports import free_ports
 
 ACCEPTED = "250 OK"
@@ -213,7 +214,10 @@ def consuming(
     with closing(SmtpPool(SmtpServer("127.0.0.1", smtp_port))) as smtp, ThreadPoolExecutor(threads) as pool:
         channels = {"email": EmailChannel(smtp, MAIL_FROM, timeout=smtp_timeout), "sms": SimulatedChannel()}
         notifier = Notifier(store, channels, RetryWhileUnavailable(stop), start_within=start_within)
-        handle, queues = partial(handle_messages, notifier), topology.load(config.TOPOLOGY_FILE)
+        handle, queues = (
+            partial(handle_messages, COMPOSER.notifications_of, notifier),
+            topology.load(config.TOPOLOGY_FILE),
+        )
 
         def open_session() -> ConsumerSession:
             return ConsumerSession(connect(broker_url), pool, handle, queues, prefetch=250)

@@ -22,6 +22,7 @@ from tests.integration.commands import Commands, recorded
 from tests.integration.mailroom import event
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
 from tests.reconciling import reconcile
+from tests.unit.notification.notification_app import COMPOSER
 from tools.stack.mongodb import MongoServer
 
 RESERVE = ["find", "bulkWrite", "commitTransaction"]
@@ -101,7 +102,8 @@ def test_the_consumer_inserts_once_and_marks_once_for_all_messages_and_channels_
     clock = mongo.DatabaseClock(database)
     clock()  # asks the database once in a while
     store, ways = NotificationStore(database, clock), channels(None, MAIL_FROM)
-    handle = partial(handle_messages, Notifier(store, ways, RetryWhileUnavailable(Event()), start_within=30.0))
+    notifier = Notifier(store, ways, RetryWhileUnavailable(Event()), start_within=30.0)
+    handle = partial(handle_messages, COMPOSER.notifications_of, notifier)
     commands.forget()
     outcomes = handle([json.dumps(event(f"order-{number}")).encode() for number in range(messages)])
     assert (outcomes, commands.names) == ([DELIVERED] * messages, ["insert", "update"])

@@ -75,7 +75,9 @@ def test_an_event_becomes_an_email_and_an_sms(
     (sent,) = mail.received
     assert (sent["To"], sent["From"]) == ("ana@example.com", "shop@example.com")
     assert sent["Subject"] == "Your order order-1 is confirmed"
-    assert "2 x Coffee mug" in sent.get_payload()
+    text, page = (part.get_payload(decode=True).decode() for part in sent.get_payload())
+    assert "2 x Coffee mug, 9.99 EUR each: 19.98 EUR" in text
+    assert "<td" in page
     assert broker.depth("notifications") == 0
 
 

@@ -42,6 +42,7 @@ HOMES = {
     },
     "smtplib": {"notification_service.smtp_connection", "notification_service.smtp_pool"},
     "idna": {"notification_service.addresses", "user_service.emails"},
+    "jinja2": {"notification_service.composing"},
     "argon2": {"user_service.passwords"},
     "phonenumbers": {"user_service.phones"},
 }
@@ -49,7 +50,7 @@ CORES = {
     "user_service": {"accounts", "model", "oauth", "throttle", "tokens"},
     "product_service": {"catalogue", "model", "reservations"},
     "order_service": {"orders", "placing", "events", "model"},
-    "notification_service": {"delivery", "events", "handling", "model", "notifier", "templates", "topology"},
+    "notification_service": {"delivery", "events", "handling", "model", "notifier", "topology", "wording"},
 }
 FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.misconfigurations", "chassis.schemas"}
 ROLE_NAMES = {f"chassis.auth.access.{role}" for role in ("CUSTOMER", "ADMIN", "SERVICE")}

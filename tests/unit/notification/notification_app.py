@@ -5,10 +5,13 @@ from typing import Any
 
 import mongomock
 
+from notification_service.composing import Composer
 from notification_service.delivery import DeliveryError
-from notification_service.model import Notification
+from notification_service.model import Notification, Shop
 from notification_service.store import NotificationStore
 from tests.clock import FakeClock
+
+COMPOSER = Composer(Shop("Example Shop"))
 
 
 class FakeChannel:

@@ -1,10 +1,12 @@
 """The channels: their messages and their errors. No address is ever logged."""
 
+import dataclasses
 import logging
 import socket
 from email.message import EmailMessage
 
 import pytest
+from jinja2 import UndefinedError
 
 from notification_service.addresses import mailbox
 from notification_service.channels import EmailChannel, SimulatedChannel, channels
@@ -29,6 +31,10 @@ class FakePool(SmtpPool):
         self.sent.append(message)
 
 
+def broken() -> str:
+    raise UndefinedError("'evnt' is undefined")
+
+
 def notification(recipient: str = "ana@example.com", channel: str = "email") -> Notification:
     return Notification("o-1.order_created", "order_created", "o-1", "u-1", channel, recipient, "Héllo", "Bödy\n")
 
@@ -44,6 +50,35 @@ def test_an_email_has_its_headers_and_a_message_id_that_does_not_change() -> Non
     assert first["Message-ID"] == again["Message-ID"]
     assert first["Message-ID"].endswith("@example.com>")
     assert first["Auto-Submitted"] == "auto-generated"
+
+
+def test_an_email_without_html_is_plain_text_and_one_with_html_has_both() -> None:
+    fake = FakePool()
+    for mail in (notification(), dataclasses.replace(notification(), render_html=lambda: "<p>Bödy</p>\n")):
+        EmailChannel(fake, MAIL_FROM).send(mail)
+    plain, both = fake.sent
+    assert plain.get_content_type() == "text/plain"
+    assert both.get_content_type() == "multipart/alternative"
+    assert [(part.get_content_type(), part.get_content()) for part in both.iter_parts()] == [  # type: ignore[attr-defined]
+        ("text/plain", "Bödy\n"),
+        ("text/html", "<p>Bödy</p>\n"),
+    ]
+    assert both["Message-ID"] == plain["Message-ID"]
+
+
+def test_html_is_rendered_only_where_it_is_sent_and_without_it_no_mail_goes_out() -> None:
+    mail, fake = dataclasses.replace(notification(), render_html=broken), FakePool()
+    SimulatedChannel().send(mail)
+    with pytest.raises(UndefinedError):
+        EmailChannel(fake, MAIL_FROM).send(mail)
+    assert fake.sent == []
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\u2028", "\x0b"])
+def test_a_subject_stays_one_header(line_end: str) -> None:
+    fake = FakePool()
+    EmailChannel(fake, MAIL_FROM).send(dataclasses.replace(notification(), subject=f"Hi{line_end}Bcc: eve@x.example"))
+    assert (fake.sent[0]["Subject"], fake.sent[0]["Bcc"]) == ("Hi Bcc: eve@x.example", None)
 
 
 @pytest.mark.parametrize(

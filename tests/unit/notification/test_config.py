@@ -11,6 +11,7 @@ import pytest
 from chassis.config import ConfigurationError
 from notification_service import config, topology
 from notification_service.channels import SMTP_TIMEOUT
+from notification_service.model import Shop
 from notification_service.smtp_connection import SmtpServer
 from notification_service.topology import Topology
 
@@ -177,3 +178,31 @@ def test_after_the_last_delay_there_is_no_retry() -> None:
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "shop"),
+    [
+        ({}, Shop("Example Shop")),
+        ({"SHOP_NAME": "", "SHOP_ADDRESS": ""}, Shop("Example Shop")),
+        ({"SHOP_NAME": "Mug & Söhne"}, Shop("Mug & Söhne")),
+        ({"SHOP_ADDRESS": "1 Main Street, 1000 Brussels"}, Shop("Example Shop", ("1 Main Street, 1000 Brussels",))),
+        ({"SHOP_ADDRESS": "\n Rue 1\r\n\n1000 Brussels\n"}, Shop("Example Shop", ("Rue 1", "1000 Brussels"))),
+    ],
+)
+def test_the_shop_that_mails_name(consumer: Load, variables: dict[str, str], shop: Shop) -> None:
+    assert consumer(**variables).shop == shop
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("SHOP_NAME", "Two\nlines", "must be one line without control characters"),
+        ("SHOP_NAME", "x" * 101, "String should have at most 100 characters"),
+        ("SHOP_ADDRESS", "Rue \x1b1", "must be at most 500 characters without control characters"),
+        ("SHOP_ADDRESS", "x" * 501, "must be at most 500 characters without control characters"),
+    ],
+)
+def test_a_shop_that_fits_no_mail_is_refused(consumer: Load, variable: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^configuration: {variable} {message}$"):
+        consumer(**{variable: value})

@@ -9,6 +9,7 @@ from typing import Any
 
 import mongomock
 import pytest
+from jinja2 import UndefinedError
 from pymongo.errors import BulkWriteError
 
 from chassis import logs
@@ -22,13 +23,12 @@ from notification_service.delivery import (
     combine,
 )
 from notification_service.events import read_event
-from notification_service.handling import handle_messages
-from notification_service.model import Notification
+from notification_service.handling import Compose, handle_messages
+from notification_service.model import Event, Notification
 from notification_service.notifier import Notifier
 from notification_service.retrying import RetryWhileUnavailable
 from notification_service.store import NotificationStore
-from notification_service.templates import notifications_of
-from tests.unit.notification.notification_app import FakeChannel, FakeClock, event, make_database, make_store
+from tests.unit.notification.notification_app import COMPOSER, FakeChannel, FakeClock, event, make_database, make_store
 from tests.waiting import until
 
 EMAIL, SMS = "order-1.order_created:email", "order-1.order_created:sms"
@@ -48,9 +48,12 @@ class Office:
         self._wrapped = wrap(self.store)
         self.handle = self.handler()
 
-    def handler(self, start_within: float = 30.0) -> Callable[[list[bytes]], list[Outcome]]:
+    def handler(
+        self, start_within: float = 30.0, compose: Compose = COMPOSER.notifications_of
+    ) -> Callable[[list[bytes]], list[Outcome]]:
         retry, channels = RetryWhileUnavailable(self.stop, max_delay=0.01), {"email": self.email, "sms": self.sms}
-        return partial(handle_messages, Notifier(self._wrapped, channels, retry, start_within=start_within))
+        notifier = Notifier(self._wrapped, channels, retry, start_within=start_within)
+        return partial(handle_messages, compose, notifier)
 
     def receive(self, **user: Any) -> Outcome:
         return self.receive_all(event(phone="+32", **user))[0]
@@ -88,7 +91,7 @@ def test_the_document_has_what_the_history_shows(office: Office) -> None:
         "channel": "email",
         "recipient": "ana@example.com",
         "subject": "Your order order-1 is confirmed",
-        "body": "Thank you! We have received your order order-1.\n",
+        "body": "Hello,\n\nThank you, we have received your order order-1.\n\nExample Shop\n",
         "status": "sent",
         "attempts": 1,
         "error": None,
@@ -143,7 +146,7 @@ def test_a_notification_that_another_consumer_is_sending_is_deferred_until_the_l
 
 
 def test_a_new_notification_is_inserted_with_a_claim_and_nobody_else_can_claim_it(office: Office) -> None:
-    notifications = notifications_of(read_event(json.dumps(event(phone="+32")).encode()))
+    notifications = COMPOSER.notifications_of(read_event(json.dumps(event(phone="+32")).encode()))
     assert office.store.add(notifications, "mine") == set()
     assert office.statuses == {EMAIL: "sending", SMS: "sending"}
     assert office.store.add(notifications, "another") == {EMAIL, SMS}
@@ -175,7 +178,7 @@ def test_a_consumer_that_lost_its_claim_cannot_mark_a_failure_but_can_mark_a_suc
 
 
 def composed(*messages: dict[str, Any]) -> list[Notification]:
-    return [n for message in messages for n in notifications_of(read_event(json.dumps(message).encode()))]
+    return [n for message in messages for n in COMPOSER.notifications_of(read_event(json.dumps(message).encode()))]
 
 
 def test_each_message_of_a_batch_has_its_own_outcome(office: Office) -> None:
@@ -348,6 +351,21 @@ def test_an_unexpected_error_anywhere_is_retried(caplog: pytest.LogCaptureFixtur
         Disposition.RETRY, "email: unexpected AttributeError; sms: unexpected AttributeError"
     )
     assert caplog.messages == ["notification not sent: unexpected error"] * 2
+
+
+def test_an_event_whose_mail_cannot_be_composed_is_retried_and_stops_no_other(office: Office) -> None:
+    def compose(event: Event) -> list[Notification]:
+        if event.order_id == "odd":
+            raise UndefinedError("'evnt' is undefined")
+        return COMPOSER.notifications_of(event)
+
+    bodies = [json.dumps(event(order)).encode() for order in ("order-1", "odd", "order-2")]
+    assert office.handler(compose=compose)(bodies) == [
+        DELIVERED,
+        Outcome(Disposition.RETRY, "unexpected UndefinedError"),
+        DELIVERED,
+    ]
+    assert [n.order_id for n in office.email.sent] == ["order-1", "order-2"]
 
 
 def test_an_invalid_message_is_a_dead_letter(office: Office) -> None:

@@ -1,0 +1,33 @@
+"""Make the pictures of mails: `.venv/bin/python docs/images/make_mail_pictures.py`. They show the golden mails.
+
+A frame follows the colour scheme of its element, so one page shows a mail in light and in dark mode.
+"""
+
+import base64
+import html
+import tempfile
+
+from make_screenshots import HERE, Browser
+
+MAILS = HERE.parent.parent / "tests" / "unit" / "notification" / "mails"
+PICTURES = {"mail-shipped-cancelled.png": [("order_shipped", "light", 640), ("order_cancelled", "dark", 360)]}
+HEIGHT = 860
+PAGE = "margin:24px; display:flex; gap:24px; justify-content:center; background:#d5d9de"
+
+
+def frame(name: str, scheme: str, width: int) -> str:
+    """Return a frame with a mail, as wide as a window of a mail program."""
+    mail = html.escape((MAILS / f"{name}.html").read_text())
+    style = f"width:{width}px; height:{HEIGHT}px; border:0; border-radius:12px; color-scheme:{scheme}"
+    return f'<iframe style="{style}" srcdoc="{mail}"></iframe>'
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        browser = Browser(folder)
+        for picture, mails in PICTURES.items():
+            row = "".join(frame(*mail) for mail in mails)
+            page = f'<body style="{PAGE}">{row}'
+            browser.open("data:text/html;charset=utf-8;base64," + base64.b64encode(page.encode()).decode())
+            browser.save(picture, HEIGHT + 48)
+        browser.call("Browser.close")
