@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from chassis.mongo import DatabaseClock, Document, find_page, retry_and_translate
+from chassis.mongo import ASCENDING, DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
 from notification_service import indexes
 from notification_service.model import NOT_STORED, NotificationRecord
@@ -46,3 +46,9 @@ class NotificationHistory:
             | {name: document[name] for name in _AUDIT_FIELDS}
             for document in self._notifications.find({}, (*_AUDIT_FIELDS, "created_at"))
         ]
+
+    def order_records(self, order_id: str) -> list[Document]:
+        """Return all notifications of an order as they are stored, oldest first."""
+        ids = {"$gte": f"{order_id}.", "$lt": f"{order_id}/"}  # they begin with the order's id and a dot; "/" is next
+        stored = self._database.notifications.find({"_id": ids, "order_id": order_id}).sort("created_at", ASCENDING)
+        return [{"kind": "notification_document", **document} for document in stored]

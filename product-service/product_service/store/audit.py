@@ -25,6 +25,11 @@ class StockAudit:
         with self._database.client.start_session() as session:
             return session.with_transaction(self._read)
 
+    def order_records(self, order_id: str) -> list[Document]:
+        """Return the reservation of an order as it is stored, if there is one."""
+        stored = self._database.reservations.find({"_id": order_id})
+        return [{"kind": "reservation_document", **document} for document in stored]
+
     def _read(self, session: ClientSession) -> list[Document]:
         reservations = list(self._database.reservations.find({}, session=session))
         products = list(self._database.products.find({}, {"stock": True, "received": True}, session=session))
