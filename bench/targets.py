@@ -20,6 +20,7 @@ SHOP, BESIDE, BASELINE, FLOOR = NAMES = ("shop", "beside", "baseline", "floor")
 WORKERS, THREADS = os.environ.get("WEB_CONCURRENCY") or "2", os.environ.get("WEB_THREADS") or "8"
 # The bench registers all customers at once, and their tokens must outlive the longest run.
 USER_SERVICE = {"ACCESS_TOKEN_SECONDS": "86400", "SERVICE_TOKEN_SECONDS": "86400", "REGISTRATIONS_PER_MINUTE": "100000"}
+UNPAID = {"PAYMENT_PROVIDER": "none"}  # nobody pays in a workload, and orders that wait for it would be cancelled
 # Administrators' URLs of servers that the shop uses instead of its own.
 EXTERNAL_SERVERS = {
     "mongo_url": os.environ.get("MONGO_URL", ""),
@@ -66,7 +67,7 @@ def run_shop(name: str, state: Path, database: str, checkout: Path, settings: Ma
     """Run the shop of a checkout, with customers and products, until the end of the block."""
     if checkout != ROOT:
         subprocess.run(["./dev", "--help"], cwd=checkout, stdout=subprocess.DEVNULL, check=True)  # makes its .venv
-    stack = {"settings": {"WEB_THREADS": THREADS, **settings}, "extra": {"user-service": USER_SERVICE}}
+    stack = {"settings": {"WEB_THREADS": THREADS, **UNPAID, **settings}, "extra": {"user-service": USER_SERVICE}}
     options = json.dumps({"workers": int(WORKERS), "mongodb": database, **stack, **EXTERNAL_SERVERS})
     python, script = str(checkout / ".venv" / "bin" / "python"), str(ROOT / "bench" / "run_shop.py")
     with subprocess.Popen(

@@ -27,6 +27,7 @@ FORWARDED_VARIABLES = (
     "WEB_CONCURRENCY",
     "WEB_THREADS",
 )
+FORWARDED_TO_ORDERS = ("PAYMENT_", "STRIPE_")  # the beginnings of names; some of these variables are secrets
 NO_SUPERVISORD = """\
 supervisord is not running, so nothing restarts a program that fails. Still running: {}.
 ./dev up stops these and starts everything again; ./dev down only stops them."""
@@ -108,8 +109,10 @@ def _fail(message: str) -> int:
 
 def options_from_environment(mongodb: str) -> Options:
     """Return the options that environment variables set; an empty variable counts as not set."""
+    payment = {name: value for name, value in os.environ.items() if value and name.startswith(FORWARDED_TO_ORDERS)}
     return Options(
         settings={name: value for name in FORWARDED_VARIABLES if (value := os.environ.get(name))},
+        extra=dict.fromkeys(("order-service", "order-worker"), payment),
         mongodb=mongodb,
         mongo_url=os.environ.get("MONGO_URL", ""),
         rabbitmq_url=os.environ.get("RABBITMQ_URL", ""),

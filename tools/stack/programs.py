@@ -59,7 +59,7 @@ def service_environment(service: Service, urls: Mapping[str, str], client_secret
     own = {
         "user-service": {**admin, "SERVICE_CLIENTS": f"order-service:{client_secret}"},
         "product-service": {**jwks, "DEMO_PRODUCTS": "true"},
-        "order-service": {**jwks, **client, "PRODUCT_SERVICE_URL": products},
+        "order-service": {**jwks, **client, "PRODUCT_SERVICE_URL": products, "PAYMENT_PROVIDER": "simulated"},
         "notification-service": jwks,
     }
     return {"ENVIRONMENT": "development", "TRUSTED_PROXIES": "0", **MALLOC_SETTINGS, **own[service.name]}

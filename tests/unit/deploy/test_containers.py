@@ -84,14 +84,16 @@ def test_other_containers_share_no_network(one: str, other: str) -> None:
     assert not reach(one, other)
 
 
-def test_only_three_networks_lead_out_and_no_database_is_on_one() -> None:
+def test_only_four_networks_lead_out_and_no_database_is_on_one() -> None:
     outward = {name for name, options in COMPOSE["networks"].items() if not (options or {}).get("internal")}
-    assert outward == {"edge", "dashboard", "mail"}
+    assert outward == {"edge", "dashboard", "mail", "payment"}
     on_one = {name: outward & set(service["networks"]) for name, service in SERVICES.items()}
     assert {name: networks for name, networks in on_one.items() if networks} == {
         "gateway": {"edge"},
         "rabbitmq": {"dashboard"},
         "notification-consumer": {"mail"},
+        "order-service": {"payment"},
+        "order-worker": {"payment"},
     }
 
 

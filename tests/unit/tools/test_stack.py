@@ -55,7 +55,27 @@ def test_extra_settings_reach_their_program_only(plan: StackSpec) -> None:
 
 def test_an_environment_variable_that_is_empty_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {"WEB_CONCURRENCY": "", "MONGO_URL": "", "LOG_LEVEL": "DEBUG"})
-    assert command.options_from_environment("") == Options(settings={"LOG_LEVEL": "DEBUG"})
+    nothing: dict[str, dict[str, str]] = {"order-service": {}, "order-worker": {}}
+    assert command.options_from_environment("") == Options(settings={"LOG_LEVEL": "DEBUG"}, extra=nothing)
+
+
+def test_how_orders_are_paid_is_passed_to_the_programs_that_ask_the_provider_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    payment = {"PAYMENT_PROVIDER": "stripe", "STRIPE_API_KEY": "sk_test_1"}
+    monkeypatch.setattr(os, "environ", {**payment, "PAYMENT_MINUTES": "", "RABBITMQ_URL": "amqp://a:b@mq/"})
+    options = command.options_from_environment("")
+    assert options.settings == {}
+    plan = StackSpec(tmp_path, PORTS, dev_secrets.load(tmp_path / "secrets.json"), options)
+    for program in plan.service_programs():
+        told = {name: text for name, text in program.environment.items() if name.startswith(("PAYMENT_", "STRIPE_"))}
+        assert told == (payment if program.name.startswith("order-") else {}), program.name
+
+
+def test_the_demo_has_a_payment_provider(plan: StackSpec) -> None:
+    providers = {program.name: program.environment.get("PAYMENT_PROVIDER") for program in plan.service_programs()}
+    assert {name for name, provider in providers.items() if provider} == {"order-service", "order-worker"}
+    assert set(providers.values()) == {"simulated", None}
 
 
 @pytest.mark.parametrize("workers", ["0", "-1", "two"])
