@@ -8,15 +8,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tools.audit import money
 from tools.audit.snapshot import Record, Snapshot
 
 EVENTS = {
-    "confirmed": ("order_created",),
-    "shipped": ("order_created", "order_shipped"),
-    "delivered": ("order_created", "order_shipped", "order_delivered"),
-    "cancelled": ("order_created", "order_cancelled"),
+    "confirmed": "order_created",
+    "paid": "order_paid",
+    "shipped": "order_shipped",
+    "delivered": "order_delivered",
+    "cancelled": "order_cancelled",
 }
-STOCK_HOLDING = ("confirmed", "shipped", "delivered")
+# What an order went through at least; an order of an earlier version has no history of it.
+PATHS = {
+    "confirmed": ("confirmed",),
+    "paid": ("confirmed", "paid"),
+    "shipped": ("confirmed", "shipped"),
+    "delivered": ("confirmed", "shipped", "delivered"),
+    "cancelled": ("confirmed", "cancelled"),
+}
+STOCK_HOLDING = ("confirmed", "paid", "shipped", "delivered")
 NOTHING_RESERVED = {"state": "none"}
 
 
@@ -69,7 +79,10 @@ def no_lost_order(snapshot: Snapshot) -> Iterator[Expectation]:
 
 def _events(order: Record) -> Iterator[str]:
     """Return the ids of the events that an order must have published."""
-    return (f"{order['id']}.{event}" for event in EVENTS.get(order["status"], ()))
+    statuses = {*order["history"], *PATHS.get(order["status"], ())}
+    is_refunded = (order["payment"] or {}).get("status") == "refunded"
+    types = [*(EVENTS[status] for status in EVENTS if status in statuses), *(["order_refunded"] if is_refunded else [])]
+    return (f"{order['id']}.{event}" for event in types)
 
 
 def no_double_order(snapshot: Snapshot) -> Iterator[Expectation]:
@@ -121,6 +134,17 @@ def no_one_gets_in(snapshot: Snapshot) -> Iterator[Expectation]:
         yield Expectation("service" not in user["roles"], f"user {user['id']}: has the role service")
 
 
+def no_money_astray(snapshot: Snapshot) -> Iterator[Expectation]:
+    """A captured charge is the payment of an order that stands, or is refunded once; no other order is paid."""
+    for order in snapshot.settled(snapshot.orders.values()):
+        charges = snapshot.charges.get(order["id"], [])
+        fault = money.fault(order, charges, snapshot.payment_provider, snapshot.grace)
+        yield Expectation(not fault, f"order {order['id']}: {fault}", f"{order['payment']}, charges {charges}")
+    for order_id, charges in snapshot.charges.items():
+        for charge in snapshot.settled(charges):
+            yield Expectation(order_id in snapshot.orders, f"charge {charge['id']}: captured, but there is no order")
+
+
 INVARIANTS = (
     ("1 no oversell", "stock + held = received, stock >= 0, per product", no_oversell),
     ("2 no lost order", "order: stock held; event: published and notified", no_lost_order),
@@ -129,6 +153,7 @@ INVARIANTS = (
     ("5 one notification", "exactly one per event and channel, none unfinished", one_notification),
     ("6 outages leak nothing", "failed, rejected or cancelled order: nothing held", outages_leak_nothing),
     ("7 no one gets in", "notification: the buyer's own; account: argon2id, no service role", no_one_gets_in),
+    ("8 no money astray", "order: paid, refunded or neither, as the provider's ledger says", no_money_astray),
 )
 
 

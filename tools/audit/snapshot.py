@@ -35,6 +35,10 @@ class Snapshot:
         self.notifications = by_kind.get("notification", [])
         self.orders = {order["id"]: order for order in by_kind.get("order", [])}
         self.reservations = {reservation["order_id"]: reservation for reservation in by_kind.get("reservation", [])}
+        self.payment_provider: str | None = next((each["provider"] for each in by_kind.get("ledger", [])), None)
+        self.charges: dict[str, list[Record]] = {}
+        for charge in by_kind.get("charge", []):
+            self.charges.setdefault(charge["order"], []).append(charge)
         self.dead_letters = [record["count"] for record in by_kind.get("dead_letters", [])]
         self.notified = Counter((each["event_id"], each["channel"]) for each in self.notifications)
 
