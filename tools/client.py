@@ -34,6 +34,13 @@ class ShopClient:
         self._credentials = {"email": email, "password": password}
         self.sign_in_again()
 
+    def another(self) -> "ShopClient":
+        """Return a second client of the same user, for another thread."""
+        client = ShopClient(self._urls)
+        client._credentials = self._credentials
+        client._session.headers.update(self._session.headers)
+        return client
+
     def sign_in_again(self) -> None:
         """Get a new access token with the same credentials."""
         response = self.call("user-service", "POST", "/login", json=self._credentials)

@@ -1,52 +1,20 @@
-"""Customers who order, repeat until they get an answer, cancel and list; their log has every answer."""
+"""Customers who order, repeat until they get an answer, pay, cancel, also while they pay, and list."""
 
 import random
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-import requests
-
+from tools.chaos.client_log import DECLINED_METHOD, ClientLog
+from tools.chaos.patient_client import PatientClient
 from tools.client import ShopClient
 
-ANSWER_DEADLINE = 120.0  # seconds; longer than any fault and the recovery from it
-
-
-@dataclass
-class ClientLog:
-    """The answers that all customers got. `orders` has the key of each order answered 201, by its id."""
-
-    orders: dict[str, str] = field(default_factory=dict)
-    cancelled: set[str] = field(default_factory=set)
-    answers: Counter[str] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def placed(self, order_id: str, key: str) -> None:
-        """Record an order that was answered 201. A key must always lead to the same order."""
-        with self.lock:
-            self.orders.setdefault(order_id, key)
-            same_key = [other for other, its_key in self.orders.items() if its_key == key]
-        if same_key != [order_id]:
-            self.fail(f"key {key} led to orders {same_key + [order_id]}")
-
-    def answered(self, kind: str, seconds: float) -> None:
-        """Count an answer, or a missing answer."""
-        with self.lock:
-            self.answers[kind] += 1
-            if kind == "order 201":
-                self.seconds.append(seconds)
-
-    def fail(self, what: str) -> None:
-        """Record something that must never happen."""
-        with self.lock:
-            self.failures.append(what)
+METHODS = (*["pm_card_ok"] * 14, *[DECLINED_METHOD] * 3, *["pm_card_lost"] * 2, "pm_card_slow")
+PAID_AT_ONCE = 0.5  # the share of orders; the rest is paid later or never, and then expires
+TRIED_AGAIN = 0.6  # the share of declined payments
+RECENT = 20  # orders; older ones have mostly expired
 
 
 class Customer(threading.Thread):
@@ -54,16 +22,18 @@ class Customer(threading.Thread):
 
     def __init__(self, shop: ShopClient, products: list[str], log: ClientLog, seed: str, stop: threading.Event) -> None:
         super().__init__(name=f"customer-{seed}")
-        self._shop = shop
         self._products = products
         self._log = log
         self._random = random.Random(seed)
+        self._shop = PatientClient(shop, log, self._random)
+        self._other_shop = PatientClient(shop.another(), log, self._random)  # for the second thread
         self._stop_event = stop
         self._placed: list[tuple[str, dict[str, Any], str]] = []  # key, body, order id
 
     def run(self) -> None:
-        """Order most of the time; now and then repeat an old request, cancel, or list."""
-        actions = [self._order] * 8 + [self._repeat, self._cancel, self._list]
+        """Order most of the time; now and then do something with an order that was placed."""
+        rare = [self._repeat, self._cancel_one, self._list, self._pay_one, self._pay_and_cancel, self._pay_twice]
+        actions = [self._order] * 8 + rare
         while not self._stop_event.is_set():
             self._random.choice(actions)()
             time.sleep(self._random.uniform(0, 0.1))
@@ -71,59 +41,72 @@ class Customer(threading.Thread):
     def _order(self) -> None:
         products = set(self._random.choices(self._products, k=self._random.choice([1, 1, 2, 3])))
         body = {"items": [{"product_id": p, "quantity": self._random.randint(1, 3)} for p in sorted(products)]}
-        self._place(uuid.uuid4().hex, body)
+        order_id = self._place(uuid.uuid4().hex, body)
+        if order_id and self._random.random() < PAID_AT_ONCE:
+            self._pay(order_id, self._shop)
 
-    def _place(self, key: str, body: dict[str, Any]) -> None:
-        answer = self._repeat_until_answered("order", "POST", "/orders", {"Idempotency-Key": key}, json=body)
-        if answer is not None and answer.status_code == 201:
-            order_id = answer.json()["id"]
-            self._log.placed(order_id, key)
-            self._placed.append((key, body, order_id))
+    def _place(self, key: str, body: dict[str, Any]) -> str | None:
+        answer = self._shop.send("order", "POST", "/orders", headers={"Idempotency-Key": key}, json=body)
+        if answer is None or answer.status_code != 201:
+            return None
+        order_id: str = answer.json()["id"]
+        self._log.placed(order_id, key)
+        self._placed.append((key, body, order_id))
+        return order_id
 
     def _repeat(self) -> None:
         if self._placed:
             key, body, _ = self._random.choice(self._placed)
             self._place(key, body)
 
-    def _cancel(self) -> None:
-        if self._placed:
-            order_id = self._random.choice(self._placed)[2]
+    def _recent(self) -> str | None:
+        """Return the id of one of the latest orders, if there is one."""
+        return self._random.choice(self._placed[-RECENT:])[2] if self._placed else None
+
+    def _pay_one(self) -> None:
+        if order_id := self._recent():
+            self._pay(order_id, self._shop)
+
+    def _pay(self, order_id: str, shop: PatientClient) -> None:
+        """Pay an order. After a decline try again, perhaps with another method, or give up."""
+        declined = True
+        while declined:
+            method = self._random.choice(METHODS)
+            self._log.tries_to_pay(order_id, method)
+            body = {"payment_method": method}
+            answer = shop.send("pay", "POST", f"/orders/{order_id}/pay", json=body, final=(200, 402, 409))
+            if answer is not None and answer.status_code == 200:
+                self._log.paid.add(order_id)
+            is_declined = answer is not None and answer.status_code == 402
+            declined = is_declined and self._random.random() < TRIED_AGAIN
+
+    def _cancel_one(self) -> None:
+        if order_id := self._recent():
+            self._cancel(order_id)
+
+    def _cancel(self, order_id: str) -> None:
+        self._log.cancelling.add(order_id)
+        answer = self._shop.send("cancel", "POST", f"/orders/{order_id}/cancel")
+        if answer is not None and answer.status_code == 200:
             self._log.cancelled.add(order_id)
-            self._repeat_until_answered("cancel", "POST", f"/orders/{order_id}/cancel", {})
+
+    def _pay_and_cancel(self) -> None:
+        self._while_paying(self._cancel)
+
+    def _pay_twice(self) -> None:
+        self._while_paying(lambda order_id: self._pay(order_id, self._shop))
+
+    def _while_paying(self, action: Callable[[str], None]) -> None:
+        """Pay an order in a second thread, and do something with the same order meanwhile."""
+        if order_id := self._recent():
+            payer = threading.Thread(target=self._pay, args=(order_id, self._other_shop), name=f"{self.name}-payer")
+            payer.start()
+            time.sleep(self._random.uniform(0, 0.05))
+            action(order_id)
+            payer.join()
 
     def _list(self) -> None:
-        answer = self._repeat_until_answered("list", "GET", "/orders", {})
+        answer = self._shop.send("list", "GET", "/orders")
         placed = {order_id for _, _, order_id in self._placed}
         if answer is not None and placed and placed.isdisjoint(order["id"] for order in answer.json()["items"]):
             self._log.fail(f"none of a customer's {len(placed)} orders is among the newest of the list")
-
-    def _repeat_until_answered(
-        self, what: str, method: str, path: str, headers: dict[str, str], **arguments: Any
-    ) -> requests.Response | None:
-        """Repeat a request until its answer is final; return the answer, or None at the deadline."""
-        send = partial(self._shop.call, "order-service", method, path, headers=headers, **arguments)
-        deadline = time.monotonic() + ANSWER_DEADLINE
-        while time.monotonic() < deadline:
-            answer = self._try(what, send)
-            if answer is None or answer.status_code in (429, 503):
-                time.sleep(self._random.uniform(0.1, 0.5))
-            elif answer.status_code == 401:
-                self._try("sign-in", self._shop.sign_in_again)
-            else:
-                if answer.status_code not in (200, 201, 409):
-                    self._log.fail(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
-                return answer
-        self._log.fail(f"{method} {path}: no answer within {ANSWER_DEADLINE:g} s")
-        return None
-
-    def _try(self, what: str, send: Callable[[], requests.Response | None]) -> requests.Response | None:
-        started = time.monotonic()
-        try:
-            answer = send()
-        except requests.RequestException:
-            self._log.answered(f"{what} cut off", time.monotonic() - started)
-            time.sleep(0.1)
-            return None
-        status = 200 if answer is None else answer.status_code
-        self._log.answered(f"{what} {status}", time.monotonic() - started)
-        return answer
