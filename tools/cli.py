@@ -11,6 +11,7 @@ from tools.audit import command as audit
 from tools.chaos import command as chaos
 from tools.checks import command as checks
 from tools.checks import lock, supply_chain
+from tools.order import command as order
 from tools.stack import command as stack
 
 COMMANDS: dict[str, Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]] = {
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Callable[[argparse.ArgumentParser], Callable[[argparse.Names
     "test": checks.define_test,
     "chaos": chaos.define,
     "audit": audit.define,
+    "order": order.define,
     "bench": bench.define,
     "model": checks.define_model,
     "lock": lock.define_lock,

@@ -25,7 +25,7 @@ def main(stack: Stack, *, in_compose: bool, grace: float) -> int:
         print("The shop is not running. Start it with ./dev up", file=sys.stderr)
         return 2
     try:
-        checks = check_twice(snapshot.read_in_compose if in_compose else snapshot.reader(stack), grace=grace)
+        checks = check_twice(snapshot.compose_reader() if in_compose else snapshot.reader(stack), grace=grace)
     except AuditError as exc:
         print(exc, file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tools.paths import ROOT
@@ -52,20 +52,24 @@ def take(read: ReadRecords, grace: float) -> Snapshot:
     return Snapshot((record for service in reversed(SERVICES) for record in read(service)), grace)
 
 
-def reader(stack: Stack) -> ReadRecords:
+def reader(stack: Stack, arguments: Sequence[str] = ()) -> ReadRecords:
     """Return a function that reads the records of a service of a stack on this machine."""
 
     def read(service: Service) -> list[Record]:
         environment = {**stack.environment(_program(service)), "LOG_LEVEL": "ERROR"}
-        return _run([sys.executable, "-m", f"{service.package}.audit"], environment)
+        return _records(run([sys.executable, "-m", f"{service.package}.audit", *arguments], environment))
 
     return read
 
 
-def read_in_compose(service: Service) -> list[Record]:
-    """Read the records of a service that runs under docker compose."""
-    execute = ["docker", "compose", "exec", "-T", _program(service)]
-    return _run([*execute, "python", "-m", f"{service.package}.audit"], None)
+def compose_reader(arguments: Sequence[str] = ()) -> ReadRecords:
+    """Return a function that reads the records of a service that runs under docker compose."""
+
+    def read(service: Service) -> list[Record]:
+        execute = ["docker", "compose", "exec", "-T", _program(service)]
+        return _records(run([*execute, "python", "-m", f"{service.package}.audit", *arguments]))
+
+    return read
 
 
 def _program(service: Service) -> str:
@@ -73,11 +77,16 @@ def _program(service: Service) -> str:
     return "notification-consumer" if service.name == "notification-service" else service.name
 
 
-def _run(command: list[str], environment: Mapping[str, str] | None) -> list[Record]:
+def _records(output: str) -> list[Record]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def run(command: list[str], environment: Mapping[str, str] | None = None) -> str:
+    """Return the output of a command. Raises AuditError if it fails."""
     try:
         process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise AuditError(f"{' '.join(command)} failed: {exc}") from exc
     if process.returncode:
         raise AuditError(f"{' '.join(command)} failed:\n{process.stderr.strip()}")
-    return [json.loads(line) for line in process.stdout.splitlines()]
+    return process.stdout

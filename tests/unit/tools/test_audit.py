@@ -10,4 +10,4 @@ from tools.services import SERVICES
 def test_without_docker_the_audit_of_compose_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(AuditError, match="docker compose exec .* failed: .*No such file"):
-        snapshot.read_in_compose(SERVICES[0])
+        snapshot.compose_reader()(SERVICES[0])

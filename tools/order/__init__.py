@@ -1,0 +1,1 @@
+"""Everything about one order, from all services, RabbitMQ and the logs."""
