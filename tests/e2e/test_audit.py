@@ -1,7 +1,11 @@
-"""The audit finds every broken promise: a test breaks it in the database, the audit names it, the test repairs it."""
+"""The audit finds every broken promise: a test breaks it in the database, the audit names it, the test repairs it.
+
+And `./dev order` shows an order of the same quiescent shop.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import pika
@@ -13,6 +17,7 @@ from tests.e2e.shop import Shop
 from tests.waiting import until
 from tools.audit import command as audit
 from tools.audit import snapshot
+from tools.order import command as show_order
 from tools.stack.stack import Stack
 
 Databases = pymongo.MongoClient[dict[str, Any]]
@@ -27,7 +32,7 @@ def databases(stack: Stack) -> Iterator[Databases]:
 
 @pytest.fixture(scope="module")
 def order(shop: Shop, stack: Stack) -> Iterator[Order]:
-    """An order in a quiescent shop; each test repairs what it breaks.
+    """A paid order in a quiescent shop; each test repairs what it breaks.
 
     The worker is down meanwhile: it would release the stock of an order that is gone, if the audit let it.
     """
@@ -35,7 +40,8 @@ def order(shop: Shop, stack: Stack) -> Iterator[Order]:
         pot = admin.post("/products", {"name": "Moka Pot", "price": "34.90", "stock": 5}).json()["id"]
     with closing(Client(shop).register(phone="+442079460000", name="Ada")) as customer:
         placed: Order = customer.post("/orders", {"product_id": pot, "quantity": 2}, Idempotency_Key="audit").json()
-        notifications_of(customer, 2)
+        assert customer.post(f"/orders/{placed['id']}/pay", {"payment_method": "pm_card_ok"}).status_code == 200
+        notifications_of(customer, 4)
     until(lambda: not violations(stack), "the shop is quiescent", seconds=60)
     stack.suspend("order-worker")
     try:
@@ -97,6 +103,33 @@ def show_to_somebody_else(databases: Databases, order: Order) -> None:
     databases.notification_service.notifications.update_one({"order_id": order["id"]}, change)
 
 
+def lose_the_money(databases: Databases, order: Order) -> None:
+    databases.order_service.payment_ledger.delete_one({"order_id": order["id"]})
+
+
+def capture_twice(databases: Databases, order: Order) -> None:
+    copy = databases.order_service.payment_ledger.find_one({"order_id": order["id"]}) or {}
+    databases.order_service.payment_ledger.insert_one(copy | {"_id": "copy", "attempt": 2})
+
+
+def refund_what_stands(databases: Databases, order: Order) -> None:
+    copy = databases.order_service.payment_ledger.find_one({"order_id": order["id"]}) or {}
+    databases.order_service.payment_ledger.insert_one(copy | {"_id": "copy", "outcome": "refunded"})
+
+
+def leave_the_payment_open(databases: Databases, order: Order) -> None:
+    databases.order_service.orders.update_one({"_id": order["id"]}, {"$set": {"payment.status": "unknown"}})
+
+
+def forget_the_refund(databases: Databases, order: Order) -> None:
+    databases.order_service.orders.update_one({"_id": order["id"]}, {"$set": {"payment.status": "refund_due"}})
+
+
+def keep_an_unpaid_order(databases: Databases, order: Order) -> None:
+    late = {"status": "confirmed", "pay_by": datetime(2026, 1, 1, tzinfo=UTC)}
+    databases.order_service.orders.update_one({"_id": order["id"]}, {"$set": late, "$unset": {"payment": ""}})
+
+
 @pytest.mark.parametrize(
     ("plant", "promise"),
     [
@@ -110,6 +143,12 @@ def show_to_somebody_else(databases: Databases, order: Order) -> None:
         (notify_twice, "5"),
         (fail_but_hold, "6"),
         (show_to_somebody_else, "7"),
+        (lose_the_money, "8"),
+        (capture_twice, "8"),
+        (refund_what_stands, "8"),
+        (leave_the_payment_open, "8"),
+        (forget_the_refund, "8"),
+        (keep_an_unpaid_order, "8"),
     ],
 )
 def test_a_broken_promise_is_found(
@@ -124,6 +163,7 @@ def test_a_broken_promise_is_found(
         databases.product_service.products,
         databases.product_service.reservations,
         databases.order_service.orders,
+        databases.order_service.payment_ledger,
         databases.notification_service.notifications,
     )
     kept = [list(collection.find({})) for collection in collections]
@@ -157,6 +197,25 @@ def test_dead_letters_are_counted_and_break_no_promise(stack: Stack, order: Orde
         connection.channel().queue_purge("notifications.dead")
 
 
+def test_all_that_is_known_of_an_order_is_shown(stack: Stack, order: Order, capsys: pytest.CaptureFixture[str]) -> None:
+    assert show_order.main(stack, order["id"], in_compose=False) == 0
+    shown = capsys.readouterr().out
+    for part in (
+        "paid by customer",
+        "held, recorded at",
+        "paid: 69.80 by pm_card_ok (simulated)",
+        "order_created  request",
+        "order_paid  request",
+        "email  sent",
+        "sms  sent",
+        "POST /orders 201",
+        f"PUT /reservations/{order['id']} 201",
+        f"POST /orders/{order['id']}/pay 200",
+    ):
+        assert part in shown, shown
+    assert show_order.main(stack, "nothing", in_compose=False) == 1
+
+
 def test_what_is_in_motion_is_no_violation() -> None:
     """A violation counts if two snapshots show it, even if its figures change meanwhile."""
     product = {"kind": "product", "id": "p", "stock": 1, "received": 1}
@@ -171,4 +230,4 @@ def test_a_promise_with_nothing_to_compare_is_named_and_does_not_pass() -> None:
     checks = audit.check_once(lambda _service: [], grace=0)
     assert not audit.passed(checks)
     lines = audit.report(checks).splitlines()
-    assert [line.split()[4] for line in lines if line.startswith("NOTHING TO COMPARE for ")] == list("1234567")
+    assert [line.split()[4] for line in lines if line.startswith("NOTHING TO COMPARE for ")] == list("12345678")
