@@ -3,14 +3,16 @@
 import argparse
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import command, environment, measurement, report, wrk
+from bench import command, environment, measurement, report, targets, wrk
 from bench.baseline import connect_database
+from tools.paths import ROOT
 
 GONE = 2**22  # Linux gives no process this pid
 PLAIN = {"p50": 1.0, "p99": 2.0, "http_errors": 0, "socket_errors": 0, "cpu_database": 1.0, "memory": 400.0}
@@ -84,6 +86,21 @@ def test_every_other_round_is_in_reverse_order(parse: Callable[..., argparse.Nam
 
 def test_a_workload_has_its_usual_numbers_of_clients(parse: Callable[..., argparse.Namespace]) -> None:
     assert {step[1] for step in command.plan(parse("product"))} == {8, 32}
+
+
+def test_orders_are_measured_without_payment_unless_it_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: list[dict[str, Any]] = []
+
+    def start(command: list[str], **_: object) -> None:
+        started.append(json.loads(command[-1]))
+        raise OSError("it is not started")
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    chosen: list[dict[str, str]] = [{}, {"PAYMENT_PROVIDER": "simulated"}]
+    for settings in chosen:
+        with pytest.raises(OSError, match="not started"), targets.run_shop("shop", tmp_path, "", ROOT, settings):
+            pass
+    assert [options["settings"]["PAYMENT_PROVIDER"] for options in started] == ["none", "simulated"]
 
 
 def test_every_workload_has_its_script() -> None:
