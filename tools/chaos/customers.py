@@ -7,13 +7,12 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from tools.chaos.client_log import DECLINED_METHOD, ClientLog
+from tools.chaos.client_log import ClientLog
 from tools.chaos.patient_client import PatientClient
+from tools.chaos.payer import Payer, Wallet
 from tools.client import ShopClient
 
-METHODS = (*["pm_card_ok"] * 14, *[DECLINED_METHOD] * 3, *["pm_card_lost"] * 2, "pm_card_slow")
-PAID_AT_ONCE = 0.5  # the share of orders; the rest is paid later or never, and then expires
-TRIED_AGAIN = 0.6  # the share of declined payments
+PAID_AT_ONCE = 0.6  # the share of orders; the rest is paid later or never, and then expires
 RECENT = 20  # orders; older ones have mostly expired
 
 
@@ -26,24 +25,28 @@ class Customer(threading.Thread):
         self._log = log
         self._random = random.Random(seed)
         self._shop = PatientClient(shop, log, self._random)
-        self._other_shop = PatientClient(shop.another(), log, self._random)  # for the second thread
+        self._wallet = Wallet(self._shop, log, self._random)
+        other = PatientClient(shop.another(), log, self._random)
+        self._payer = Payer(f"payer-{seed}", Wallet(other, log, self._random), stop)
         self._stop_event = stop
         self._placed: list[tuple[str, dict[str, Any], str]] = []  # key, body, order id
 
     def run(self) -> None:
         """Order most of the time; now and then do something with an order that was placed."""
-        rare = [self._repeat, self._cancel_one, self._list, self._pay_one, self._pay_and_cancel, self._pay_twice]
+        rare = [self._repeat, self._cancel_one, self._list, self._pay_late, self._pay_and_cancel, self._pay_twice]
         actions = [self._order] * 8 + rare
+        self._payer.start()
         while not self._stop_event.is_set():
             self._random.choice(actions)()
             time.sleep(self._random.uniform(0, 0.1))
+        self._payer.join()
 
     def _order(self) -> None:
         products = set(self._random.choices(self._products, k=self._random.choice([1, 1, 2, 3])))
         body = {"items": [{"product_id": p, "quantity": self._random.randint(1, 3)} for p in sorted(products)]}
         order_id = self._place(uuid.uuid4().hex, body)
         if order_id and self._random.random() < PAID_AT_ONCE:
-            self._pay(order_id, self._shop)
+            self._payer.offer(order_id)
 
     def _place(self, key: str, body: dict[str, Any]) -> str | None:
         answer = self._shop.send("order", "POST", "/orders", headers={"Idempotency-Key": key}, json=body)
@@ -63,22 +66,9 @@ class Customer(threading.Thread):
         """Return the id of one of the latest orders, if there is one."""
         return self._random.choice(self._placed[-RECENT:])[2] if self._placed else None
 
-    def _pay_one(self) -> None:
+    def _pay_late(self) -> None:
         if order_id := self._recent():
-            self._pay(order_id, self._shop)
-
-    def _pay(self, order_id: str, shop: PatientClient) -> None:
-        """Pay an order. After a decline try again, perhaps with another method, or give up."""
-        declined = True
-        while declined:
-            method = self._random.choice(METHODS)
-            self._log.tries_to_pay(order_id, method)
-            body = {"payment_method": method}
-            answer = shop.send("pay", "POST", f"/orders/{order_id}/pay", json=body, final=(200, 402, 409))
-            if answer is not None and answer.status_code == 200:
-                self._log.paid.add(order_id)
-            is_declined = answer is not None and answer.status_code == 402
-            declined = is_declined and self._random.random() < TRIED_AGAIN
+            self._payer.offer(order_id)
 
     def _cancel_one(self) -> None:
         if order_id := self._recent():
@@ -91,19 +81,17 @@ class Customer(threading.Thread):
             self._log.cancelled.add(order_id)
 
     def _pay_and_cancel(self) -> None:
-        self._while_paying(self._cancel)
+        self._while_it_is_paid(self._cancel)
 
     def _pay_twice(self) -> None:
-        self._while_paying(lambda order_id: self._pay(order_id, self._shop))
+        self._while_it_is_paid(self._wallet.pay)
 
-    def _while_paying(self, action: Callable[[str], None]) -> None:
-        """Pay an order in a second thread, and do something with the same order meanwhile."""
+    def _while_it_is_paid(self, action: Callable[[str], None]) -> None:
+        """Do something with an order at about the time at which the payer pays it."""
         if order_id := self._recent():
-            payer = threading.Thread(target=self._pay, args=(order_id, self._other_shop), name=f"{self.name}-payer")
-            payer.start()
+            self._payer.offer(order_id)
             time.sleep(self._random.uniform(0, 0.05))
             action(order_id)
-            payer.join()
 
     def _list(self) -> None:
         answer = self._shop.send("list", "GET", "/orders")
