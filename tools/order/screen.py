@@ -14,7 +14,11 @@ ADDRESS = ("name", "line1", "line2", "postal_code", "city", "region", "country")
 
 
 def lines(case: Case) -> Iterator[str]:
-    """Yield the lines of the screen. What could move the cursor or hide text is shown escaped."""
+    """Yield the lines of the screen, in which the order's id is short below the title.
+
+    What could move the cursor or hide text is shown escaped.
+    """
+    short = f"{case.order_id[:8]}..."
     sections = {
         f"Order {case.order_id}": _order(case.order) if case.order else ["none: order-service does not have it"],
         "Stock, by product-service": _reservation(case.reservation) if case.reservation else [],
@@ -28,7 +32,7 @@ def lines(case: Case) -> Iterator[str]:
         sections[f"Events published, of the latest {KEPT} in {QUEUE}"] = [case.broker_fault]
     for title, content in sections.items():
         yield _escape(title)
-        yield from (f"  {_escape(line)}" for line in list(content) or ["none"])
+        yield from (f"  {_escape(line.replace(case.order_id, short))}" for line in list(content) or ["none"])
 
 
 def _order(order: Record) -> Iterator[str]:
