@@ -13,19 +13,14 @@ from referencing import Registry, Resource
 from chassis.logs import bind_request_id
 from order_service import events, publisher
 from order_service.model import (
-    CAPTURED,
-    DECLINED,
-    REFUNDED,
-    STARTED,
-    UNKNOWN,
     Address,
     Buyer,
     Item,
     Line,
     Order,
-    Payment,
     Tracking,
 )
+from order_service.payment.model import CAPTURED, DECLINED, REFUNDED, STARTED, UNKNOWN, Payment
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 KINDS = events.TYPES
@@ -53,7 +48,7 @@ def order_like(example: dict[str, Any]) -> Order:
     return Order(
         id=data["order_id"],
         status=example["type"].removeprefix("order_"),
-        user=Buyer(data["user"]["id"], data["user"].get("email"), data["user"].get("phone")),
+        buyer=Buyer(data["user"]["id"], data["user"].get("email"), data["user"].get("phone")),
         items=tuple(Item(line.product_id, line.quantity) for line in lines),
         lines=tuple(lines),
         total=cents(data["total"]),

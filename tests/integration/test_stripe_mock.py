@@ -101,7 +101,7 @@ def server(recorder: Recorder) -> Iterator[LocalServer]:
 
 @pytest.fixture
 def provider(server: LocalServer) -> StripeProvider:
-    return StripeProvider("sk_test_123", server.url, max_concurrent=1)
+    return StripeProvider("sk_test_123", server.url)
 
 
 INTENTS = "/v1/payment_intents"

@@ -19,10 +19,8 @@ from order_service.payment.provider import (
 )
 from order_service.payment.stripe_errors import NOT_COMPLETED, UNEXPECTED_STATE, description, reason, translated
 from order_service.payment.stripe_replies import WITHOUT_EFFECT, given_back, has_two_decimals, is_ended, ledger_entry
-from order_service.resilience import Bulkhead, BulkheadFull
 
-TIMEOUT = (2.0, 7.0)  # s to connect, and for the answer: a bank takes seconds, and the gateway waits 30 s for two calls
-BULKHEAD_WAIT = 0.5  # s; a buyer whose payment finds no place repeats it
+TIMEOUT = (2.0, 7.0)  # s to connect, and for the answer, which a late caller no longer awaits: a bank takes seconds
 PAGE = 100  # the longest that Stripe allows
 _FINAL = ("succeeded", "canceled")  # of a PaymentIntent
 
@@ -30,16 +28,11 @@ log = logging.getLogger(__name__)
 
 
 class StripeProvider:
-    """Takes and refunds money by Stripe's API. Several threads may use it: each has an HTTP session of its own.
-
-    At most `max_concurrent` threads capture at a time, so that the others stay free while Stripe hangs.
-    """
+    """Takes and refunds money by Stripe's API. Several threads may use it: each has an HTTP session of its own."""
 
     name = "stripe"
 
-    def __init__(
-        self, api_key: str, api_base: str, *, max_concurrent: int, timeout: tuple[float, float] = TIMEOUT
-    ) -> None:
+    def __init__(self, api_key: str, api_base: str, *, timeout: tuple[float, float] = TIMEOUT) -> None:
         logging.getLogger("stripe").setLevel(logging.WARNING)  # below, it logs messages and whole bodies
         stripe.enable_telemetry = False  # it writes an id into the home directory
         client = stripe.StripeClient(
@@ -49,7 +42,6 @@ class StripeProvider:
             http_client=stripe.RequestsClient(timeout=timeout),
         )
         self._intents, self._refunds = client.v1.payment_intents, client.v1.refunds
-        self._bulkhead = Bulkhead(max_concurrent)
 
     def check_method(self, method: str) -> None:
         """Return: only Stripe knows its payment methods."""
@@ -58,13 +50,6 @@ class StripeProvider:
         """Create and confirm a PaymentIntent; a repeat confirms the same one under the same idempotency key."""
         if not has_two_decimals(charge.currency):
             raise ProviderMisconfigured(f"Stripe does not count {charge.currency} in hundredths, but this shop does.")
-        try:
-            with self._bulkhead.enter(wait=BULKHEAD_WAIT):
-                return self._capture(charge, save_reference)
-        except BulkheadFull as exc:
-            raise ProviderUnavailable("Too many payments are waiting for Stripe.") from exc
-
-    def _capture(self, charge: Charge, save_reference: Callable[[str], None]) -> CaptureResult:
         reference = charge.reference
         if reference is None:
             reference = self._create(charge)

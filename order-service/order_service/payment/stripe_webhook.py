@@ -5,16 +5,10 @@ from typing import Any
 
 import stripe
 
-from chassis.errors import BadRequest
+from order_service.payment.provider import InvalidSignature
 from order_service.payment.stripe_replies import order_id_of
 
 TOLERANCE = 300  # s; an older signature may be a replay
-
-
-class InvalidSignature(BadRequest):
-    """The webhook is not signed with the secret of Stripe's endpoint, or older than 5 minutes."""
-
-    code, title = "invalid-signature", "Invalid Signature"
 
 
 def read_webhook(payload: bytes, signature: str, secret: str) -> str | None:
