@@ -45,9 +45,11 @@ product-service       DELETE  /reservations/{order_id}       401 403 403 403 204
 order-service         POST    /orders                        401 201 201 201 403 401 401
 order-service         GET     /orders                        401 200 200 200 403 401 401
 order-service         GET     /orders/{order_id}             401 200 404 200 403 401 401
+order-service         POST    /orders/{order_id}/pay         401 200 404 404 403 401 401
 order-service         POST    /orders/{order_id}/cancel      401 200 404 200 403 401 401
 order-service         POST    /orders/{order_id}/ship        401 403 403 200 403 401 401
 order-service         POST    /orders/{order_id}/deliver     401 403 403 200 403 401 401
+order-service         POST    /payments/webhooks/stripe      404 404 404 404 404 404 404
 notification-service  GET     /notifications                 401 200 200 200 403 401 401
 """
 EVERY_SERVICE = ("/health", "/ready", "/openapi.json", "/docs", "/docs/start.js")
@@ -92,9 +94,13 @@ class World:
         mug = {"name": "Mug", "price": "8.00", "stock": 1000, "category": "access"}
         return str(self._root.post("/products", mug).json()["id"])
 
-    def order(self, *, shipped: bool = False) -> str:
+    def order(self, action: str) -> str:
+        """Return a new order of the customer, in the status in which this action is allowed."""
         order_id = self.customer.post("/orders", {"product_id": self.mug, "quantity": 1}).json()["id"]
-        if shipped:
+        if action in ("ship", "deliver"):
+            pay = {"payment_method": "pm_card_ok"}
+            assert self.customer.post(f"/orders/{order_id}/pay", pay).status_code == 200
+        if action == "deliver":
             assert self._root.post(f"/orders/{order_id}/ship").status_code == 200
         return str(order_id)
 
@@ -111,7 +117,7 @@ class World:
         path = row.path
         if "{order_id}" in path:
             ours = row.service == "order-service"
-            path = path.format(order_id=self.order(shipped="deliver" in path) if ours else self.reservation())
+            path = path.format(order_id=self.order(path.rpartition("/")[2]) if ours else self.reservation())
         if "{product_id}" in path:
             path = path.format(product_id=self.product() if row.method == "DELETE" else self.mug)
         return self.shop.urls[row.service] + path.format(user_id=self.other.id)
@@ -141,6 +147,7 @@ BODIES: dict[tuple[str, str], Callable[[World, str], Any]] = {
     ("PATCH", "/products/{product_id}"): lambda *_: {"price": "8.00"},
     ("POST", "/products/{product_id}/stock"): lambda *_: {"change": 1},
     ("PUT", "/reservations/{order_id}"): lambda world, _: {"lines": [{"product_id": world.mug, "quantity": 1}]},
+    ("POST", "/orders/{order_id}/pay"): lambda *_: {"payment_method": "pm_card_ok"},
     ("POST", "/orders"): lambda world, _: {"product_id": world.mug, "quantity": 1},
 }
 

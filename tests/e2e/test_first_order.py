@@ -90,10 +90,36 @@ def test_the_administrator_ships_and_the_buyer_is_told(
 ) -> None:
     order_id = customer.post("/orders", {"product_id": product(5), "quantity": 1}).json()["id"]
     assert customer.post(f"/orders/{order_id}/ship").status_code == 403
-    assert admin.post(f"/orders/{order_id}/ship").json()["status"] == "shipped"
+    assert admin.post(f"/orders/{order_id}/ship").json()["type"] == "payment-required"
+    assert customer.post(f"/orders/{order_id}/pay", {"payment_method": "pm_card_ok"}).json()["status"] == "paid"
+    tracking = {"carrier": "Parcel Post", "tracking_number": "PP1", "tracking_url": "https://parcels.example.com/PP1"}
+    assert admin.post(f"/orders/{order_id}/ship", tracking).json()["status"] == "shipped"
     assert admin.post(f"/orders/{order_id}/deliver").json()["status"] == "delivered"
-    types = {n["event_type"] for n in notifications_of(customer, 6)}
-    assert types == {"order_created", "order_shipped", "order_delivered"}
+    sent = notifications_of(customer, 8)
+    assert {n["event_type"] for n in sent} == {"order_created", "order_paid", "order_shipped", "order_delivered"}
+    shipped = next(n for n in sent if (n["event_type"], n["channel"]) == ("order_shipped", "email"))
+    assert "https://parcels.example.com/PP1" in shipped["body"]
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "ends_as"),
+    [("pm_card_declined", 402, "confirmed"), ("pm_card_lost", 503, "paid"), ("pm_card_slow", 200, "paid")],
+)
+def test_every_card_of_the_simulated_provider_does_what_it_says(
+    customer: Client, product: Callable[[int], str], method: str, status: int, ends_as: str
+) -> None:
+    order_id = customer.post("/orders", {"product_id": product(5), "quantity": 1}).json()["id"]
+    assert customer.post(f"/orders/{order_id}/pay", {"payment_method": method}).status_code == status
+    until(lambda: customer.get(f"/orders/{order_id}").json()["status"] == ends_as, "the worker has found out")
+
+
+def test_a_cancelled_order_gives_its_money_back(customer: Client, product: Callable[[int], str]) -> None:
+    order_id = customer.post("/orders", {"product_id": product(5), "quantity": 1}).json()["id"]
+    customer.post(f"/orders/{order_id}/pay", {"payment_method": "pm_card_ok"})
+    assert customer.post(f"/orders/{order_id}/cancel").json()["payment"]["status"] == "refund_due"
+    until(lambda: customer.get(f"/orders/{order_id}").json()["payment"]["status"] == "refunded", "the refund")
+    types = {n["event_type"] for n in notifications_of(customer, 8)}
+    assert types == {"order_created", "order_paid", "order_cancelled", "order_refunded"}
 
 
 def test_somebody_elses_order_does_not_exist(customer: Client, shop: Shop, product: Callable[[int], str]) -> None:

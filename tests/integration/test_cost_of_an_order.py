@@ -94,6 +94,35 @@ def test_an_idle_worker_takes_two_commands(stack: Stack, commands: Commands) -> 
     assert commands.names == ["find", "find"]
 
 
+def test_paying_takes_two_reads_and_two_writes_beside_what_the_provider_does(
+    mongo_server: MongoServer, commands: Commands
+) -> None:
+    with order_stack(mongo_server, payment_provider="simulated") as stack:
+        order_id = stack.order().json["id"]
+        commands.forget()
+        assert stack.pay(order_id).status_code == 200
+        collections = [(name, command[name]) for _, name, command in commands.sent]
+        bank = [("insert", "payment_ledger")]
+        assert collections == [
+            ("find", "orders"),
+            ("update", "orders"),
+            *bank,
+            ("update", "orders"),
+            ("find", "orders"),
+        ]
+
+
+def test_an_idle_worker_with_a_payment_provider_takes_one_command_more(
+    mongo_server: MongoServer, commands: Commands
+) -> None:
+    with order_stack(mongo_server, payment_provider="simulated") as stack:
+        worker = stack.worker()
+        worker.work()
+        commands.forget()
+        worker.work()
+        assert commands.names == ["find", "find", "find"]
+
+
 @pytest.mark.parametrize("messages", [1, 100])
 def test_the_consumer_inserts_once_and_marks_once_for_all_messages_and_channels_of_a_batch(
     commands: Commands, mongo_url: str, messages: int

@@ -14,6 +14,9 @@ from tests.clock import NOON
 from tests.integration import dying
 from tests.integration.order_processes import act, pay, run, work
 from tests.integration.order_stack import ADMIN, ANA, STOCK, UNSETTLED, Stack, order_stack
+from tests.local_server import serving
+from tests.model.actions import PAYMENT_ACTIONS
+from tests.unit.order.fake_stripe import FakeStripe
 from tools.stack.mongodb import MongoServer
 
 PAYMENTS, LEDGER = "order_service.store:PaymentStore", "order_service.store:PaymentLedger"
@@ -141,6 +144,36 @@ def event_ids(order: dict[str, Any]) -> set[str]:
     return {f"{order['_id']}.{name}" for name in types}
 
 
+STRIPE = "order_service.payment.stripe_provider:StripeProvider"
+STRIPE_STEPS = (
+    f"{STRIPE}._create",
+    f"{PAYMENTS}.save_reference",
+    f"{STRIPE}._confirm",
+    f"{PAYMENTS}.settle_captured",
+)
+
+
+@pytest.mark.parametrize("first", ["the repeat", "the worker"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", STRIPE_STEPS)
+def test_death_while_paying_with_stripe(mongo_server: MongoServer, step: str, when: str, first: str) -> None:
+    """Whatever happens, one PaymentIntent of the order takes the money, and after a cancellation gives it back."""
+    fake = FakeStripe()
+    settings = {"payment_provider": "stripe", "stripe_api_key": "sk_test_1"}
+    with serving(fake) as server, order_stack(mongo_server, stripe_api_base=server.url, **settings) as stack:
+        order_id = stack.order(4).json["id"]
+        run(pay, stack.settings, ANA, order_id, "pm_ok", point=f"{when} {step}")
+        if first == "the worker":
+            stack.recover()
+        assert stack.pay(order_id, "pm_ok").status_code == 200
+        assert len(fake.captured) == 1
+        assert fake.intents[fake.captured[0]]["metadata"]["order_id"] == order_id
+        assert stack.act(order_id, "cancel").status_code == 200
+        stack.recover()
+        assert [refund["payment_intent"] for refund in fake.refunds] == fake.captured
+        assert stack.orders.find_one({"_id": order_id})["payment"]["status"] == "refunded"
+
+
 def test_many_who_pay_and_cancel_one_order_at_the_same_moment_pay_it_at_most_once(stack: Stack) -> None:
     """Ten orders, each paid from four threads with different cards and cancelled from another."""
     order_ids = [stack.order(1).json["id"] for _ in range(10)]
@@ -162,6 +195,11 @@ def test_many_who_pay_and_cancel_one_order_at_the_same_moment_pay_it_at_most_onc
     stack.check_invariants()
     assert stack.ledger.count_documents({"outcome": "captured"}) > 0
     assert len(stack.events.ids) == len(set(stack.events.ids))
+
+
+def test_every_action_of_the_specification_is_among_the_steps() -> None:
+    steps = {step for steps in STEPS.values() for step in steps} | set(STRIPE_STEPS)
+    assert set(PAYMENT_ACTIONS.values()) - steps == {f"{ORDERS}.find"}  # a read leaves nothing behind
 
 
 def test_a_process_without_a_crash_point_does_its_work(stack: Stack) -> None:
