@@ -89,8 +89,9 @@ def _parse_time(text: object) -> datetime:
 
 def _check_web_address(url: str) -> str:
     try:
-        is_web = urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
-    except ValueError:
+        parts = urlsplit(url)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and parts.port != 0
+    except ValueError:  # also for a port that is none
         is_web = False
     if not (is_web and url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')):
         raise ValueError("must be a URL that begins with https:// or http://")
@@ -140,6 +141,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _one_line(text: str) -> str:
+    if set(text) & set("\n\t"):
+        raise ValueError("must be one line")
+    return text
+
+
 def _visible(text: str) -> str:
     if not has_visible_character(_printable(text)):
         raise ValueError("must have a visible character")
@@ -165,6 +172,7 @@ TimestampIn = Annotated[
     datetime, BeforeValidator(_parse_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 WebAddress = Annotated[str, Field(max_length=2000), AfterValidator(_check_web_address)]
+ONE_LINE = AfterValidator(_one_line)
 PRINTABLE = AfterValidator(_printable)
 VISIBLE = AfterValidator(_visible)  # printable, and stripped of surrounding blanks
 Text = Annotated[str, PRINTABLE]

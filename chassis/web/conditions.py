@@ -1,7 +1,7 @@
 """Conditional writes for optimistic concurrency (RFC 9110, section 13.1): `If-Match` and `If-None-Match`.
 
-A route whose resource has an ETag is marked `conditional` and calls `check_conditions`. Other routes reject
-`If-Match: "..."`: without an ETag nothing can match.
+A route that compares ETags is marked `conditional` and calls `check_conditions`. Other routes reject `If-Match: "..."`:
+ignoring it would be a promise broken.
 """
 
 from collections.abc import Callable
@@ -38,8 +38,8 @@ def check_conditions(etag: str) -> bool:
 
 
 def reject_unsupported_conditions(view: Callable[..., Any]) -> None:
-    """Reject `If-Match` on a route whose resource has no ETag. Raises PreconditionFailed."""
+    """Reject `If-Match` on a route that compares no ETags. Raises PreconditionFailed."""
     if request.method in SAFE_METHODS or getattr(view, "checks_conditions", False):
         return
     if "If-Match" in request.headers and not request.if_match.star_tag:
-        raise PreconditionFailed("This resource has no ETag, so none can match.")
+        raise PreconditionFailed("This route compares no ETags, so none can match.")

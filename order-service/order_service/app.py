@@ -1,5 +1,7 @@
 """order-service places orders: it reserves the stock under the order's id, then writes the order once."""
 
+from collections.abc import Callable
+
 from chassis import mongo
 from chassis.auth.client_credentials import ClientCredentials
 from chassis.auth.jwks import JwksClient
@@ -9,6 +11,7 @@ from order_service.api import api
 from order_service.config import Settings
 from order_service.orders import Orders
 from order_service.payment.factory import make_provider, make_webhook
+from order_service.payment.limits import CallLimiter
 from order_service.payment.model import PaymentTerms
 from order_service.payments import Payments
 from order_service.product_client import ProductClient
@@ -24,15 +27,11 @@ def create_app(settings: Settings | None = None) -> App:
     keys = JwksClient(settings.jwks_url)
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     products = ProductClient(settings.product_service_url, token, max_concurrent=max(1, settings.web_threads // 2))
-    provider = make_provider(settings, database, clock, max_concurrent=max(1, settings.web_threads // 4))
+    provider = make_provider(settings, database, clock)
+    limiter = CallLimiter(max(1, settings.web_threads // 4))
     terms = PaymentTerms(is_required=provider is not None, minutes=settings.payment_minutes)
     orders = Orders(store, products, clock, terms)
-    payments = Payments(orders, PaymentStore(database, clock), provider, clock)
-
-    def check_user_service() -> None:
-        keys.check()
-        token.check()
-
+    payments = Payments(orders, PaymentStore(database, clock), provider, limiter, clock)
     return create_service(
         "order_service",
         __doc__ or "",
@@ -42,5 +41,18 @@ def create_app(settings: Settings | None = None) -> App:
         keys=keys,
         prepare=store.ensure_indexes,
         ping=store.ping,
-        dependencies={"product-service": products.check, "user-service": check_user_service},
+        dependencies=_dependencies(products, keys, token, payments),
     )
+
+
+def _dependencies(
+    products: ProductClient, keys: JwksClient, token: ClientCredentials, payments: Payments
+) -> dict[str, Callable[[], None]]:
+    """Return the checks of what this service calls, by name."""
+
+    def check_user_service() -> None:
+        keys.check()
+        token.check()
+
+    checks = {"product-service": products.check, "user-service": check_user_service}
+    return checks | ({"payment-provider": payments.check} if payments.provider else {})

@@ -21,7 +21,7 @@ def main() -> None:
         return
     audit_export.write(store.audit_records())
     audit_export.write([{"kind": "ledger", "provider": settings.payment_provider}])
-    if provider := make_provider(settings, database, clock, max_concurrent=1):
+    if provider := make_provider(settings, database, clock):
         audit_export.write(charge_record(entry, clock()) for entry in provider.ledger())
 
 

@@ -36,6 +36,13 @@ class PaymentSettings(DatabaseSettings):
             raise ValueError("simulated takes no money, so ENVIRONMENT=production does not accept it")
         return provider
 
+    @field_validator("stripe_api_base")
+    @classmethod
+    def _is_encrypted(cls, url: str, info: ValidationInfo) -> str:
+        if is_production(info) and not url.startswith("https://"):
+            raise ValueError("must begin with https://: the key is sent there")
+        return url
+
     @field_validator("stripe_api_key")
     @classmethod
     def _is_there(cls, key: str, info: ValidationInfo) -> str:

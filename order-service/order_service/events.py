@@ -9,7 +9,7 @@ from typing import Any
 
 from chassis.logs import request_id
 from chassis.schemas import format_money, format_time
-from order_service.model import Line, Order
+from order_service.model import Line, Order, known_fields
 from order_service.payment.model import CAPTURED, REFUND_DUE, REFUNDED, Payment
 
 ORDER_CREATED, ORDER_PAID = "order_created", "order_paid"
@@ -38,7 +38,7 @@ def order_event(event_type: str, order: Order, now: datetime, *, reason: str | N
         "dataschema": f"urn:shop:events:{event_type}:{SCHEMA_VERSION}",
         "data": {
             "order_id": order.id,
-            "user": _known(order.buyer),
+            "user": known_fields(order.buyer),
             "lines": [_line(line) for line in order.lines],
             "total": format_money(order.total or 0),
             "currency": order.currency,
@@ -51,17 +51,12 @@ def order_event(event_type: str, order: Order, now: datetime, *, reason: str | N
 def _details(order: Order, reason: str | None) -> dict[str, Any]:
     """Return what is known only of some orders."""
     details = {
-        "shipping_address": _known(order.shipping_address),
+        "shipping_address": known_fields(order.shipping_address),
         "payment": _payment(order.payment),
-        "tracking": _known(order.tracking),
+        "tracking": known_fields(order.tracking),
         "reason": reason,
     }
     return {name: value for name, value in details.items() if value}
-
-
-def _known(value: object) -> dict[str, Any]:
-    """Return the fields of a value that are known."""
-    return {name: field for name, field in vars(value).items() if field is not None} if value else {}
 
 
 def _payment(payment: Payment | None) -> dict[str, Any] | None:

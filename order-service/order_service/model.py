@@ -178,3 +178,8 @@ def merge_items(items: Iterable[Item]) -> tuple[Item, ...]:
     for item in items:
         quantities[item.product_id] += item.quantity
     return tuple(Item(product_id, quantity) for product_id, quantity in quantities.items())
+
+
+def known_fields(value: object) -> dict[str, Any]:
+    """Return the fields of a value that are not None, none if there is no value."""
+    return {name: field for name, field in vars(value).items() if field is not None} if value else {}

@@ -40,7 +40,7 @@ def new_order(
     if status == REJECTED:
         return replace(order, refusal=result.refusal)
     total = sum(line.unit_price * line.quantity for line in result.lines)
-    pay_by = terms.pay_by(now)
+    pay_by = terms.pay_by(now) if total else None
     order = replace(order, lines=result.lines, total=total, currency=result.currency, pay_by=pay_by)
     return replace(order, outbox=(events.order_event(events.ORDER_CREATED, order, now),))
 

@@ -88,8 +88,7 @@ class Orders:
 
     def ship(self, order_id: str, tracking: Tracking | None) -> Order:
         """Mark an order as shipped, if it is paid where it must be. Raises NotFound, PaymentRequired, WrongState."""
-        starts = (PAID,) if self.terms.is_required else (CONFIRMED, PAID)
-        return self._move(order_id, None, starts, SHIPPED, events.ORDER_SHIPPED, ADMIN, tracking)
+        return self._move(order_id, None, (CONFIRMED, PAID), SHIPPED, events.ORDER_SHIPPED, ADMIN, tracking)
 
     def deliver(self, order_id: str) -> Order:
         """Mark a shipped order as delivered. Raises NotFound, WrongState."""
@@ -108,7 +107,7 @@ class Orders:
         """Move an order from one of the statuses `starts`. A move that loses a race begins again with what won."""
         for _ in range(MAX_RACES):
             order = self.get(order_id, owner)
-            if order.status not in starts:
+            if order.status not in starts or self._must_be_paid_before(end, order):
                 break
             now, reason = self.clock(), by if end == CANCELLED else None
             event = events.order_event(
@@ -119,8 +118,12 @@ class Orders:
                 return changed
         raise self._wrong_state(order, starts, end)
 
+    def _must_be_paid_before(self, end: str, order: Order) -> bool:
+        """Return whether an order must be paid before this status. One that costs nothing need not be."""
+        return (order.status, end) == (CONFIRMED, SHIPPED) and self.terms.is_required and bool(order.total)
+
     def _wrong_state(self, order: Order, starts: tuple[str, ...], end: str) -> Conflict:
-        if end == SHIPPED and order.status == CONFIRMED and self.terms.is_required:
+        if self._must_be_paid_before(end, order):
             return PaymentRequired("The order is not paid. An order is shipped once it is paid.")
         if order.payment and order.payment.status in OPEN_PAYMENT and order.status in starts:
             return WrongState("A payment of the order is under way. Try again when it has ended.")

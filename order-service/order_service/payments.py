@@ -8,6 +8,7 @@ what it said. Three rules keep the money right:
 - Money that was taken for an order that does not stand is given back.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,8 @@ from chassis.errors import Conflict, Problem
 from order_service import events
 from order_service.model import CANCELLED, CONFIRMED, SYSTEM, Order
 from order_service.orders import Orders, WrongState
+from order_service.payment.charges import charge_of
+from order_service.payment.limits import CallLimiter, Place
 from order_service.payment.model import CAPTURED, DECLINED, OPEN_PAYMENT, REFUND_DUE, REFUNDED, STARTED, Payment
 from order_service.payment.provider import (
     AttemptEnded,
@@ -32,8 +35,9 @@ if TYPE_CHECKING:
     from order_service.store import PaymentStore
 
 SETTLE_STARTED_AFTER = 15.0  # s; a request to pay has ended by then
-SETTLE_UNKNOWN_AFTER = 2.0  # s; a late capture gets a moment to arrive before the look-up closes the attempt
-UNPAID = "unpaid"
+SETTLE_UNKNOWN_AFTER = 4.0  # s; a late capture, or the buyer's repeat after 2 s, comes before the look-up closes it
+
+log = logging.getLogger(__name__)
 
 
 class PaymentsDisabled(Conflict):
@@ -55,6 +59,7 @@ class Payments:
     orders: Orders
     store: "PaymentStore"
     provider: PaymentProvider | None
+    limiter: CallLimiter
     clock: Callable[[], datetime]
 
     def pay(self, order_id: str, owner: str, method: str) -> Order:
@@ -66,43 +71,58 @@ class Payments:
         if self.provider is None:
             raise PaymentsDisabled("This shop takes no payments. Its PAYMENT_PROVIDER is none.")
         self.provider.check_method(method)
-        order, reason = self._start(order, self.provider, method), ""
+        reason = ""
         if order.status == CONFIRMED:
-            order, reason = self._capture(order, self.provider)
+            if not order.total:
+                raise WrongState("The order costs nothing, so there is nothing to pay.")
+            with self.limiter.place() as place:  # before anything is written: without a place nothing is sent
+                order, reason = self._attempt(order, self.provider, method, place)
         return _reply(order, reason)
+
+    def needs_provider(self, order: Order) -> bool:
+        """Return whether only the provider can settle the payment of an order."""
+        return order.payment is not None and order.payment.status in (*OPEN_PAYMENT, REFUND_DUE)
 
     def settle(self, order: Order) -> None:
         """Do what is due for the payment of an order: ask the provider, refund, or expire the order.
 
         Raises ProviderUnavailable.
         """
-        status = order.payment.status if order.payment else None
-        if status in OPEN_PAYMENT:
-            charge = charge_of(order)
-            self._write(order, charge, self._provider_of(order).look_up(charge))
-        elif status == REFUND_DUE:
-            self._refund(order)
+        if self.needs_provider(order):
+            with self.limiter.place() as place:
+                self._settle(order, self._provider_of(order), place)
         elif order.status == CONFIRMED and order.pay_by and order.pay_by <= self.clock():
             self._expire(order)
         else:
             self.store.clear_due(order)
 
+    def check(self) -> None:
+        """Return if the provider accepts this service. Raises ProviderUnavailable."""
+        if self.provider:
+            with self.limiter.place() as place:
+                place.call(self.provider.check)
+
     def ask_again(self, order_id: str) -> None:
         """Let the worker ask the provider about an order now. An unknown order, or one with nothing open, is fine."""
         self.store.make_due(order_id)
 
-    def _start(self, order: Order, provider: PaymentProvider, method: str) -> Order:
-        """Return the order with an open attempt, a new one or the present one, or with a status that allows none."""
-        while order.status == CONFIRMED and not (order.payment and order.payment.status in OPEN_PAYMENT):
-            attempt = order.payment.attempt + 1 if order.payment else 1
-            payment = Payment(STARTED, attempt, provider.name, method, order.total or 0)
-            if self.store.start(order, payment, settle_after=SETTLE_STARTED_AFTER):
-                return replace(order, payment=payment)
+    def _attempt(self, order: Order, provider: PaymentProvider, method: str, place: Place) -> tuple[Order, str]:
+        """Make an attempt to pay, or repeat the open one; return the order after that, and why it was declined."""
+        while order.status == CONFIRMED:
+            if order.payment and order.payment.status in OPEN_PAYMENT:
+                lease = self.store.extend(charge_of(order), SETTLE_STARTED_AFTER)
+            else:
+                attempt = order.payment.attempt + 1 if order.payment else 1
+                payment = Payment(STARTED, attempt, provider.name, method, order.total or 0)
+                lease = self.store.start(order, payment, SETTLE_STARTED_AFTER)
+                order = replace(order, payment=payment)
+            if lease:
+                return self._capture(order, place, lease)
             order = self.orders.get(order.id, None)
-        return order
+        return order, ""
 
-    def _capture(self, order: Order, provider: PaymentProvider) -> tuple[Order, str]:
-        """Let the provider take the money; return the order after that, and why it declined."""
+    def _capture(self, order: Order, place: Place, lease: datetime) -> tuple[Order, str]:
+        """Let the provider take the money; return the order after that, and why it was declined."""
         charge = charge_of(order)
 
         def save_reference(reference: str) -> None:
@@ -112,13 +132,22 @@ class Payments:
             charge = replace(charge, reference=reference)
 
         try:
-            result = self._provider_of(order).capture(charge, save_reference)
+            result = place.call(self._provider_of(order).capture, charge, save_reference)
         except AttemptEnded:
             return self.orders.get(order.id, None), ""
-        except ProviderUnavailable:
-            self.store.mark_unknown(charge, settle_after=SETTLE_UNKNOWN_AFTER)
-            raise
+        except ProviderUnavailable as exc:
+            self.store.mark_unknown(charge, lease, SETTLE_UNKNOWN_AFTER)
+            raise _for_buyers(exc) from exc
         return self._write(order, charge, result), result.reason
+
+    def _settle(self, order: Order, provider: PaymentProvider, place: Place) -> None:
+        """Ask the provider about an open attempt, or let it give the money back."""
+        charge = charge_of(order)
+        if order.payment and order.payment.status in OPEN_PAYMENT:
+            self._write(order, charge, place.call(provider.look_up, charge))
+        else:
+            place.call(provider.refund, charge)
+            self.store.mark_refunded(charge, self._event(events.ORDER_REFUNDED, order, REFUNDED))
 
     def _write(self, order: Order, charge: Charge, result: CaptureResult) -> Order:
         """Write what the provider said of an attempt, if that is still open; return the order after that."""
@@ -128,15 +157,10 @@ class Payments:
             self.store.settle_declined(charge, order.pay_by)
         return self.orders.get(order.id, None)
 
-    def _refund(self, order: Order) -> None:
-        charge = charge_of(order)
-        self._provider_of(order).refund(charge)
-        self.store.mark_refunded(charge, self._event(events.ORDER_REFUNDED, order, REFUNDED))
-
     def _expire(self, order: Order) -> None:
         """Cancel an order that was not paid in time. If somebody is paying it now, the attempt is settled first."""
         now = self.clock()
-        event = events.order_event(events.ORDER_CANCELLED, order, now, reason=UNPAID)
+        event = events.order_event(events.ORDER_CANCELLED, order, now, reason="unpaid")
         self.orders.store.transition(order.id, Transition(CONFIRMED, CANCELLED, SYSTEM, now, event))
 
     def _event(self, event_type: str, order: Order, status: str) -> dict[str, object]:
@@ -154,12 +178,12 @@ class Payments:
         return self.provider
 
 
-def charge_of(order: Order) -> Charge:
-    """Return what the provider must know of the present attempt to pay an order."""
-    payment = order.payment
-    if payment is None:
-        raise ValueError(f"order {order.id} has no payment")
-    return Charge(order.id, payment.attempt, payment.amount, order.currency or "", payment.method, payment.reference)
+def _for_buyers(exc: ProviderUnavailable) -> ProviderUnavailable:
+    """Return the problem to answer; a misconfiguration is for the log, and no business of the buyer."""
+    if not isinstance(exc, ProviderMisconfigured):
+        return exc
+    log.error("misconfigured: the payment provider: %s", exc.detail)
+    return ProviderUnavailable("The payment provider cannot be used at the moment. Please try again later.")
 
 
 def _reply(order: Order, reason: str) -> Order:

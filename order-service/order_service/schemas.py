@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from chassis.schemas import (
+    ONE_LINE,
     VISIBLE,
     BlankIsNone,
     Body,
@@ -22,10 +23,10 @@ from order_service.model import Address, Tracking
 MAX_QUANTITY = 1000
 
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
-AddressLine = Annotated[str, Field(min_length=1, max_length=200), VISIBLE]
+AddressLine = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE, VISIBLE]
 OptionalLine = Annotated[AddressLine | None, BlankIsNone]
 Note = Annotated[Annotated[str, Field(max_length=1000), VISIBLE] | None, BlankIsNone]
-Label = Annotated[Annotated[str, Field(max_length=100), VISIBLE] | None, BlankIsNone]
+Label = Annotated[Annotated[str, Field(max_length=100), ONE_LINE, VISIBLE] | None, BlankIsNone]
 
 
 def _check_country(code: str) -> str:

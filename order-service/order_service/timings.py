@@ -15,6 +15,7 @@ class Timings:
     release_retry_delay: float = 5.0  # longer than a round takes while product-service hangs: other releases get a turn
     settle_budget: float = 1.0  # for the payments of one round
     settle_retry_delay: float = 5.0  # longer than a round takes while the payment provider hangs
+    pending_retry_delay: float = 60.0  # for what the payment provider decides in hours or days
     reconcile_every: float = 5.0
     reconcile_age: float = 15.0  # placing an order takes less, and a request that takes longer finds its id taken
     exit_within: float = 25.0  # for a graceful shutdown; the supervisor kills the worker a few seconds later

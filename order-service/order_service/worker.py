@@ -1,7 +1,7 @@
 """The worker of order-service: `python -m order_service.worker`, as many as you like.
 
 It publishes the events that are due (`outbox_relay`), releases the stock that is due and compares the reservations of
-product-service with orders (`reconciler`). With a payment provider it settles payments (`payment_settler`).
+product-service with orders (`reconciler`). It settles payments (`payment_settler`).
 """
 
 import logging
@@ -17,6 +17,7 @@ from order_service import config
 from order_service.orders import Orders
 from order_service.outbox_relay import OutboxRelay
 from order_service.payment.factory import make_provider
+from order_service.payment.limits import CallLimiter
 from order_service.payment.provider import PaymentProvider
 from order_service.payment_settler import PaymentSettler
 from order_service.payments import Payments
@@ -48,8 +49,8 @@ class Worker:
         self.releaser = StockReleaser(store, products, misconfigurations, timings)
         self.reconciler = Reconciler(store, cursor, products, clock, misconfigurations, timings)
         payment_store = PaymentStore(database, clock)
-        payments = Payments(Orders(store, products, clock), payment_store, provider, clock)
-        self.settler = PaymentSettler(payments, payment_store, misconfigurations, timings) if provider else None
+        payments = Payments(Orders(store, products, clock), payment_store, provider, CallLimiter(1), clock)
+        self.settler = PaymentSettler(payments, payment_store, misconfigurations, timings)
         self._store = store
         self._publisher = publisher
         self._heartbeat = heartbeat
@@ -77,9 +78,7 @@ class Worker:
 
     def work(self) -> bool:
         """Do one round; return whether more may be due at once. Raises Unavailable if the database is away."""
-        has_more = [self.relay.publish_due(), self.releaser.release_due()]
-        if self.settler:
-            has_more.append(self.settler.settle_due())
+        has_more = [self.relay.publish_due(), self.releaser.release_due(), self.settler.settle_due()]
         self.reconciler.run_if_due()
         return any(has_more)
 
@@ -99,7 +98,7 @@ def main() -> None:
     clock, timings = mongo.DatabaseClock(database), Timings(poll=settings.poll_seconds)
     products = ProductClient(settings.product_service_url, token, max_concurrent=1)
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
-    provider = make_provider(settings, database, clock, max_concurrent=1)
+    provider = make_provider(settings, database, clock)
     worker = Worker(database, clock, products, Publisher(settings.rabbitmq_url), heartbeat, timings, provider)
     stop = threading.Event()
     stop_on_signals(stop, within=timings.exit_within)

@@ -86,7 +86,7 @@ def make_worker(settings: Settings, broker_url: str | None) -> Worker:
     client = PatientClient(settings.product_service_url, service_token, max_concurrent=1)
     publisher: Any = Publisher(broker_url) if broker_url else RecordedEvents()
     clock = mongo.DatabaseClock(database)
-    provider = make_provider(settings, database, clock, max_concurrent=1)
+    provider = make_provider(settings, database, clock)
     return Worker(database, clock, client, publisher, Heartbeat(), Timings(), provider)
 
 

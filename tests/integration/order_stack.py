@@ -130,7 +130,7 @@ class Stack:
         client = ProductClient(self.settings.product_service_url, lambda: token("service"), max_concurrent=1)
         self._resources.callback(client._pool.clear)
         clock = mongo.DatabaseClock(database)
-        provider = make_provider(self.settings, database, clock, max_concurrent=1)
+        provider = make_provider(self.settings, database, clock)
         return Worker(database, clock, client, publisher or self.events, Heartbeat(), self.timings, provider)
 
     def recover(self, worker: Worker | None = None) -> None:

@@ -14,6 +14,8 @@ from tools.services import SERVICES
 LogLine = dict[str, Any]
 PROGRAMS = [name for service in SERVICES for name in (service.name, *service.background)]
 
+WORKER = "worker"  # the request id of every call of the worker, whatever order it is about
+
 
 def of_order(order_id: str, request_ids: Collection[str], read: Callable[[], Iterable[str]]) -> list[LogLine]:
     """Return the log lines of an order in the order of time. `request_ids` are those that its events tell.
@@ -22,6 +24,7 @@ def of_order(order_id: str, request_ids: Collection[str], read: Callable[[], Ite
     """
     named = (_parse(text) for text in read() if order_id in text)
     ids = {str(line["request_id"]) for line in named if line.get("request_id")} | {*request_ids}
+    ids -= {WORKER}
     lines = (_parse(text) for text in read() if "{" in text)
     found = [line for line in lines if line and (line.get("request_id") in ids or _names(line, order_id))]
     return sorted(found, key=lambda line: str(line.get("time")))

@@ -85,9 +85,7 @@ def _notification(notification: Record) -> str:
 
 def _log(log: Iterable[LogLine]) -> Iterator[str]:
     """Yield a line for each log line; one for several in a row that differ only in their time and request."""
-    for (program, level, what), group in groupby(
-        log, lambda line: (line.get("service"), line.get("level"), _what(line))
-    ):
+    for (program, level, what), group in groupby(log, _kind):
         first, *others = group
         request = str(first.get("request_id", "-"))[:8]
         until = f"  ... {len(others)} more until {_time(others[-1].get('time'))}" if others else ""

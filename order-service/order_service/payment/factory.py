@@ -5,25 +5,20 @@ from typing import Any
 
 from chassis.errors import NotFound
 from order_service.config import PaymentSettings
-from order_service.payment.limited import LimitedProvider
 from order_service.payment.provider import PaymentProvider
 from order_service.payment.simulated import SimulatedProvider
 from order_service.store import PaymentLedger
 
 
-def make_provider(
-    settings: PaymentSettings, database: Any, clock: Any, *, max_concurrent: int
-) -> PaymentProvider | None:
-    """Return the provider, which holds at most `max_concurrent` threads; None if orders are not paid here."""
+def make_provider(settings: PaymentSettings, database: Any, clock: Any) -> PaymentProvider | None:
+    """Return the provider; None if orders are not paid here."""
     if settings.payment_provider == "none":
         return None
     if settings.payment_provider == "simulated":
-        simulated = SimulatedProvider(PaymentLedger(database, clock), settings.payment_faults)
-        return LimitedProvider(simulated, max_concurrent=max_concurrent)
-    from order_service.payment.stripe_provider import StripeProvider  # imported late: it is large
+        return SimulatedProvider(PaymentLedger(database, clock), settings.payment_faults)
+    from order_service.payment.stripe_provider import StripeProvider  # imported late: most shops do not need it
 
-    stripe = StripeProvider(settings.stripe_api_key, settings.stripe_api_base)
-    return LimitedProvider(stripe, max_concurrent=max_concurrent)
+    return StripeProvider(settings.stripe_api_key, settings.stripe_api_base)
 
 
 def make_webhook(settings: PaymentSettings) -> Callable[[bytes, str], str | None]:

@@ -19,6 +19,10 @@ class ProviderUnavailable(Unavailable):
     code, title = "payment-provider-unavailable", "Payment Provider Unavailable"
 
 
+class PaymentPending(ProviderUnavailable):
+    """The payment provider has not decided yet, which may take days. Ask again later."""
+
+
 class ProviderMisconfigured(Misconfigured, ProviderUnavailable):
     """The payment provider rejects this service: its key or a right is wrong. Safe to repeat once corrected."""
 
@@ -73,7 +77,11 @@ class LedgerEntry:
 
 
 class PaymentProvider(Protocol):
-    """What order-service needs of a provider. Every call ends within seconds. All raise ProviderUnavailable."""
+    """What order-service needs of a provider. Every call but `ledger` ends within seconds.
+
+    All raise ProviderUnavailable, or ProviderMisconfigured for a wrong key or right. What the provider has not decided
+    yet raises PaymentPending.
+    """
 
     name: str
 
@@ -95,3 +103,6 @@ class PaymentProvider(Protocol):
 
     def ledger(self) -> Iterator[LedgerEntry]:
         """Yield all captured charges, for the audit."""
+
+    def check(self) -> None:
+        """Return if the provider accepts this service. It may remember the answer for a minute."""

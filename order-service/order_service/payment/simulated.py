@@ -8,13 +8,11 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from chassis.errors import Invalid
 from order_service.payment.provider import CaptureResult, Charge, LedgerEntry, ProviderUnavailable
-
-if TYPE_CHECKING:
-    from order_service.store import PaymentLedger
+from order_service.store.ledger import CHARGE_CAPTURED, CHARGE_CLOSED, CHARGE_DECLINED, PaymentLedger
 
 T = TypeVar("T")
 
@@ -28,14 +26,14 @@ METHODS = {
 SLOW_ANSWER = 2.0  # s; shorter than order-service waits
 SLOWEST_ANSWER = 6.0  # s; longer than order-service waits, so that a request takes effect after it was given up
 OUTAGE = 5  # s; how long the provider is away at a time
-CLOSED = "The payment was not completed in time."
+REASONS = {CHARGE_DECLINED: "The card was declined.", CHARGE_CLOSED: "The payment was not completed in time."}
 
 
 @dataclass
 class SimulatedProvider:
     """Captures and refunds in its ledger. `clock` is the module `time`, or a test's own."""
 
-    bank: "PaymentLedger"
+    bank: PaymentLedger
     faults: float = 0.0
     clock: Any = time
     name: str = "simulated"
@@ -49,7 +47,7 @@ class SimulatedProvider:
         """Record the charge as captured or declined, unless the ledger has it already. Raises ProviderUnavailable."""
         if charge.method == SLOW:
             self.clock.sleep(SLOW_ANSWER)
-        outcome = "declined" if charge.method == DECLINED else "captured"
+        outcome = CHARGE_DECLINED if charge.method == DECLINED else CHARGE_CAPTURED
         recorded, is_new = self._disturb(lambda: self.bank.record_charge(charge, outcome))
         if charge.method == LOST and is_new:
             raise ProviderUnavailable("The answer of the payment provider is lost.")
@@ -57,7 +55,7 @@ class SimulatedProvider:
 
     def look_up(self, charge: Charge) -> CaptureResult:
         """Return what the ledger says; a charge that it does not know becomes closed. Raises ProviderUnavailable."""
-        recorded, _ = self._disturb(lambda: self.bank.record_charge(charge, "closed"))
+        recorded, _ = self._disturb(lambda: self.bank.record_charge(charge, CHARGE_CLOSED))
         return _result(recorded)
 
     def refund(self, charge: Charge) -> None:
@@ -67,6 +65,9 @@ class SimulatedProvider:
     def ledger(self) -> Iterator[LedgerEntry]:
         """Yield all captured charges."""
         return self.bank.entries()
+
+    def check(self) -> None:
+        """Return: this provider accepts everybody."""
 
     def _disturb(self, call: Callable[[], T]) -> T:
         """Run a call as if it went to a distant server on a bad day."""
@@ -86,5 +87,4 @@ class SimulatedProvider:
 
 
 def _result(outcome: str) -> CaptureResult:
-    reasons = {"declined": "The card was declined.", "closed": CLOSED}
-    return CaptureResult(outcome == "captured", reasons.get(outcome, ""))
+    return CaptureResult(outcome == CHARGE_CAPTURED, REASONS.get(outcome, ""))

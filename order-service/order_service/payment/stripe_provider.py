@@ -6,6 +6,7 @@ confirm it afterwards, however late the confirmation arrives.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 
 import stripe
@@ -14,6 +15,7 @@ from order_service.payment.provider import (
     CaptureResult,
     Charge,
     LedgerEntry,
+    PaymentPending,
     ProviderMisconfigured,
     ProviderUnavailable,
 )
@@ -21,6 +23,7 @@ from order_service.payment.stripe_errors import NOT_COMPLETED, UNEXPECTED_STATE,
 from order_service.payment.stripe_replies import WITHOUT_EFFECT, given_back, has_two_decimals, is_ended, ledger_entry
 
 TIMEOUT = (2.0, 7.0)  # s to connect, and for the answer, which a late caller no longer awaits: a bank takes seconds
+CHECK_EVERY = 60.0  # s; health checks come every few seconds
 PAGE = 100  # the longest that Stripe allows
 _FINAL = ("succeeded", "canceled")  # of a PaymentIntent
 
@@ -41,6 +44,9 @@ class StripeProvider:
             max_network_retries=0,  # the caller repeats
             http_client=stripe.RequestsClient(timeout=timeout),
         )
+        if api_key.startswith(("sk_test_", "rk_test_")):
+            log.warning("STRIPE_API_KEY is a test key: no money is taken")
+        self._last_check: tuple[float, ProviderUnavailable | None] = (float("-inf"), None)
         self._intents, self._refunds = client.v1.payment_intents, client.v1.refunds
 
     def check_method(self, method: str) -> None:
@@ -74,7 +80,7 @@ class StripeProvider:
             if given_back(refunds) < charge.amount:
                 refunds = self._refund_rest(charge.reference, charge, refunds)
             if given_back(refunds) < charge.amount:
-                raise ProviderUnavailable("Stripe has not completed the refund yet.")
+                raise PaymentPending("Stripe has not completed the refund yet.")
 
     def ledger(self) -> Iterator[LedgerEntry]:
         """Yield all captured charges; PaymentIntents that something else made in the same account are skipped."""
@@ -83,6 +89,20 @@ class StripeProvider:
             for intent in intents.auto_paging_iter():
                 if entry := ledger_entry(intent):
                     yield entry
+
+    def check(self) -> None:
+        """Return if Stripe accepts the key; at most one request a minute asks it, all others get its last answer."""
+        checked_at, failure = self._last_check
+        if time.monotonic() - checked_at > CHECK_EVERY:
+            failure = None
+            try:
+                with translated():
+                    self._intents.list({"limit": 1})
+            except ProviderUnavailable as exc:
+                failure = exc
+            self._last_check = time.monotonic(), failure
+        if failure:
+            raise type(failure)(failure.detail)
 
     def _create(self, charge: Charge) -> str | None:
         """Return the id of the charge's PaymentIntent; None if Stripe finds the amount too small or too large."""
@@ -124,7 +144,7 @@ class StripeProvider:
         if intent.status not in (*_FINAL, "processing"):
             intent = self._cancel(intent.id)
         if intent.status not in _FINAL:
-            raise ProviderUnavailable("Stripe has not decided about the payment yet.")
+            raise PaymentPending("Stripe has not decided about the payment yet.")
         is_captured = intent.status == "succeeded"
         return CaptureResult(is_captured, "" if is_captured else why_not)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chassis.mongo import Document
-from order_service.model import Address, Buyer, HistoryEntry, Item, Line, Order, Refusal, Tracking
+from order_service.model import Address, Buyer, HistoryEntry, Item, Line, Order, Refusal, Tracking, known_fields
 from order_service.payment.model import Payment
 
 _PLAIN_FIELDS = ("status", "created_at", "updated_at", "total", "currency", "key", "fingerprint", "note", "pay_by")
@@ -11,12 +11,12 @@ _PLAIN_FIELDS = ("status", "created_at", "updated_at", "total", "currency", "key
 
 def to_document(order: Order) -> Document:
     """Return the document of a new order, without empty fields. Its events and its release are due at once."""
-    fields: Document = {
+    document: Document = {
         "_id": order.id,
         "user": vars(order.buyer) if order.buyer else None,
         "items": [vars(item) for item in order.items],
         "lines": [vars(line) for line in order.lines],
-        "shipping_address": known(order.shipping_address),
+        "shipping_address": known_fields(order.shipping_address),
         "refusal": vars(order.refusal) if order.refusal else None,
         "history": [vars(entry) for entry in order.history],
         "outbox": list(order.outbox),
@@ -25,7 +25,7 @@ def to_document(order: Order) -> Document:
         "payment_due": order.pay_by,
         **{name: getattr(order, name) for name in _PLAIN_FIELDS},
     }
-    return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
+    return {name: value for name, value in document.items() if value not in (None, [], {}, "")}
 
 
 def to_order(document: Document) -> Order:
@@ -46,10 +46,8 @@ def to_order(document: Document) -> Order:
     )
 
 
-def known(value: object) -> Document:
-    """Return the fields of a value that are known, as a subdocument."""
-    return {name: field for name, field in vars(value).items() if field is not None} if value else {}
-
-
 def _read(kind: Any, subdocument: Document | None) -> Any:
-    return kind(**subdocument) if subdocument else None
+    """Return a value from its subdocument, without what only a later version knows."""
+    if not subdocument:
+        return None
+    return kind(**{name: subdocument[name] for name in kind.__match_args__ if name in subdocument})

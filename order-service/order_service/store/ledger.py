@@ -11,9 +11,9 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DatabaseClock, Document, retry_and_translate
-from order_service.payment.provider import Charge, LedgerEntry
+from order_service.payment.provider import Charge, LedgerEntry, ProviderUnavailable
 
-CAPTURED, DECLINED, CLOSED = "captured", "declined", "closed"
+CHARGE_CAPTURED, CHARGE_DECLINED, CHARGE_CLOSED = "captured", "declined", "closed"
 
 
 @retry_and_translate
@@ -25,11 +25,17 @@ class PaymentLedger:
         self._clock = clock
 
     def record_charge(self, charge: Charge, outcome: str) -> tuple[str, bool]:
-        """Record what becomes of a charge, unless that is recorded; return what is recorded, and whether it is new."""
+        """Record what becomes of a charge, unless that is recorded; return what is recorded, and whether it is new.
+
+        Raises ProviderUnavailable while another's record has not reached the majority.
+        """
         key = f"charge.{charge.key}"
         if self._insert(key, charge, outcome):
             return outcome, True
-        return str((self._ledger.find_one({"_id": key}) or {})["outcome"]), False
+        recorded = self._ledger.find_one({"_id": key})
+        if recorded is None:
+            raise ProviderUnavailable("Another request records this charge; please try again.")
+        return str(recorded["outcome"]), False
 
     def record_refund(self, charge: Charge) -> None:
         """Record the refund of a charge, unless it is recorded."""
@@ -49,6 +55,6 @@ class PaymentLedger:
         refunds = defaultdict[tuple[str, int], list[int]](list)
         for refund in self._ledger.find({"outcome": "refunded"}):
             refunds[refund["order_id"], refund["attempt"]].append(refund["amount"])
-        for charge in self._ledger.find({"outcome": CAPTURED}):
+        for charge in self._ledger.find({"outcome": CHARGE_CAPTURED}):
             key = charge["order_id"], charge["attempt"]
             yield LedgerEntry(*key, charge["amount"], tuple(refunds[key]), charge["at"])

@@ -8,10 +8,10 @@ from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DESCENDING, DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
-from order_service.model import FAILED, NOT_HOLDING_STOCK, HistoryEntry, Order, OrderFilter
+from order_service.model import FAILED, NOT_HOLDING_STOCK, HistoryEntry, Order, OrderFilter, known_fields
 from order_service.payment.model import OPEN_PAYMENT, REFUND_DUE
 from order_service.store.audit_records import order_record
-from order_service.store.documents import known, to_document, to_order
+from order_service.store.documents import to_document, to_order
 from order_service.store.indexes import ensure_indexes
 from order_service.transition import Transition
 
@@ -125,7 +125,7 @@ def _update(move: Transition) -> Document:
     if move.releases_stock:
         changes["release"] = move.at
     if move.tracking:
-        changes["tracking"] = known(move.tracking)
+        changes["tracking"] = known_fields(move.tracking)
     if move.refunds:
         changes |= {"payment.status": REFUND_DUE, "payment_due": move.at}
     return {"$set": changes, "$push": {"outbox": move.event, "history": vars(HistoryEntry(move.end, move.at, move.by))}}

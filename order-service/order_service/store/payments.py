@@ -10,19 +10,18 @@ from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DatabaseClock, Document, retry_and_translate
-from order_service.model import CANCELLED, CONFIRMED, CUSTOMER, PAID, HistoryEntry, Order
+from order_service.model import CANCELLED, CONFIRMED, CUSTOMER, PAID, HistoryEntry, Order, known_fields
 from order_service.payment.model import (
     CAPTURED,
     DECLINED,
     OPEN_PAYMENT,
     REFUND_DUE,
     REFUNDED,
-    STARTED,
     UNKNOWN,
     Payment,
 )
 from order_service.payment.provider import Charge
-from order_service.store.documents import known, to_order
+from order_service.store.documents import to_order
 
 
 @retry_and_translate
@@ -33,36 +32,53 @@ class PaymentStore:
         self._orders = database.orders.with_options(read_concern=ReadConcern("majority"))
         self._clock = clock
 
-    def start(self, order: Order, payment: Payment, *, settle_after: float) -> bool:
-        """Write a new attempt, before the provider hears of it; return False if the order allows none now.
+    def start(self, order: Order, payment: Payment, settle_after: float) -> datetime | None:
+        """Write a new attempt, before the provider hears of it; return its lease, None if the order allows none now.
 
-        It allows one if it is confirmed, and its payment is still what `order` says: none, or a declined one.
+        It allows one if it is confirmed, and its payment is still what `order` says: none, or a declined one. Until the
+        lease ends (s), the worker leaves the attempt to the request.
         """
         expected = {"_id": order.id, "status": CONFIRMED, **_attempt(order.payment)}
-        changes = {"payment": known(payment), "updated_at": self._clock(), **self._due(settle_after)}
-        return self._orders.update_one(expected, {"$set": changes}).matched_count == 1
+        lease = self._after(settle_after)
+        changes = {"payment": known_fields(payment), "updated_at": self._clock(), "payment_due": lease}
+        return lease if self._orders.update_one(expected, {"$set": changes}).matched_count else None
+
+    def extend(self, charge: Charge, settle_after: float) -> datetime | None:
+        """Extend the lease of an open attempt, which is repeated; return it, None if the attempt has ended."""
+        lease = self._after(settle_after)
+        update = {"$set": {"payment_due": lease}}
+        return lease if self._orders.update_one(_open(charge), update).matched_count else None
 
     def save_reference(self, charge: Charge, reference: str) -> bool:
         """Store the provider's id of an open attempt; return False if it has ended or has another."""
         expected = _open(charge) | {"payment.reference": {"$in": [None, reference]}}
         return self._orders.update_one(expected, {"$set": {"payment.reference": reference}}).matched_count == 1
 
-    def mark_unknown(self, charge: Charge, *, settle_after: float) -> None:
-        """Note that the provider did not answer; the worker asks it later."""
-        expected = _open(charge) | {"payment.status": STARTED}
-        self._orders.update_one(expected, {"$set": {"payment.status": UNKNOWN, **self._due(settle_after)}})
+    def mark_unknown(self, charge: Charge, lease: datetime, settle_after: float) -> None:
+        """Note that the provider did not answer; the worker asks it soon, unless another request has the lease now."""
+        expected = _open(charge) | {"payment_due": lease}
+        changes = {"payment.status": UNKNOWN, "payment_due": self._after(settle_after)}
+        self._orders.update_one(expected, {"$set": changes})
 
     def settle_captured(self, charge: Charge, event: Document) -> None:
-        """Note that the provider has taken the money: a confirmed order is paid, a cancelled one gets a refund."""
+        """Note that the provider has taken the money: a confirmed order is paid, a cancelled one gets a refund.
+
+        An order that was shipped nevertheless keeps its status.
+        """
         now = self._clock()
-        expected = _open(charge) | {"payment.reference": charge.reference}
-        taken = {"payment.paid_at": now, "updated_at": now}
-        paid = {"status": PAID, "payment.status": CAPTURED, "due": now, **taken}
+        is_open = _open(charge) | {"payment.reference": charge.reference}
+        paid: Document = {"payment.status": CAPTURED, "payment.paid_at": now, "updated_at": now, "due": now}
+        published: Document = {"$push": {"outbox": event}, "$unset": {"payment_due": ""}}
         entry = vars(HistoryEntry(PAID, now, CUSTOMER))
-        update = {"$set": paid, "$push": {"outbox": event, "history": entry}, "$unset": {"payment_due": ""}}
-        if not self._orders.update_one(expected | {"status": CONFIRMED}, update).matched_count:
-            refund = {"payment.status": REFUND_DUE, "payment_due": now, **taken}
-            self._orders.update_one(expected | {"status": CANCELLED}, {"$set": refund})
+        refund_due = {"payment.status": REFUND_DUE, "payment.paid_at": now, "updated_at": now, "payment_due": now}
+        updates: tuple[tuple[object, Document], ...] = (
+            (CONFIRMED, {**published, "$set": paid | {"status": PAID}, "$push": {"outbox": event, "history": entry}}),
+            (CANCELLED, {"$set": refund_due}),
+            ({"$nin": [CONFIRMED, CANCELLED]}, {**published, "$set": paid}),
+        )
+        for status, update in updates:
+            if self._orders.update_one(is_open | {"status": status}, update).matched_count:
+                return
 
     def settle_declined(self, charge: Charge, pay_by: datetime | None) -> None:
         """Note that the provider has not taken the money and never will. The order can be paid until `pay_by`."""
@@ -80,20 +96,22 @@ class PaymentStore:
         refunded = {"payment.status": REFUNDED, "payment.refunded_at": now, "updated_at": now, "due": now}
         self._orders.update_one(expected, {"$set": refunded, "$push": {"outbox": event}, "$unset": {"payment_due": ""}})
 
-    def due(self, limit: int) -> list[Order]:
-        """Return orders whose payment must be settled, refunded or expired now."""
-        query = {"payment_due": {"$lte": self._clock()}}
+    def due(self, limit: int, *, unsettled_only: bool = False) -> list[Order]:
+        """Return orders whose payment must be settled, refunded or expired now, or only those that need a provider."""
+        query: Document = {"payment_due": {"$lte": self._clock()}}
+        if unsettled_only:
+            query["payment.status"] = {"$in": [*OPEN_PAYMENT, REFUND_DUE]}
         return [to_order(document) for document in self._orders.find(query).limit(limit)]
 
-    def delay(self, order_id: str, seconds: float) -> None:
-        """Let the worker act on a payment later."""
-        waiting = {"_id": order_id, "payment_due": {"$exists": True}}
-        self._orders.update_one(waiting, {"$set": self._due(seconds)})
+    def delay(self, order_ids: list[str], seconds: float) -> None:
+        """Let the worker act on these payments later."""
+        waiting = {"_id": {"$in": order_ids}, "payment_due": {"$exists": True}}
+        self._orders.update_many(waiting, {"$set": {"payment_due": self._after(seconds)}})
 
     def make_due(self, order_id: str) -> None:
-        """Let the worker ask the provider now, if something is open between the two."""
-        is_open = {"_id": order_id, "payment.status": {"$in": [*OPEN_PAYMENT, REFUND_DUE]}}
-        self._orders.update_one(is_open, {"$set": self._due(0)})
+        """Let the worker ask the provider now about an unknown payment or a refund. A request has the started ones."""
+        expected = {"_id": order_id, "payment.status": {"$in": [UNKNOWN, REFUND_DUE]}}
+        self._orders.update_one(expected, {"$set": {"payment_due": self._clock()}})
 
     def clear_due(self, order: Order) -> None:
         """Note that there is nothing to do for a payment now, if the order is still as it was read.
@@ -105,8 +123,8 @@ class PaymentStore:
         change = {"$set": {"payment_due": order.pay_by}} if is_unpaid else {"$unset": {"payment_due": ""}}
         self._orders.update_one(unchanged, change)
 
-    def _due(self, seconds: float) -> Document:
-        return {"payment_due": self._clock() + timedelta(seconds=seconds)}
+    def _after(self, seconds: float) -> datetime:
+        return self._clock() + timedelta(seconds=seconds)
 
 
 def _attempt(payment: Payment | None) -> Document:

@@ -15,7 +15,13 @@ from chassis.heartbeat import Heartbeat
 from order_service.config import Settings
 from order_service.model import Item, Line, Outcome, Refusal, ReservationResult
 from order_service.payment.factory import make_provider
-from order_service.payment.provider import CaptureResult, Charge, LedgerEntry, ProviderUnavailable
+from order_service.payment.provider import (
+    CaptureResult,
+    Charge,
+    LedgerEntry,
+    ProviderMisconfigured,
+    ProviderUnavailable,
+)
 from order_service.product_client import ProductServiceUnavailable
 from order_service.publisher import BrokerMisconfigured, BrokerUnavailable
 from order_service.store import OrderStore, PaymentStore, ReconciliationCursor
@@ -128,7 +134,7 @@ class FakeProvider:
         self.captured: dict[str, int] = {}
         self.ended: set[str] = set()  # declined, or closed by a look-up
         self.refunds: list[str] = []
-        self.declines = self.away = self.loses_answers = False
+        self.declines = self.away = self.loses_answers = self.refuses = False
         self.meanwhile: Callable[[str], None] = lambda _call: None
 
     def check_method(self, method: str) -> None:
@@ -162,7 +168,12 @@ class FakeProvider:
     def ledger(self) -> Iterator[LedgerEntry]:
         raise NotImplementedError
 
+    def check(self) -> None:
+        if self.refuses:
+            raise ProviderMisconfigured("The key is wrong.")
+
     def _begin(self, call: str, charge: Charge) -> None:
+        self.check()
         if self.away:
             raise ProviderUnavailable("away")
         self.calls.append((call, charge.key.rpartition(".")[2]))
@@ -276,6 +287,6 @@ def make_shop(monkeypatch: pytest.MonkeyPatch, provider: Any = None, **settings:
     monkeypatch.setattr("order_service.app.ProductClient", lambda *_args, **_kwargs: products)
     monkeypatch.setattr("order_service.app.JwksClient", lambda _url: PublishedKeys())
     changed = SETTINGS.model_copy(update=settings)
-    provider = provider or make_provider(changed, database, clock, max_concurrent=2)
+    provider = provider or make_provider(changed, database, clock)  # type: ignore[arg-type]
     monkeypatch.setattr("order_service.app.make_provider", lambda *_args, **_kwargs: provider)
     return Shop(order_service.create_app(changed), database, clock, products, provider)

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import mongomock
@@ -13,12 +13,16 @@ import order_service
 from chassis.errors import Invalid
 from chassis.logs import bind_request_id, request_id
 from order_service.config import Settings
-from order_service.payment.limited import LimitedProvider
+from order_service.payment.limits import ABANDONED_AFTER, CallLimiter
 from order_service.payment.provider import CaptureResult, Charge, LedgerEntry, ProviderUnavailable
 from order_service.payment.simulated import METHODS, SLOW_ANSWER, SimulatedProvider
+from order_service.payments import SETTLE_UNKNOWN_AFTER
 from order_service.store import PaymentLedger
+from tests.at_once import meanwhile
 from tests.clock import NOON, FakeClock
+from tests.fake_time import FakeTime
 from tests.unit.order.order_app import SETTINGS, Shop, make_shop
+from tests.waiting import until
 
 
 class BankTime:
@@ -159,7 +163,7 @@ def test_each_method_does_what_its_name_says(shop: Shop, method: str, status: in
 def test_an_order_whose_answer_was_lost_becomes_paid_by_itself(shop: Shop) -> None:
     order_id = shop.ordered()
     shop.pay(order_id, "pm_card_lost")
-    shop.clock.move(2)
+    shop.clock.move(SETTLE_UNKNOWN_AFTER)
     shop.work()
     assert shop.get(f"/orders/{order_id}").json["status"] == "paid"
     assert [event["type"] for event in shop.publisher.published] == ["order_created", "order_paid"]
@@ -174,6 +178,13 @@ def test_production_accepts_no_provider_that_takes_no_money(provider: str) -> No
 PRODUCTION = {"environment": "production", "mongo_url": "mongodb://a:b@host/orders"}
 
 
+def test_production_sends_stripes_key_only_over_https() -> None:
+    settings = {**SETTINGS.model_dump(), **PRODUCTION, "payment_provider": "stripe", "stripe_api_key": "sk_live_1"}
+    with pytest.raises(ValueError, match="STRIPE_API_BASE|stripe_api_base"):
+        Settings(**settings | {"stripe_api_base": "http://proxy:8080"})
+    assert Settings(**settings).stripe_api_base == "https://api.stripe.com"
+
+
 def test_stripe_needs_a_key() -> None:
     settings = {**SETTINGS.model_dump(), "payment_provider": "stripe"}
     with pytest.raises(ValueError, match="STRIPE_API_KEY|stripe_api_key"):
@@ -185,67 +196,114 @@ def test_stripe_needs_a_key() -> None:
 # --- The limits -------------------------------------------------------------------------------------------------------
 
 
-class HangingProvider:
-    """Answers when a test lets it."""
-
-    name = "hanging"
+class Hanging:
+    """A call that ends when a test lets it."""
 
     def __init__(self) -> None:
-        self.release = threading.Event()
+        self.end = threading.Event()
         self.calls = 0
-        self.request_ids: list[str] = []
 
-    def look_up(self, _charge: Charge) -> CaptureResult:
+    def __call__(self) -> str:
         self.calls += 1
-        self.request_ids.append(request_id.get())
-        assert self.release.wait(30)
-        return CaptureResult(True)
+        assert self.end.wait(30)
+        return "done"
 
 
 @pytest.fixture
-def hanging() -> Iterator[HangingProvider]:
-    provider = HangingProvider()
-    yield provider
-    provider.release.set()
+def hanging() -> Iterator[Hanging]:
+    call = Hanging()
+    yield call
+    call.end.set()
 
 
-def limited(provider: Any, **limits: Any) -> LimitedProvider:
-    return LimitedProvider(provider, **{"max_concurrent": 2, "timeout": 0.1} | limits)
+def call_in(limiter: CallLimiter, function: Callable[[], Any]) -> Any:
+    with limiter.place() as place:
+        return place.call(function)
 
 
-def test_a_call_is_given_up_after_its_timeout(hanging: HangingProvider) -> None:
+def test_a_call_is_given_up_after_its_timeout(hanging: Hanging) -> None:
     with pytest.raises(ProviderUnavailable, match="in time"):
-        limited(hanging).look_up(charge())
+        call_in(CallLimiter(1, timeout=0.1), hanging)
 
 
 def test_calls_that_were_given_up_keep_their_places_so_that_a_hanging_provider_gets_no_more_threads(
-    hanging: HangingProvider,
+    hanging: Hanging,
 ) -> None:
-    provider = limited(hanging)
+    limiter = CallLimiter(2, timeout=0.1)
     for reason in ("in time", "in time", "Too many", "Too many"):
         started = time.monotonic()
         with pytest.raises(ProviderUnavailable, match=reason):
-            provider.look_up(charge())
+            call_in(limiter, hanging)
         assert time.monotonic() - started < 1
     assert hanging.calls == 2
-    hanging.release.set()
-    assert provider.look_up(charge()).is_captured
+    hanging.end.set()
+    assert call_in(limiter, hanging) == "done"
 
 
-def test_a_call_knows_the_request_and_an_error_reaches_the_caller(hanging: HangingProvider) -> None:
-    hanging.release.set()
+def test_a_place_is_held_until_the_block_ends_and_several_calls_may_follow_each_other() -> None:
+    limiter = CallLimiter(1)
+    with limiter.place() as place:
+        assert [place.call(lambda: 1), place.call(lambda: 2)] == [1, 2]
+        with pytest.raises(ProviderUnavailable, match="Too many"):
+            call_in(limiter, lambda: 3)
+    assert call_in(limiter, lambda: 4) == 4
+
+
+def test_a_caller_waits_a_moment_for_a_place(hanging: Hanging) -> None:
+    limiter = CallLimiter(1)
+    with meanwhile(lambda: call_in(limiter, hanging)):
+        until(lambda: hanging.calls == 1, "the place is taken")
+        threading.Timer(0.1, hanging.end.set).start()
+        assert call_in(limiter, lambda: "after") == "after"
+
+
+def test_a_call_that_never_ends_loses_its_place_after_a_minute(
+    hanging: Hanging, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeTime()
+    limiter = CallLimiter(1, timeout=0.1, clock=clock)
+    with pytest.raises(ProviderUnavailable, match="in time"):
+        call_in(limiter, hanging)
+    clock.sleep(ABANDONED_AFTER)
+    with pytest.raises(ProviderUnavailable, match="Too many"):
+        call_in(limiter, lambda: 1)
+    clock.sleep(1)
+    assert call_in(limiter, lambda: 1) == 1
+    assert "abandoned" in caplog.text
+    hanging.end.set()
+    assert call_in(limiter, lambda: 2) == 2
+
+
+def test_a_call_knows_the_request_and_an_error_reaches_the_caller() -> None:
+    limiter = CallLimiter(1)
     with bind_request_id("request-7"):
-        limited(hanging, timeout=5).look_up(charge())
-    assert hanging.request_ids == ["request-7"]
-    with pytest.raises(AttributeError):
-        limited(hanging, timeout=5).refund(charge())
-    assert limited(hanging, max_concurrent=1, timeout=5).look_up(charge()).is_captured
+        assert call_in(limiter, request_id.get) == "request-7"
+
+    def fail() -> None:
+        raise KeyError("lost")
+
+    with pytest.raises(KeyError, match="lost"):
+        call_in(limiter, fail)
+    assert call_in(limiter, lambda: 1) == 1
+
+
+def test_without_a_thread_to_be_had_the_place_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    limiter = CallLimiter(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(ProviderUnavailable, match="too busy"):
+                call_in(limiter, lambda: 1)
+    assert call_in(limiter, lambda: 1) == 1
 
 
 @pytest.mark.parametrize(("threads", "share"), [(1, 1), (8, 2), (16, 4)])
 def test_payments_take_a_quarter_of_the_threads(monkeypatch: pytest.MonkeyPatch, threads: int, share: int) -> None:
     make_shop(monkeypatch)
     shares: list[int] = []
-    monkeypatch.setattr("order_service.app.make_provider", lambda *_, max_concurrent: shares.append(max_concurrent))
+    monkeypatch.setattr("order_service.app.CallLimiter", shares.append)
     order_service.create_app(SETTINGS.model_copy(update={"web_threads": threads}))
     assert shares == [share]

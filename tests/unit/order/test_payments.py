@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from order_service.payment.provider import ProviderUnavailable
+from order_service.payment.limits import CALL_TIMEOUT
+from order_service.payment.provider import PaymentPending, ProviderUnavailable
 from order_service.payments import SETTLE_STARTED_AFTER, SETTLE_UNKNOWN_AFTER
 from order_service.timings import Timings
 from tests.unit.order.order_app import ADMIN, ANA, BOB, FakeProvider, Shop, make_shop
@@ -40,8 +41,7 @@ def events_of(shop: Shop, order_id: str) -> list[str]:
 
 def settle(shop: Shop, seconds: float = SETTLE_STARTED_AFTER) -> None:
     shop.clock.move(seconds)
-    assert shop.worker.settler
-    shop.worker.settler.next_run = 0.0
+    shop.worker.settler.next_run = shop.worker.settler.pause_until = 0.0
     shop.worker.settler.settle_due()
 
 
@@ -240,7 +240,6 @@ def test_a_look_up_without_a_reference_does_not_close_an_attempt_that_has_one_by
     assert shop.pay(order_id).status_code == 503
     provider.loses_answers = False
     assert as_read
-    assert shop.worker.settler
     shop.worker.settler.payments.settle(as_read)
     assert state(shop, order_id) == ("confirmed", "unknown", 1)
     settle(shop)
@@ -290,6 +289,85 @@ def during(call: str, provider: FakeProvider, action: Any) -> None:
             action()
 
     provider.meanwhile = act
+
+
+def test_a_full_bulkhead_writes_nothing_because_nothing_is_sent(shop: Shop, provider: FakeProvider) -> None:
+    order_id = shop.ordered()
+    limiter = shop.app.extensions["payments"].limiter
+    with limiter.place(), limiter.place():
+        before = shop.document(order_id)
+        answer = shop.pay(order_id)
+        assert (answer.status_code, answer.json["type"]) == (503, "payment-provider-unavailable")
+        assert (shop.document(order_id), provider.calls) == (before, [])
+    assert shop.pay(order_id).status_code == 200
+
+
+def test_a_repeat_takes_the_attempt_over_so_that_the_worker_does_not_close_it(
+    shop: Shop, provider: FakeProvider
+) -> None:
+    order_id = shop.ordered()
+    provider.away = True
+    shop.pay(order_id)
+    provider.away = False
+    during("reference", provider, lambda: settle(shop, SETTLE_UNKNOWN_AFTER))
+    assert shop.pay(order_id).status_code == 200
+    assert provider.calls == [("capture", "1")]
+
+
+def test_a_second_request_that_fails_does_not_let_the_worker_close_the_first_ones_attempt(
+    shop: Shop, provider: FakeProvider
+) -> None:
+    """A double click: while the first request captures, the second one gets no answer, and the worker comes."""
+    order_id = shop.ordered()
+
+    def second() -> None:
+        provider.away = True
+        assert shop.pay(order_id).status_code == 503
+        provider.away = False
+        settle(shop, CALL_TIMEOUT)  # the first request cannot take longer
+
+    during("reference", provider, second)
+    assert shop.pay(order_id).status_code == 200
+    assert provider.calls == [("capture", "1")]
+
+
+def test_money_for_an_order_that_an_earlier_version_has_shipped_meanwhile_is_recorded(
+    shop: Shop, provider: FakeProvider
+) -> None:
+    order_id = shop.ordered()
+    provider.loses_answers = True
+    shop.pay(order_id)
+    shop.database.orders.update_one({"_id": order_id}, {"$set": {"status": "shipped"}})
+    provider.loses_answers = False
+    settle(shop)
+    assert state(shop, order_id) == ("shipped", "paid", 1)
+    assert events_of(shop, order_id) == ["order_created", "order_paid"]
+    assert "payment_due" not in shop.document(order_id)
+
+
+def test_an_order_that_costs_nothing_is_shipped_without_a_payment_and_does_not_expire(
+    shop: Shop, provider: FakeProvider
+) -> None:
+    shop.products.prices["mug"] = 0
+    order_id = shop.ordered()
+    assert (shop.pay(order_id).status_code, provider.calls) == (409, [])
+    settle(shop, 10**6)
+    assert shop.act(order_id, "ship").json["status"] == "shipped"
+
+
+def test_a_misconfigured_provider_is_shown_to_the_operator_and_not_to_the_buyer(
+    shop: Shop, provider: FakeProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    order_id = shop.ordered()
+    provider.refuses = True
+    answer = shop.pay(order_id)
+    assert (answer.status_code, answer.json["type"]) == (503, "payment-provider-unavailable")
+    assert "key" not in answer.text
+    assert "misconfigured: the payment provider: The key is wrong." in caplog.text
+    ready = shop.client.get("/ready").json
+    assert ("payment-provider" in ready["degraded"], ready["refused"]) == (True, ["payment-provider"])
+    provider.refuses = False
+    assert "payment-provider" not in shop.client.get("/ready").json["degraded"]
 
 
 # --- What follows from payments ---------------------------------------------------------------------------------------
@@ -365,7 +443,6 @@ def test_a_payment_that_begins_while_the_order_expires_wins(shop: Shop, provider
     shop.clock.move(30 * 60)
     order = shop.store.find(order_id)
     assert order
-    assert shop.worker.settler
     shop.pay(order_id)
     shop.worker.settler.payments.settle(order)
     assert (state(shop, order_id), provider.refunds) == (("paid", "paid", 1), [])
@@ -464,11 +541,10 @@ def test_a_payment_through_another_provider_waits_until_that_is_set_again(shop: 
     shop.database.orders.update_one({"_id": order_id}, {"$set": {"payment.provider": "another"}})
     settle(shop)
     assert state(shop, order_id) == ("confirmed", "unknown", 1)
-    assert "through another is open" in dict(shop.heartbeat.misconfigurations._reasons)["the payment provider"]
+    assert list(shop.heartbeat.misconfigurations) == ["payments through another"]
     shop.database.orders.update_one({"_id": order_id}, {"$set": {"payment.provider": "fake"}})
     settle(shop, Timings.settle_retry_delay)
     assert state(shop, order_id) == ("paid", "paid", 1)
-    assert not shop.heartbeat.misconfigurations
 
 
 # --- The worker -------------------------------------------------------------------------------------------------------
@@ -497,19 +573,89 @@ def test_a_payment_that_cannot_be_settled_does_not_stop_the_others(
     assert [state(shop, order_id)[1] for order_id in orders] == ["unknown", "paid", "paid", "paid"]
 
 
-def test_while_the_provider_is_away_the_worker_asks_it_rarely(shop: Shop, provider: FakeProvider) -> None:
+def test_while_the_provider_is_away_the_worker_asks_it_rarely_and_unpaid_orders_still_expire(
+    shop: Shop, provider: FakeProvider
+) -> None:
     provider.loses_answers = True
     for _ in range(5):
         shop.pay(shop.ordered(1))
     provider.calls.clear()
+    unpaid = shop.ordered(1)
+    shop.database.orders.update_one({"_id": unpaid}, {"$set": {"pay_by": shop.clock(), "payment_due": shop.clock()}})
     shop.clock.move(SETTLE_STARTED_AFTER)
-    assert shop.worker.settler
     for _ in range(3):
         shop.worker.settler.settle_due()
     assert len(provider.calls) == 3
-    shop.worker.settler.next_run = 0.0
-    shop.worker.settler.settle_due()
-    assert len(provider.calls) == 5  # the first three wait a little longer
+    assert state(shop, unpaid)[0] == "cancelled"
+    settle(shop, Timings.settle_retry_delay)
+    assert len(provider.calls) == 6
+
+
+def test_what_the_provider_has_not_decided_yet_is_no_failure_and_is_asked_for_once_a_minute(
+    shop: Shop, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = [shop.ordered(1) for _ in range(5)]
+    for order_id in orders:
+        shop.pay(order_id)
+        shop.act(order_id, "cancel")
+    refund, pending = provider.refund, set(orders[:4])
+
+    def wait(charge: Any) -> None:
+        provider.calls.append(("refund", charge.order_id))
+        if charge.order_id in pending:
+            raise PaymentPending("The bank is thinking.")
+        refund(charge)
+
+    monkeypatch.setattr(provider, "refund", wait)
+    settle(shop, 0)
+    assert [state(shop, order_id)[1] for order_id in orders] == ["refund_due"] * 4 + ["refunded"]
+    pending.clear()
+    settle(shop, 59)
+    assert state(shop, orders[0])[1] == "refund_due"
+    settle(shop, 1)
+    assert [state(shop, order_id)[1] for order_id in orders] == ["refunded"] * 5
+
+
+def test_a_payment_with_an_unexpected_error_stops_neither_the_worker_nor_the_others(
+    shop: Shop, provider: FakeProvider, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, fine = shop.ordered(1), shop.ordered(1)
+    provider.loses_answers = True
+    for order_id in (broken, fine):
+        shop.pay(order_id)
+    provider.loses_answers = False
+    look_up = provider.look_up
+    monkeypatch.setattr(provider, "look_up", lambda charge: look_up(charge) if charge.order_id == fine else 1 / 0)
+    settle(shop)
+    assert (state(shop, broken)[1], state(shop, fine)[1]) == ("unknown", "paid")
+    assert "unexpected error" in caplog.text
+
+
+def test_a_field_that_a_later_version_has_written_disturbs_nobody(shop: Shop) -> None:
+    order_id = shop.ordered()
+    shop.pay(order_id)
+    shop.database.orders.update_one({"_id": order_id}, {"$set": {"payment.risk": "low", "user.title": "Dr"}})
+    assert shop.get(f"/orders/{order_id}").json["payment"]["status"] == "paid"
+
+
+def test_without_a_provider_the_worker_looks_now_and_then_whether_money_is_open(
+    monkeypatch: pytest.MonkeyPatch, provider: FakeProvider
+) -> None:
+    """PAYMENT_PROVIDER was removed, or only the worker lacks it."""
+    shop = make_shop(monkeypatch, provider)
+    paid, unpaid = shop.ordered(1), shop.ordered(1)
+    shop.pay(paid)
+    shop.act(paid, "cancel")
+    shop.clock.move(3600)
+    shop.provider = None
+    lone = shop.make_worker(shop.heartbeat)
+    for _ in range(3):
+        lone.work()
+    assert list(shop.heartbeat.misconfigurations) == ["payments through fake"]
+    assert (state(shop, paid)[1], state(shop, unpaid)[0]) == ("refund_due", "confirmed")
+    settle(shop, Timings.settle_retry_delay)
+    assert (state(shop, paid)[1], state(shop, unpaid)[0]) == ("refunded", "cancelled")
+    assert not shop.heartbeat.misconfigurations
 
 
 # --- Stripe's events --------------------------------------------------------------------------------------------------
@@ -532,6 +678,22 @@ def test_an_event_of_stripe_only_makes_the_worker_ask(shop: Shop, provider: Fake
     assert (provider.calls, state(shop, order_id)) == ([], ("confirmed", "unknown", 1))
     settle(shop, 0)
     assert state(shop, order_id) == ("paid", "paid", 1)
+
+
+def test_an_event_about_an_earlier_attempt_does_not_close_the_one_that_is_under_way(
+    shop: Shop, provider: FakeProvider, webhook: Any
+) -> None:
+    order_id = shop.ordered()
+    provider.declines = True
+    shop.pay(order_id)
+    provider.declines = False
+
+    def event() -> None:
+        webhook(order_id)
+        settle(shop, 0)
+
+    during("reference", provider, event)
+    assert (shop.pay(order_id).status_code, state(shop, order_id)) == (200, ("paid", "paid", 2))
 
 
 @pytest.mark.parametrize("when", ["before", "after", "cancelled"])

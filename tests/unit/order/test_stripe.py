@@ -20,6 +20,7 @@ from order_service.payment.provider import (
     CaptureResult,
     Charge,
     LedgerEntry,
+    PaymentPending,
     ProviderMisconfigured,
     ProviderUnavailable,
 )
@@ -27,6 +28,7 @@ from order_service.payment.stripe_provider import StripeProvider
 from order_service.payment.stripe_replies import has_two_decimals
 from order_service.payment.stripe_webhook import InvalidSignature, read_webhook
 from tests.at_once import at_once
+from tests.fake_time import FakeTime
 from tests.local_server import LocalServer, serving
 from tests.unit.order.fake_stripe import ALREADY_REFUNDED, CARD, FakeStripe, Reply, error
 from tests.unit.test_import_rules import run
@@ -244,7 +246,7 @@ def test_looking_up_closes_a_charge_whose_decline_was_lost(fake: FakeStripe, pro
 def test_a_charge_in_progress_is_unknown_and_is_not_cancelled(fake: FakeStripe, provider: StripeProvider) -> None:
     charge = opened(fake, provider, "pm_processing")
     for ask in (lambda: provider.capture(charge, nothing), lambda: provider.look_up(charge)):
-        with pytest.raises(ProviderUnavailable, match="not decided"):
+        with pytest.raises(PaymentPending, match="not decided"):
             ask()
     assert fake.calls == [CONFIRM, "retrieve"]
     fake.intents["pi_1"]["status"] = "succeeded"
@@ -302,6 +304,29 @@ def test_an_uncertain_answer_is_unknown(call: str, reply: Reply, fake: FakeStrip
     assert not isinstance(caught.value, ProviderMisconfigured)
 
 
+def test_a_health_check_asks_stripe_once_a_minute_and_repeats_its_last_answer(
+    fake: FakeStripe, provider: StripeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_ = FakeTime()
+    monkeypatch.setattr("order_service.payment.stripe_provider.time", time_)
+    fake.faults["list"] = error(401, "invalid_request_error", None)
+    for _ in range(3):
+        with pytest.raises(ProviderMisconfigured, match="STRIPE_API_KEY"):
+            provider.check()
+    time_.sleep(61)
+    for _ in range(3):
+        provider.check()
+    assert fake.calls == ["list", "list"]
+
+
+@pytest.mark.parametrize(("key", "warned"), [("sk_test_1", True), ("rk_test_1", True), ("sk_live_1", False)])
+def test_a_test_key_is_named_in_the_log_for_it_takes_no_money(
+    server: LocalServer, caplog: pytest.LogCaptureFixture, key: str, warned: bool
+) -> None:
+    StripeProvider(key, server.url)
+    assert ("no money is taken" in caplog.text, key in caplog.text) == (warned, False)
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_is_a_misconfiguration(status: int, fake: FakeStripe, provider: StripeProvider) -> None:
     charge = opened(fake, provider)
@@ -322,7 +347,7 @@ def test_the_key_of_another_account_decides_nothing(
 ) -> None:
     charge = opened(fake, provider)
     fake.intents.clear()
-    with pytest.raises(ProviderUnavailable, match="rejects"):
+    with pytest.raises(PaymentPending, match="rejects"):
         provider.look_up(charge)
     assert "InvalidRequestError, status 404, code resource_missing, param intent" in caplog.text
 
@@ -370,7 +395,7 @@ def test_a_lost_answer_to_a_refund_is_found_in_the_list(fake: FakeStripe, provid
 def test_a_pending_refund_is_asked_for_until_it_has_succeeded(fake: FakeStripe, provider: StripeProvider) -> None:
     charge, fake.refund_status = paid(fake, provider), "pending"
     for _ in range(2):
-        with pytest.raises(ProviderUnavailable, match="not completed the refund"):
+        with pytest.raises(PaymentPending, match="not completed the refund"):
             provider.refund(charge)
     fake.refunds[0]["status"] = "succeeded"
     provider.refund(charge)

@@ -163,6 +163,16 @@ def test_the_request_of_an_event_finds_lines_that_name_no_order() -> None:
     assert [line["path"] for line in case.log] == ["/token"]
 
 
+def test_what_the_worker_did_for_other_orders_is_left_out() -> None:
+    """All its calls have one request id."""
+    lines = [
+        access(NOON, "product-service", "worker", "DELETE", f"/reservations/{order_id}", 204)
+        for order_id in (ORDER_ID, "another")
+    ]
+    case = Case.collect(ORDER_ID, sources(ORDER, log=lines))
+    assert [line["path"] for line in case.log] == [f"/reservations/{ORDER_ID}"]
+
+
 def test_a_rejected_order_shows_the_refusal_and_what_is_not_there() -> None:
     refusal = {"code": "insufficient-stock", "detail": "Only 1 left.", "status": 409, "title": "x", "members": {}}
     order = {"kind": "order_document", "_id": ORDER_ID, "status": "rejected", "refusal": refusal}
