@@ -28,7 +28,15 @@ def test_the_commands_of_the_readme_work_as_they_stand_there(shop: Shop) -> None
     commands = commands.replace("ada@", f"ada-{uuid.uuid4().hex}@")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    for told in ("Coffee Grinder", '"status":"confirmed"', ".order_created:email", "Moka Pot", '"status":"shipped"'):
+    for told in (
+        "Coffee Grinder",
+        '"status":"confirmed"',
+        '"status":"paid","method":"pm_card_ok","amount":"179.00"',
+        ".order_created:email",
+        "Moka Pot",
+        '"status":"shipped"',
+        '"tracking":{"carrier":"Parcel Post","number":"PP1815","url":"https://parcels.example.com/PP1815"}',
+    ):
         assert told in done.stdout
     assert '"detail":' not in done.stdout, "a problem document"
 
@@ -85,15 +93,28 @@ def test_a_cancelled_order_gives_its_stock_back(customer: Client, product: Calla
     assert types == {"order_created", "order_cancelled"}
 
 
-def test_the_administrator_ships_and_the_buyer_is_told(
+def test_the_buyer_pays_the_administrator_ships_and_the_buyer_is_told(
     customer: Client, admin: Client, product: Callable[[int], str]
 ) -> None:
     order_id = customer.post("/orders", {"product_id": product(5), "quantity": 1}).json()["id"]
     assert customer.post(f"/orders/{order_id}/ship").status_code == 403
+    assert admin.post(f"/orders/{order_id}/ship").json()["type"] == "payment-required"
+    assert customer.post(f"/orders/{order_id}/pay", {"payment_method": "pm_card_ok"}).json()["status"] == "paid"
     assert admin.post(f"/orders/{order_id}/ship").json()["status"] == "shipped"
     assert admin.post(f"/orders/{order_id}/deliver").json()["status"] == "delivered"
-    types = {n["event_type"] for n in notifications_of(customer, 6)}
-    assert types == {"order_created", "order_shipped", "order_delivered"}
+    types = {n["event_type"] for n in notifications_of(customer, 8)}
+    assert types == {"order_created", "order_paid", "order_shipped", "order_delivered"}
+
+
+def test_a_paid_order_that_is_cancelled_is_refunded_and_the_buyer_is_told(
+    customer: Client, product: Callable[[int], str]
+) -> None:
+    order_id = customer.post("/orders", {"product_id": product(5), "quantity": 1}).json()["id"]
+    customer.post(f"/orders/{order_id}/pay", {"payment_method": "pm_card_ok"})
+    assert customer.post(f"/orders/{order_id}/cancel").json()["payment"]["status"] == "refund_due"
+    types = {n["event_type"] for n in notifications_of(customer, 8)}
+    assert types == {"order_created", "order_paid", "order_cancelled", "order_refunded"}
+    assert customer.get(f"/orders/{order_id}").json()["payment"]["status"] == "refunded"
 
 
 def test_somebody_elses_order_does_not_exist(customer: Client, shop: Shop, product: Callable[[int], str]) -> None:
