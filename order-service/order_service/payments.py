@@ -192,7 +192,8 @@ def _reply(order: Order, reason: str) -> Order:
     if status == CAPTURED:
         return order
     if order.status != CONFIRMED:
-        refunded = " What was taken for it is refunded." if order.status == CANCELLED else ""
+        is_taken = status in (REFUND_DUE, REFUNDED)
+        refunded = " What was taken for it is given back." if is_taken else ""
         raise WrongState(f"The order is {order.status}. Only a {CONFIRMED} order can be paid.{refunded}")
     if status == DECLINED:
         raise PaymentDeclined(reason or "The payment was declined.")

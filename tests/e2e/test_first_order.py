@@ -28,7 +28,15 @@ def test_the_commands_of_the_readme_work_as_they_stand_there(shop: Shop) -> None
     commands = commands.replace("ada@", f"ada-{uuid.uuid4().hex}@")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    for told in ("Coffee Grinder", '"status":"confirmed"', ".order_created:email", "Moka Pot", '"status":"shipped"'):
+    for told in (
+        "Coffee Grinder",
+        '"status":"confirmed"',
+        '"status":"paid","method":"pm_card_ok","amount":"179.00"',
+        ".order_created:email",
+        "Moka Pot",
+        '"status":"shipped"',
+        '"tracking":{"carrier":"Parcel Post","number":"PP1815","url":"https://parcels.example.com/PP1815"}',
+    ):
         assert told in done.stdout
     assert '"detail":' not in done.stdout, "a problem document"
 
@@ -85,7 +93,7 @@ def test_a_cancelled_order_gives_its_stock_back(customer: Client, product: Calla
     assert types == {"order_created", "order_cancelled"}
 
 
-def test_the_administrator_ships_and_the_buyer_is_told(
+def test_the_buyer_pays_the_administrator_ships_and_the_buyer_is_told(
     customer: Client, admin: Client, product: Callable[[int], str]
 ) -> None:
     order_id = customer.post("/orders", {"product_id": product(5), "quantity": 1}).json()["id"]

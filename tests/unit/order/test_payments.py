@@ -1,10 +1,12 @@
 """Paying an order: what each answer of the provider leads to, and what a crash, a race or a lost answer leaves."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from order_service.payment.limits import CALL_TIMEOUT
+from order_service.payment.model import Payment, PaymentTerms
 from order_service.payment.provider import PaymentPending, ProviderUnavailable
 from order_service.payments import SETTLE_STARTED_AFTER, SETTLE_UNKNOWN_AFTER
 from order_service.timings import Timings
@@ -263,6 +265,34 @@ def test_an_attempt_that_loses_the_start_obeys_the_one_that_won(
     assert provider.captured == {f"{order_id}.1": 3998}
 
 
+@pytest.mark.parametrize("later", ["declined", "unknown", "paid"])
+def test_an_attempt_starts_only_from_what_was_read(shop: Shop, provider: FakeProvider, later: str) -> None:
+    """The request has read an order without a payment; meanwhile another one has made the first attempt."""
+    order_id = shop.ordered()
+    as_read = shop.store.find(order_id)
+    provider.declines, provider.loses_answers = later == "declined", later == "unknown"
+    shop.pay(order_id)
+    before = shop.document(order_id)
+    assert as_read
+    assert shop.payments.start(as_read, Payment("started", 1, "fake", "pm_other", 3998), 15.0) is None
+    assert shop.document(order_id) == before
+
+
+@pytest.mark.parametrize("provider_of_admin", ["none", "fake"])
+def test_an_order_is_not_shipped_while_a_payment_is_open(
+    shop: Shop, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, provider_of_admin: str
+) -> None:
+    """Also where the shop has no provider any more, so that an order need not be paid."""
+    order_id = shop.ordered()
+    provider.loses_answers = True
+    shop.pay(order_id)
+    if provider_of_admin == "none":
+        orders = shop.app.extensions["orders"]
+        monkeypatch.setitem(shop.app.extensions, "orders", replace(orders, terms=PaymentTerms()))
+    assert shop.act(order_id, "ship").status_code == 409
+    assert state(shop, order_id) == ("confirmed", "unknown", 1)
+
+
 def test_a_write_that_ran_twice_is_one_write(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("start", "save_reference", "settle_captured", "mark_refunded"):
         real = getattr(type(shop.payments), name)
@@ -468,6 +498,19 @@ def test_an_order_still_expires_if_its_payment_ended_while_the_worker_put_it_off
     assert state(shop, order_id) == ("confirmed", "declined", 1)
     settle(shop, 30 * 60)
     assert state(shop, order_id) == ("cancelled", "declined", 1)
+
+
+def test_an_order_does_not_expire_by_a_look_at_it_from_before_its_payment_began(
+    shop: Shop, provider: FakeProvider
+) -> None:
+    order_id = shop.ordered()
+    shop.clock.move(30 * 60)
+    unpaid = shop.store.find(order_id)
+    provider.loses_answers = True
+    shop.pay(order_id)
+    assert unpaid
+    shop.worker.settler.payments.settle(unpaid)
+    assert state(shop, order_id) == ("confirmed", "unknown", 1)
 
 
 def test_with_zero_minutes_an_order_may_stay_unpaid(monkeypatch: pytest.MonkeyPatch, provider: FakeProvider) -> None:
