@@ -34,8 +34,8 @@ from order_service.transition import Transition
 if TYPE_CHECKING:
     from order_service.store import PaymentStore
 
-SETTLE_STARTED_AFTER = 15.0  # s; a request to pay has ended by then
-SETTLE_UNKNOWN_AFTER = 4.0  # s; a late capture, or the buyer's repeat after 2 s, comes before the look-up closes it
+SETTLE_STARTED_AFTER = 15.0  # s; a request that makes or repeats an attempt has ended by then
+SETTLE_UNKNOWN_AFTER = 4.0  # s; longer than CALL_TIMEOUT, so that other requests of the attempt have ended as well
 
 log = logging.getLogger(__name__)
 
@@ -110,18 +110,18 @@ class Payments:
         """Make an attempt to pay, or repeat the open one; return the order after that, and why it was declined."""
         while order.status == CONFIRMED:
             if order.payment and order.payment.status in OPEN_PAYMENT:
-                lease = self.store.extend(charge_of(order), SETTLE_STARTED_AFTER)
+                is_ours = self.store.repeat(charge_of(order), settle_after=SETTLE_STARTED_AFTER)
             else:
                 attempt = order.payment.attempt + 1 if order.payment else 1
                 payment = Payment(STARTED, attempt, provider.name, method, order.total or 0)
-                lease = self.store.start(order, payment, SETTLE_STARTED_AFTER)
+                is_ours = self.store.start(order, payment, settle_after=SETTLE_STARTED_AFTER)
                 order = replace(order, payment=payment)
-            if lease:
-                return self._capture(order, place, lease)
+            if is_ours:
+                return self._capture(order, place)
             order = self.orders.get(order.id, None)
         return order, ""
 
-    def _capture(self, order: Order, place: Place, lease: datetime) -> tuple[Order, str]:
+    def _capture(self, order: Order, place: Place) -> tuple[Order, str]:
         """Let the provider take the money; return the order after that, and why it was declined."""
         charge = charge_of(order)
 
@@ -136,7 +136,7 @@ class Payments:
         except AttemptEnded:
             return self.orders.get(order.id, None), ""
         except ProviderUnavailable as exc:
-            self.store.mark_unknown(charge, lease, SETTLE_UNKNOWN_AFTER)
+            self.store.mark_unknown(charge, settle_after=SETTLE_UNKNOWN_AFTER)
             raise _for_buyers(exc) from exc
         return self._write(order, charge, result), result.reason
 

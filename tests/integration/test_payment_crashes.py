@@ -51,6 +51,11 @@ def paying_with_a_bad_card(stack: Stack, order_id: str) -> RunTo:
     return lambda point: run(pay, stack.settings, ANA, order_id, "pm_card_declined", point=point)
 
 
+def repeating_an_open_attempt(stack: Stack, order_id: str) -> RunTo:
+    assert stack.pay(order_id, "pm_card_lost").status_code == 503
+    return paying(stack, order_id)
+
+
 def cancelling_a_paid_order(stack: Stack, order_id: str) -> RunTo:
     assert stack.pay(order_id).status_code == 200
     return lambda point: run(act, stack.settings, ADMIN, order_id, "cancel", point=point)
@@ -100,6 +105,7 @@ STEPS: dict[Callable[[Stack, str], RunTo], tuple[str, ...]] = {
     ),
     paying_with_a_lost_answer: (f"{LEDGER}.record_charge", f"{PAYMENTS}.mark_unknown"),
     paying_with_a_bad_card: (f"{LEDGER}.record_charge", f"{PAYMENTS}.settle_declined"),
+    repeating_an_open_attempt: (f"{PAYMENTS}.repeat", f"{LEDGER}.record_charge"),
     cancelling_a_paid_order: (f"{ORDERS}.transition", UPDATE, f"{ORDERS}.mark_released"),
     settling_what_was_captured: (*SETTLING, f"{PAYMENTS}.settle_captured"),
     settling_what_was_captured_for_a_cancelled_order: (*SETTLING, f"{PAYMENTS}.settle_captured"),

@@ -1,7 +1,7 @@
 """The payments of orders. Every change is a compare-and-set that names the attempt, in the order's own document.
 
-While a payment is open (`started` or `unknown`), a change names the provider's reference that was read as well: an
-attempt without a reference may be closed unseen only as long as nobody stores one.
+A change to `declined` names the provider's reference that was read as well: an attempt without a reference may be
+closed unseen only as long as nobody stores one.
 """
 
 from datetime import datetime, timedelta
@@ -32,33 +32,31 @@ class PaymentStore:
         self._orders = database.orders.with_options(read_concern=ReadConcern("majority"))
         self._clock = clock
 
-    def start(self, order: Order, payment: Payment, settle_after: float) -> datetime | None:
-        """Write a new attempt, before the provider hears of it; return its lease, None if the order allows none now.
+    def start(self, order: Order, payment: Payment, *, settle_after: float) -> bool:
+        """Write a new attempt, before the provider hears of it; return False if the order allows none now.
 
-        It allows one if it is confirmed, and its payment is still what `order` says: none, or a declined one. Until the
-        lease ends (s), the worker leaves the attempt to the request.
+        It allows one if it is confirmed, and its payment is still what `order` says: none, or a declined one. For some
+        seconds the worker leaves the attempt to the request.
         """
         expected = {"_id": order.id, "status": CONFIRMED, **_attempt(order.payment)}
-        lease = self._after(settle_after)
-        changes = {"payment": known_fields(payment), "updated_at": self._clock(), "payment_due": lease}
-        return lease if self._orders.update_one(expected, {"$set": changes}).matched_count else None
+        due = {"payment_due": self._after(settle_after)}
+        changes = {"payment": known_fields(payment), "updated_at": self._clock(), **due}
+        return self._orders.update_one(expected, {"$set": changes}).matched_count == 1
 
-    def extend(self, charge: Charge, settle_after: float) -> datetime | None:
-        """Extend the lease of an open attempt, which is repeated; return it, None if the attempt has ended."""
-        lease = self._after(settle_after)
-        update = {"$set": {"payment_due": lease}}
-        return lease if self._orders.update_one(_open(charge), update).matched_count else None
+    def repeat(self, charge: Charge, *, settle_after: float) -> bool:
+        """Leave an open attempt to a request that repeats it, for some seconds; return False if it has ended."""
+        due = {"payment_due": self._after(settle_after)}
+        return self._orders.update_one(_open(charge), {"$set": due}).matched_count == 1
 
     def save_reference(self, charge: Charge, reference: str) -> bool:
         """Store the provider's id of an open attempt; return False if it has ended or has another."""
         expected = _open(charge) | {"payment.reference": {"$in": [None, reference]}}
         return self._orders.update_one(expected, {"$set": {"payment.reference": reference}}).matched_count == 1
 
-    def mark_unknown(self, charge: Charge, lease: datetime, settle_after: float) -> None:
-        """Note that the provider did not answer; the worker asks it soon, unless another request has the lease now."""
-        expected = _open(charge) | {"payment_due": lease}
+    def mark_unknown(self, charge: Charge, *, settle_after: float) -> None:
+        """Note that the provider did not answer; the worker asks it later."""
         changes = {"payment.status": UNKNOWN, "payment_due": self._after(settle_after)}
-        self._orders.update_one(expected, {"$set": changes})
+        self._orders.update_one(_open(charge), {"$set": changes})
 
     def settle_captured(self, charge: Charge, event: Document) -> None:
         """Note that the provider has taken the money: a confirmed order is paid, a cancelled one gets a refund.
@@ -66,7 +64,6 @@ class PaymentStore:
         An order that was shipped nevertheless keeps its status.
         """
         now = self._clock()
-        is_open = _open(charge) | {"payment.reference": charge.reference}
         paid: Document = {"payment.status": CAPTURED, "payment.paid_at": now, "updated_at": now, "due": now}
         published: Document = {"$push": {"outbox": event}, "$unset": {"payment_due": ""}}
         entry = vars(HistoryEntry(PAID, now, CUSTOMER))
@@ -77,7 +74,7 @@ class PaymentStore:
             ({"$nin": [CONFIRMED, CANCELLED]}, {**published, "$set": paid}),
         )
         for status, update in updates:
-            if self._orders.update_one(is_open | {"status": status}, update).matched_count:
+            if self._orders.update_one(_open(charge) | {"status": status}, update).matched_count:
                 return
 
     def settle_declined(self, charge: Charge, pay_by: datetime | None) -> None:

@@ -1,5 +1,6 @@
 """Paying an order: what each answer of the provider leads to, and what a crash, a race or a lost answer leaves."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from order_service.payment.limits import CALL_TIMEOUT
 from order_service.payment.model import Payment, PaymentTerms
-from order_service.payment.provider import PaymentPending, ProviderUnavailable
+from order_service.payment.provider import Charge, PaymentPending, ProviderUnavailable
 from order_service.payments import SETTLE_STARTED_AFTER, SETTLE_UNKNOWN_AFTER
 from order_service.timings import Timings
 from tests.unit.order.order_app import ADMIN, ANA, BOB, FakeProvider, Shop, make_shop
@@ -265,16 +266,16 @@ def test_an_attempt_that_loses_the_start_obeys_the_one_that_won(
     assert provider.captured == {f"{order_id}.1": 3998}
 
 
-@pytest.mark.parametrize("later", ["declined", "unknown", "paid"])
+@pytest.mark.parametrize("later", ["declined", "unknown", "paid", "cancelled"])
 def test_an_attempt_starts_only_from_what_was_read(shop: Shop, provider: FakeProvider, later: str) -> None:
-    """The request has read an order without a payment; meanwhile another one has made the first attempt."""
+    """The request has read an order without a payment; meanwhile somebody has paid or cancelled it."""
     order_id = shop.ordered()
     as_read = shop.store.find(order_id)
     provider.declines, provider.loses_answers = later == "declined", later == "unknown"
-    shop.pay(order_id)
+    shop.act(order_id, "cancel", ANA) if later == "cancelled" else shop.pay(order_id)
     before = shop.document(order_id)
     assert as_read
-    assert shop.payments.start(as_read, Payment("started", 1, "fake", "pm_other", 3998), 15.0) is None
+    assert not shop.payments.start(as_read, Payment("started", 1, "fake", "pm_other", 3998), settle_after=15)
     assert shop.document(order_id) == before
 
 
@@ -293,8 +294,27 @@ def test_an_order_is_not_shipped_while_a_payment_is_open(
     assert state(shop, order_id) == ("confirmed", "unknown", 1)
 
 
+def test_what_is_found_out_of_an_earlier_attempt_is_not_written_over_the_present_one(shop: Shop) -> None:
+    """Two workers look the first attempt up; one is slow, and meanwhile the buyer has begun the second attempt."""
+    order_id = shop.ordered()
+    order = shop.store.find(order_id)
+    assert order
+    first, second = (Payment("started", attempt, "fake", "pm_card_ok", 3998) for attempt in (1, 2))
+    assert shop.payments.start(order, first, settle_after=15)
+    charge = Charge(order_id, 1, 3998, "EUR", "pm_card_ok")
+    shop.payments.settle_declined(charge, order.pay_by)
+    assert shop.payments.start(replace(order, payment=replace(first, status="declined")), second, settle_after=15)
+    before = shop.document(order_id)
+    shop.payments.settle_declined(charge, order.pay_by)
+    shop.payments.settle_captured(charge, {})
+    shop.payments.mark_unknown(charge, settle_after=4)
+    assert not shop.payments.save_reference(charge, "a reference")
+    assert not shop.payments.repeat(charge, settle_after=15)
+    assert shop.document(order_id) == before
+
+
 def test_a_write_that_ran_twice_is_one_write(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("start", "save_reference", "settle_captured", "mark_refunded"):
+    for name in ("start", "repeat", "save_reference", "settle_captured", "mark_refunded"):
         real = getattr(type(shop.payments), name)
 
         def twice(*arguments: Any, real: Any = real, **more: Any) -> Any:
@@ -533,6 +553,10 @@ def test_an_order_is_paid_only_by_its_buyer(shop: Shop, provider: FakeProvider, 
     assert (provider.calls, state(shop, order_id)) == ([], ("confirmed", None, 0))
 
 
+def test_an_administrator_pays_orders_of_their_own(shop: Shop) -> None:
+    assert shop.pay(shop.ordered(headers=ADMIN), headers=ADMIN).status_code == 200
+
+
 @pytest.mark.parametrize("status", ["cancelled", "rejected", "shipped"])
 def test_an_order_that_is_not_confirmed_is_not_paid(shop: Shop, provider: FakeProvider, status: str) -> None:
     order_id = shop.ordered()
@@ -657,6 +681,18 @@ def test_what_the_provider_has_not_decided_yet_is_no_failure_and_is_asked_for_on
     assert state(shop, orders[0])[1] == "refund_due"
     settle(shop, 1)
     assert [state(shop, order_id)[1] for order_id in orders] == ["refunded"] * 5
+
+
+def test_a_round_of_slow_settlements_ends_soon_so_that_events_need_not_wait(shop: Shop, provider: FakeProvider) -> None:
+    provider.loses_answers = True
+    for _ in range(5):
+        shop.pay(shop.ordered(1))
+    provider.loses_answers = False
+    provider.calls.clear()
+    shop.clock.move(SETTLE_STARTED_AFTER)
+    provider.meanwhile = lambda _call: time.sleep(0.1)
+    shop.make_worker(shop.heartbeat, settle_budget=0.15).settler.settle_due()
+    assert len(provider.calls) in (1, 2)
 
 
 def test_a_payment_with_an_unexpected_error_stops_neither_the_worker_nor_the_others(
