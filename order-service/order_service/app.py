@@ -13,6 +13,7 @@ from order_service.orders import Orders
 from order_service.payment.factory import make_provider, make_webhook
 from order_service.payment.limits import CallLimiter
 from order_service.payment.model import PaymentTerms
+from order_service.payment.provider import PaymentProvider
 from order_service.payments import Payments
 from order_service.product_client import ProductClient
 from order_service.store import OrderStore, PaymentStore
@@ -41,12 +42,12 @@ def create_app(settings: Settings | None = None) -> App:
         keys=keys,
         prepare=store.ensure_indexes,
         ping=store.ping,
-        dependencies=_dependencies(products, keys, token, payments),
+        dependencies=_dependencies(products, keys, token, provider),
     )
 
 
 def _dependencies(
-    products: ProductClient, keys: JwksClient, token: ClientCredentials, payments: Payments
+    products: ProductClient, keys: JwksClient, token: ClientCredentials, provider: PaymentProvider | None
 ) -> dict[str, Callable[[], None]]:
     """Return the checks of what this service calls, by name."""
 
@@ -55,4 +56,12 @@ def _dependencies(
         token.check()
 
     checks = {"product-service": products.check, "user-service": check_user_service}
-    return checks | ({"payment-provider": payments.check} if payments.provider else {})
+    if provider is None:
+        return checks
+    limiter = CallLimiter(1)  # of its own: payments that are slow do not mean that the provider is down
+
+    def check_provider() -> None:
+        with limiter.place() as place:
+            place.call(provider.check)
+
+    return {**checks, "payment-provider": check_provider}

@@ -96,12 +96,6 @@ class Payments:
         else:
             self.store.clear_due(order)
 
-    def check(self) -> None:
-        """Return if the provider accepts this service. Raises ProviderUnavailable."""
-        if self.provider:
-            with self.limiter.place() as place:
-                place.call(self.provider.check)
-
     def ask_again(self, order_id: str) -> None:
         """Let the worker ask the provider about an order now. An unknown order, or one with nothing open, is fine."""
         self.store.make_due(order_id)
