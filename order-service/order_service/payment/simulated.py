@@ -31,11 +31,12 @@ REASONS = {CHARGE_DECLINED: "The card was declined.", CHARGE_CLOSED: "The paymen
 
 @dataclass
 class SimulatedProvider:
-    """Captures and refunds in its ledger. `clock` is the module `time`, or a test's own."""
+    """Captures and refunds in its ledger. `clock` and `rng` are the modules `time` and `random`, or a test's own."""
 
     bank: PaymentLedger
     faults: float = 0.0
     clock: Any = time
+    rng: Any = random
     name: str = "simulated"
 
     def check_method(self, method: str) -> None:
@@ -72,13 +73,13 @@ class SimulatedProvider:
     def _disturb(self, call: Callable[[], T]) -> T:
         """Run a call as if it went to a distant server on a bad day."""
         period = int(self.clock.time()) // OUTAGE
-        if random.Random(period).random() < self.faults:  # noqa: S311 (all processes see the same outages)
+        if self.rng.Random(period).random() < self.faults:  # all processes see the same outages
             raise ProviderUnavailable("The payment provider is away.")
-        fault = random.choice([self._slow, self._lose]) if random.random() < self.faults else None  # noqa: S311
+        fault = self.rng.choice([self._slow, self._lose]) if self.rng.random() < self.faults else None
         return fault(call) if fault else call()
 
     def _slow(self, call: Callable[[], T]) -> T:
-        self.clock.sleep(random.uniform(0, SLOWEST_ANSWER))  # noqa: S311
+        self.clock.sleep(self.rng.uniform(0, SLOWEST_ANSWER))
         return call()
 
     def _lose(self, call: Callable[[], T]) -> T:
