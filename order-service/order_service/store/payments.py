@@ -10,7 +10,17 @@ from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DatabaseClock, Document, retry_and_translate
-from order_service.model import CANCELLED, CONFIRMED, CUSTOMER, PAID, HistoryEntry, Order, known_fields
+from order_service.model import (
+    CANCELLED,
+    CONFIRMED,
+    CUSTOMER,
+    DELIVERED,
+    PAID,
+    SHIPPED,
+    HistoryEntry,
+    Order,
+    known_fields,
+)
 from order_service.payment.model import (
     CAPTURED,
     DECLINED,
@@ -61,19 +71,19 @@ class PaymentStore:
     def settle_captured(self, charge: Charge, event: Document) -> None:
         """Note that the provider has taken the money: a confirmed order is paid, a cancelled one gets a refund.
 
-        An order that was shipped nevertheless keeps its status.
+        An order that an earlier version has shipped meanwhile keeps its status.
         """
         now = self._clock()
-        paid: Document = {"payment.status": CAPTURED, "payment.paid_at": now, "updated_at": now, "due": now}
-        published: Document = {"$push": {"outbox": event}, "$unset": {"payment_due": ""}}
+        taken = {"payment.status": CAPTURED, "payment.paid_at": now, "updated_at": now}
         entry = vars(HistoryEntry(PAID, now, CUSTOMER))
-        refund_due = {"payment.status": REFUND_DUE, "payment.paid_at": now, "updated_at": now, "payment_due": now}
-        updates: tuple[tuple[object, Document], ...] = (
-            (CONFIRMED, {**published, "$set": paid | {"status": PAID}, "$push": {"outbox": event, "history": entry}}),
-            (CANCELLED, {"$set": refund_due}),
-            ({"$nin": [CONFIRMED, CANCELLED]}, {**published, "$set": paid}),
-        )
-        for status, update in updates:
+        told = {"$push": {"outbox": event, "history": entry}, "$unset": {"payment_due": ""}}
+        refund = {"payment.status": REFUND_DUE, "payment_due": now}
+        updates: dict[str, Document] = {
+            CONFIRMED: {"$set": taken | {"status": PAID, "due": now}, **told},
+            CANCELLED: {"$set": taken | refund},
+            **dict.fromkeys((SHIPPED, DELIVERED), {"$set": taken | {"due": now}, **told}),
+        }
+        for status, update in updates.items():
             if self._orders.update_one(_open(charge) | {"status": status}, update).matched_count:
                 return
 

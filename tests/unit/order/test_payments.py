@@ -381,16 +381,17 @@ def test_a_second_request_that_fails_does_not_let_the_worker_close_the_first_one
     assert provider.calls == [("capture", "1")]
 
 
+@pytest.mark.parametrize("status", ["shipped", "delivered"])
 def test_money_for_an_order_that_an_earlier_version_has_shipped_meanwhile_is_recorded(
-    shop: Shop, provider: FakeProvider
+    shop: Shop, provider: FakeProvider, status: str
 ) -> None:
     order_id = shop.ordered()
     provider.loses_answers = True
     shop.pay(order_id)
-    shop.database.orders.update_one({"_id": order_id}, {"$set": {"status": "shipped"}})
+    shop.database.orders.update_one({"_id": order_id}, {"$set": {"status": status}})
     provider.loses_answers = False
     settle(shop)
-    assert state(shop, order_id) == ("shipped", "paid", 1)
+    assert state(shop, order_id) == (status, "paid", 1)
     assert events_of(shop, order_id) == ["order_created", "order_paid"]
     assert "payment_due" not in shop.document(order_id)
 
