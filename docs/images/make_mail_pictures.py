@@ -10,7 +10,11 @@ import tempfile
 from make_screenshots import HERE, Browser
 
 MAILS = HERE.parent.parent / "tests" / "unit" / "notification" / "mails"
-PICTURES = {"mail-shipped-cancelled.png": [("order_shipped", "light", 640), ("order_cancelled", "dark", 360)]}
+PICTURES = {
+    "mail-created-paid.png": [("order_created", "light", 640), ("order_paid", "dark", 360)],
+    "mail-shipped-cancelled.png": [("order_shipped", "light", 640), ("order_cancelled", "dark", 360)],
+    "mail-delivered-refunded.png": [("order_delivered", "light", 640), ("order_refunded", "dark", 360)],
+}
 HEIGHT = 860
 PAGE = "margin:24px; display:flex; gap:24px; justify-content:center; background:#d5d9de"
 

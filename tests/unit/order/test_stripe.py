@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import pytest
 import stripe
 
+from order_service.payment.model import Payment
 from order_service.payment.provider import (
     AttemptEnded,
     CaptureResult,
@@ -31,6 +32,7 @@ from tests.at_once import at_once
 from tests.fake_time import FakeTime
 from tests.local_server import LocalServer, serving
 from tests.unit.order.fake_stripe import ALREADY_REFUNDED, CARD, FakeStripe, Reply, error
+from tests.unit.order.order_app import make_shop
 from tests.unit.test_import_rules import run
 from tests.waiting import until
 
@@ -631,3 +633,30 @@ def test_an_unsigned_or_old_webhook_is_refused(payload: bytes, signature: str, s
         read_webhook(payload, signature, secret)
     assert (caught.value.status, caught.value.code) == (400, "invalid-signature")
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("signature", "status"), [("right", 204), ("old", 400), ("another secret", 400), ("", 400), ("t=1,v1=x", 400)]
+)
+def test_the_route_lets_the_worker_ask_only_for_a_webhook_that_stripe_has_signed(
+    monkeypatch: pytest.MonkeyPatch, signature: str, status: int
+) -> None:
+    settings = {"payment_provider": "stripe", "stripe_api_key": "sk_test_1", "stripe_webhook_secret": SECRET}
+    shop = make_shop(monkeypatch, **settings)
+    order_id = shop.ordered()
+    open_payment = vars(Payment("unknown", 1, "stripe", "pm_ok", 3998)) | {"reference": "pi_1"}
+    shop.database.orders.update_one({"_id": order_id}, {"$set": {"payment": open_payment}})
+    before, payload = shop.document(order_id), event({"order_id": order_id})
+    signatures = {
+        "right": signed(payload),
+        "old": signed(payload, age=301),
+        "another secret": signed(payload, "whsec_2"),
+    }
+    headers = {"Stripe-Signature": signatures.get(signature, signature)}
+    for _ in range(2):  # Stripe repeats what it has sent
+        answer = shop.client.post("/payments/webhooks/stripe", data=payload, headers=headers)
+        assert answer.status_code == status
+    if status == 204:
+        assert shop.document(order_id) == before | {"payment_due": shop.clock()}
+    else:
+        assert (answer.json["type"], shop.document(order_id)) == ("invalid-signature", before)
