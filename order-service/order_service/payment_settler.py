@@ -2,7 +2,9 @@
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from chassis.errors import Unavailable
 from chassis.misconfigurations import Misconfigurations
@@ -14,6 +16,7 @@ from order_service.timings import Timings
 
 BATCH = 100
 MAX_FAILURES = 3  # in a row; then the provider gets a pause
+CONCURRENT = 4  # calls; a provider takes up to a second for each, and after an outage many payments wait
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +25,8 @@ log = logging.getLogger(__name__)
 class PaymentSettler:
     """Settles the payments that are due. Everything is safe to do twice, so several workers need no coordination.
 
-    A payment that fails waits for some seconds. After several failures in a row, or a slow one, the provider gets a
-    pause. Meanwhile unpaid orders still expire, and events need not wait.
+    A payment that fails waits for some seconds. After several failures in a row the provider gets a pause, and after
+    it one more failure suffices. Meanwhile unpaid orders still expire, and events need not wait.
     """
 
     payments: Payments
@@ -33,6 +36,9 @@ class PaymentSettler:
     next_run: float = 0.0
     pause_until: float = 0.0
     failures: int = 0
+
+    def __post_init__(self) -> None:
+        self._threads = ThreadPoolExecutor(CONCURRENT, thread_name_prefix="settle")
 
     def settle_due(self) -> bool:
         """Settle for about a second; return whether more may be due. Raises Unavailable if the database is away.
@@ -44,43 +50,43 @@ class PaymentSettler:
             return False
         self.next_run = time.monotonic() + self.timings.check_in_outage_every
         orders = self.store.due(BATCH, unsettled_only=not has_provider)
-        self._settle_all(orders)
+        settle = partial(self._settle, end=time.monotonic() + self.timings.settle_budget)
+        if waiting := list(filter(None, self._threads.map(settle, orders))):
+            self.store.delay(waiting, self.timings.settle_retry_delay)
         return has_provider and len(orders) == BATCH
 
-    def _settle_all(self, orders: list[Order]) -> None:
-        waiting, end = [], time.monotonic() + self.timings.settle_budget
-        for order in orders:
-            if self.payments.needs_provider(order) and time.monotonic() < self.pause_until:
-                waiting.append(order.id)
-            elif time.monotonic() < end:
-                self._settle(order)
-        if waiting:
-            self.store.delay(waiting, self.timings.settle_retry_delay)
+    def _settle(self, order: Order, end: float) -> str | None:
+        """Settle a payment; return its order's id if it must wait for a provider that has a pause."""
+        now = time.monotonic()
+        if self.payments.needs_provider(order) and now < self.pause_until:
+            return order.id
+        if now < end and (delay := self._try(order)):
+            self.store.delay([order.id], delay)
+        return None
 
-    def _settle(self, order: Order) -> None:
-        started, delay = time.monotonic(), self.timings.settle_retry_delay
+    def _try(self, order: Order) -> float:
+        """Settle a payment; return how long it waits (s) if that has failed, else 0."""
         used = order.payment.provider if order.payment else "-"
         try:
             with self.misconfigurations.watch(f"payments through {used}"):
                 self.payments.settle(order)
         except PaymentPending as exc:
             log.info("a payment is not decided yet: %s", exc.detail, extra={"order_id": order.id})
-            delay = self.timings.pending_retry_delay
+            return self.timings.pending_retry_delay
         except ProviderUnavailable as exc:
             log.warning("a payment waits to be settled: %s", exc.detail, extra={"order_id": order.id})
-            self._note_failure(started)
+            self._note_failure()
+            return self.timings.settle_retry_delay
         except Unavailable:
             raise
         except Exception as exc:
             log.error("a payment waits to be settled: unexpected error", exc_info=exc, extra={"order_id": order.id})
-            delay = self.timings.pending_retry_delay
-        else:
+            return self.timings.pending_retry_delay
+        if self.payments.needs_provider(order):
             self.failures = 0
-            return
-        self.store.delay([order.id], delay)
+        return 0.0
 
-    def _note_failure(self, started: float) -> None:
-        self.failures += 1
-        now = time.monotonic()
-        if self.failures >= MAX_FAILURES or now - started > self.timings.settle_budget:
-            self.pause_until, self.failures = now + self.timings.settle_retry_delay, 0
+    def _note_failure(self) -> None:
+        self.failures = min(self.failures + 1, MAX_FAILURES)
+        if self.failures == MAX_FAILURES:
+            self.pause_until = time.monotonic() + self.timings.settle_retry_delay

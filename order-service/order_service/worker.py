@@ -19,7 +19,7 @@ from order_service.outbox_relay import OutboxRelay
 from order_service.payment.factory import make_provider
 from order_service.payment.limits import CallLimiter
 from order_service.payment.provider import PaymentProvider
-from order_service.payment_settler import PaymentSettler
+from order_service.payment_settler import CONCURRENT, PaymentSettler
 from order_service.payments import Payments
 from order_service.product_client import ProductClient
 from order_service.publisher import Publisher
@@ -49,7 +49,7 @@ class Worker:
         self.releaser = StockReleaser(store, products, misconfigurations, timings)
         self.reconciler = Reconciler(store, cursor, products, clock, misconfigurations, timings)
         payment_store = PaymentStore(database, clock)
-        payments = Payments(Orders(store, products, clock), payment_store, provider, CallLimiter(1), clock)
+        payments = Payments(Orders(store, products, clock), payment_store, provider, CallLimiter(CONCURRENT), clock)
         self.settler = PaymentSettler(payments, payment_store, misconfigurations, timings)
         self._store = store
         self._publisher = publisher

@@ -9,6 +9,7 @@ import pytest
 from order_service.payment.limits import CALL_TIMEOUT
 from order_service.payment.model import Payment, PaymentTerms
 from order_service.payment.provider import Charge, PaymentPending, ProviderUnavailable
+from order_service.payment_settler import CONCURRENT, MAX_FAILURES
 from order_service.payments import SETTLE_STARTED_AFTER, SETTLE_UNKNOWN_AFTER
 from order_service.timings import Timings
 from tests.unit.order.order_app import ADMIN, ANA, BOB, FakeProvider, Shop, make_shop
@@ -644,19 +645,21 @@ def test_a_payment_that_cannot_be_settled_does_not_stop_the_others(
 def test_while_the_provider_is_away_the_worker_asks_it_rarely_and_unpaid_orders_still_expire(
     shop: Shop, provider: FakeProvider
 ) -> None:
+    """Calls that are under way when the provider gets its pause still end."""
     provider.loses_answers = True
-    for _ in range(5):
-        shop.pay(shop.ordered(1))
+    for _ in range(20):
+        shop.pay(shop.ordered(1, product_id="pen"))
     provider.calls.clear()
     unpaid = shop.ordered(1)
     shop.database.orders.update_one({"_id": unpaid}, {"$set": {"pay_by": shop.clock(), "payment_due": shop.clock()}})
     shop.clock.move(SETTLE_STARTED_AFTER)
     for _ in range(3):
         shop.worker.settler.settle_due()
-    assert len(provider.calls) == 3
+    asked = len(provider.calls)
+    assert MAX_FAILURES <= asked < MAX_FAILURES + CONCURRENT
     assert state(shop, unpaid)[0] == "cancelled"
     settle(shop, Timings.settle_retry_delay)
-    assert len(provider.calls) == 6
+    assert 1 <= len(provider.calls) - asked <= CONCURRENT  # one failure suffices now
 
 
 def test_what_the_provider_has_not_decided_yet_is_no_failure_and_is_asked_for_once_a_minute(
@@ -686,14 +689,14 @@ def test_what_the_provider_has_not_decided_yet_is_no_failure_and_is_asked_for_on
 
 def test_a_round_of_slow_settlements_ends_soon_so_that_events_need_not_wait(shop: Shop, provider: FakeProvider) -> None:
     provider.loses_answers = True
-    for _ in range(5):
-        shop.pay(shop.ordered(1))
+    for _ in range(20):
+        shop.pay(shop.ordered(1, product_id="pen"))
     provider.loses_answers = False
     provider.calls.clear()
     shop.clock.move(SETTLE_STARTED_AFTER)
     provider.meanwhile = lambda _call: time.sleep(0.1)
     shop.make_worker(shop.heartbeat, settle_budget=0.15).settler.settle_due()
-    assert len(provider.calls) in (1, 2)
+    assert 1 <= len(provider.calls) <= 2 * CONCURRENT
 
 
 def test_a_payment_with_an_unexpected_error_stops_neither_the_worker_nor_the_others(
