@@ -37,7 +37,7 @@ def _names(line: LogLine, order_id: str) -> bool:
 def _parse(text: str) -> LogLine:
     """Return a line of a program's log; {} for what is not JSON, such as the output of a server."""
     try:
-        line = json.loads(text)
+        line = json.loads(text[text.find("{") :])  # docker compose begins a line with codes for a terminal
     except ValueError:
         return {}
     return line if isinstance(line, dict) else {}

@@ -63,7 +63,8 @@ LOG = [
     access("2026-01-31T12:00:01.000Z", "order-service", "poll-1", "GET", f"/orders/{ORDER_ID}", 200),
     access("2026-01-31T12:00:02.000Z", "order-service", "poll-2", "GET", f"/orders/{ORDER_ID}", 200),
     access("2026-01-31T12:00:03.000Z", "order-service", "other", "GET", "/orders/another", 200),
-    access("2026-01-31T12:00:00.010Z", "product-service", "req-order", "PUT", f"/reservations/{ORDER_ID}", 201),
+    "\x1b[2K"  # as docker compose prints it
+    + access("2026-01-31T12:00:00.010Z", "product-service", "req-order", "PUT", f"/reservations/{ORDER_ID}", 201),
     json.dumps({"time": LATER, "level": "warning", "service": "order-worker", "message": "a payment waits"})
     + " and no JSON of a program\n",
     json.dumps(
