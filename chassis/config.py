@@ -6,12 +6,12 @@ A program whose settings are missing or wrong names all of them in one line and 
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, AliasGenerator, BeforeValidator, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chassis import mongo
+from chassis.urls import split_url
 
 DEMO_SECRETS = ("demo-", "admin-password", "guest")  # production refuses a value that contains one of these
 MAX_NUMBER = 1_000_000  # of seconds, days or requests: dates and the database can hold this many
@@ -92,7 +92,7 @@ def _check_mongo_url(value: str, info: ValidationInfo) -> str:
 def _check_rabbitmq_url(value: str, info: ValidationInfo) -> str:
     from chassis import amqp  # imported here because the image of a service without RabbitMQ has no pika
 
-    parts = _url(value, "amqp", "amqps")
+    parts = split_url(value, "amqp", "amqps")
     if not parts or not amqp.is_url(value):
         raise ValueError("must look like amqp://user:password@host:5672/%2F, with options of pika")
     _check_account(bool(parts.username and parts.password), info)
@@ -100,19 +100,10 @@ def _check_rabbitmq_url(value: str, info: ValidationInfo) -> str:
 
 
 def _check_http_url(value: str) -> str:
-    parts = _url(value, "http", "https")
+    parts = split_url(value, "http", "https")
     if not parts or parts.username:
         raise ValueError("must look like http://host:5000/path")
     return value
-
-
-def _url(value: str, *schemes: str) -> SplitResult | None:
-    """Return the parts of a URL with one of these schemes, a host and a valid port; None for any other text."""
-    try:
-        parts = urlsplit(value)
-        return parts if parts.scheme in schemes and parts.hostname and parts.port != 0 else None
-    except ValueError:
-        return None
 
 
 def _check_folder(value: str) -> str:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +25,7 @@ from pydantic import (
 )
 
 from chassis.characters import has_visible_character, overrides_text_direction
+from chassis.urls import split_url
 
 MAX_MONEY = 99_999_999_999  # minor units: 999999999.99
 _TIME = re.compile(
@@ -88,12 +88,9 @@ def _parse_time(text: object) -> datetime:
 
 
 def _check_web_address(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and parts.port != 0
-    except ValueError:  # also for a port that is none
-        is_web = False
-    if not (is_web and url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')):
+    parts = split_url(url, "http", "https")
+    is_printable = url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')
+    if parts is None or parts.username or not is_printable:
         raise ValueError("must be a URL that begins with https:// or http://")
     return url
 

@@ -17,7 +17,7 @@ def main() -> None:
     clock = mongo.DatabaseClock(database)
     store = OrderStore(database, clock)
     if order_id is not None:
-        audit_export.write(store.order_documents(order_id))
+        audit_export.write(store.order_records(order_id))
         return
     audit_export.write(store.audit_records())
     audit_export.write([{"kind": "ledger", "provider": settings.payment_provider}])

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from order_service.store import OrderStore
 
 MAX_RACES = 5  # an order has fewer statuses to move through than this
+EVENT_TYPES = {
+    CANCELLED: events.ORDER_CANCELLED,
+    SHIPPED: events.ORDER_SHIPPED,
+    DELIVERED: events.ORDER_DELIVERED,
+}
 
 
 class WrongState(Conflict):
@@ -78,9 +83,7 @@ class Orders:
 
     def cancel(self, order_id: str, owner: str | None, caller: str) -> Order:
         """Cancel a confirmed or paid order; its stock returns, and its money. Raises NotFound, WrongState."""
-        buyer = self.get(order_id, owner).buyer
-        by = CUSTOMER if buyer and buyer.id == caller else ADMIN
-        order = self._move(order_id, owner, (CONFIRMED, PAID), CANCELLED, events.ORDER_CANCELLED, by)
+        order = self._move(order_id, (CONFIRMED, PAID), CANCELLED, owner=owner, caller=caller)
         with suppress(Unavailable):  # the release of the order is due, so the worker repeats it
             self.products.release(order.id)
             self.store.mark_released(order.id)
@@ -88,31 +91,34 @@ class Orders:
 
     def ship(self, order_id: str, tracking: Tracking | None) -> Order:
         """Mark an order as shipped, if it is paid where it must be. Raises NotFound, PaymentRequired, WrongState."""
-        return self._move(order_id, None, (CONFIRMED, PAID), SHIPPED, events.ORDER_SHIPPED, ADMIN, tracking)
+        return self._move(order_id, (CONFIRMED, PAID), SHIPPED, tracking=tracking)
 
     def deliver(self, order_id: str) -> Order:
         """Mark a shipped order as delivered. Raises NotFound, WrongState."""
-        return self._move(order_id, None, (SHIPPED,), DELIVERED, events.ORDER_DELIVERED, ADMIN)
+        return self._move(order_id, (SHIPPED,), DELIVERED)
 
     def _move(
         self,
         order_id: str,
-        owner: str | None,
         starts: tuple[str, ...],
         end: str,
-        event_type: str,
-        by: str,
+        *,
+        owner: str | None = None,
+        caller: str | None = None,
         tracking: Tracking | None = None,
     ) -> Order:
-        """Move an order from one of the statuses `starts`. A move that loses a race begins again with what won."""
+        """Move an order from one of the statuses `starts`; a `caller` who is the buyer acts as customer.
+
+        A move that loses a race begins again with the order as it is now.
+        """
         for _ in range(MAX_RACES):
             order = self.get(order_id, owner)
             if order.status not in starts or self._must_be_paid_before(end, order):
                 break
+            by = CUSTOMER if caller and order.buyer and order.buyer.id == caller else ADMIN
             now, reason = self.clock(), by if end == CANCELLED else None
-            event = events.order_event(
-                event_type, replace(order, tracking=tracking or order.tracking), now, reason=reason
-            )
+            moved = replace(order, tracking=tracking or order.tracking)
+            event = events.order_event(EVENT_TYPES[end], moved, now, reason=reason)
             changed = self.store.transition(order.id, Transition(order.status, end, by, now, event, tracking))
             if changed is not None:
                 return changed

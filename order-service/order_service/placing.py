@@ -165,7 +165,7 @@ class Placement:
                     self.products.release(order_id)
 
     def _reply(self, order: Order, *, replayed: bool) -> tuple[Order, bool]:
-        if order.fingerprint != fingerprint(self.request):
+        if replayed and order.fingerprint != fingerprint(self.request):
             raise KeyReused(KEY_REUSED)
         if order.refusal:
             headers = {"Idempotent-Replayed": "true"} if replayed else {}

@@ -115,8 +115,8 @@ class OrderStore:
         now = self._clock()
         return [order_record(document, now) for document in self._orders.find({})]
 
-    def order_documents(self, order_id: str) -> list[Document]:
-        """Return the whole document of an order, as a list of at most one."""
+    def order_records(self, order_id: str) -> list[Document]:
+        """Return the order as it is stored, if there is one."""
         return [{"kind": "order_document", **document} for document in self._orders.find({"_id": order_id})]
 
 
