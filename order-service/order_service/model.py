@@ -16,7 +16,7 @@ NOT_HOLDING_STOCK = (REJECTED, FAILED, CANCELLED)
 """An order with one of these statuses must not hold stock. An order with any other status holds the stock it took."""
 
 CUSTOMER, ADMIN, SYSTEM = "customer", "admin", "system"
-"""Who moved an order to a status. A buyer acts as customer, with whatever roles."""
+"""The actors who move an order to a status. A buyer acts as customer, even an administrator who buys."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Buyer:
 
 @dataclass(frozen=True)
 class OrderRequest:
-    """What a buyer asks for: merged items, and where to ship them. `key` is the idempotency key."""
+    """A buyer's request for an order: merged items, and the address to ship them to. `key` is the idempotency key."""
 
     buyer: Buyer
     items: tuple["Item", ...]

@@ -59,7 +59,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class CaptureResult:
-    """What the provider knows for sure of a charge: captured, or never to be captured, with a reason for the buyer."""
+    """The final state of a charge: captured, or never to be captured. `reason` tells the buyer why it was not."""
 
     is_captured: bool
     reason: str = ""
