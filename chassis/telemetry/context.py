@@ -1,0 +1,83 @@
+"""The trace context: which trace the current work belongs to, and whether that trace is recorded.
+
+It follows W3C Trace Context (https://www.w3.org/TR/trace-context-2/): the headers `traceparent` and `tracestate`. Every
+request has one, also where no traces are sent, so that all its log lines and events have the same `trace_id`.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+SAMPLED = 0x01  # the flag of a trace that is recorded
+MAX_TRACESTATE = 512  # characters
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.{0,200})?")
+_TRACESTATE = re.compile(r"[\x20-\x7e]{1,%d}" % MAX_TRACESTATE)
+
+
+class TraceContext(NamedTuple):
+    """A place in a trace: the ids of the trace and of a span in it, in lowercase hex digits (32 and 16)."""
+
+    trace_id: str
+    span_id: str
+    flags: int = 0
+    state: str = ""
+
+    @property
+    def is_sampled(self) -> bool:
+        """Return whether the trace is recorded."""
+        return bool(self.flags & SAMPLED)
+
+    @property
+    def traceparent(self) -> str:
+        """Return the value of the header `traceparent`."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that carry the context to the next program."""
+        return {"traceparent": self.traceparent, **({"tracestate": self.state} if self.state else {})}
+
+
+current: ContextVar[TraceContext | None] = ContextVar("trace_context", default=None)
+
+
+def new() -> TraceContext:
+    """Return the context of a new trace that is not recorded."""
+    digits = os.urandom(24).hex()
+    return TraceContext(digits[:32], digits[32:])
+
+
+def read(carrier: Mapping[str, object]) -> TraceContext | None:
+    """Return the context in headers or in an event. None for a malformed one: the work goes on, in a new trace."""
+    traceparent, state = carrier.get("traceparent"), carrier.get("tracestate")
+    match = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
+    if match is None:
+        return None
+    has_state = isinstance(state, str) and _TRACESTATE.fullmatch(state)
+    return TraceContext(match[1], match[2], int(match[3], 16), str(state) if has_state else "")
+
+
+def carried() -> dict[str, str]:
+    """Return the headers that carry the current context on, for a request or an event; none outside of a trace."""
+    context = current.get()
+    return context.headers if context else {}
+
+
+def trace_id() -> str:
+    """Return the id of the current trace, "" outside of one."""
+    context = current.get()
+    return context.trace_id if context else ""
+
+
+@contextmanager
+def use(context: TraceContext | None) -> Iterator[None]:
+    """Make a context the current one for the block."""
+    token = current.set(context)
+    try:
+        yield
+    finally:
+        current.reset(token)
