@@ -140,11 +140,44 @@ class DatabaseSettings(EnvironmentSettings):
     mongo_url: MongoUrl
 
 
-class WebSettings(DatabaseSettings):
+class TelemetrySettings(EnvironmentSettings):
+    """What a program tells about itself: its logs and, with a collector, its traces.
+
+    OpenTelemetry's SDK reads further variables, for example OTEL_EXPORTER_OTLP_HEADERS and OTEL_RESOURCE_ATTRIBUTES.
+    """
+
+    log_level: LogLevel = "INFO"
+    otel_exporter_otlp_endpoint: HttpUrl = ""
+    otel_exporter_otlp_timeout: Seconds = 2.0
+    otel_traces_sampler_arg: float | None = Field(None, ge=0, le=1)
+    otel_sdk_disabled: bool = False
+
+    @property
+    def collector(self) -> str:
+        """Return the URL of the collector of traces, "" for none."""
+        return "" if self.otel_sdk_disabled else self.otel_exporter_otlp_endpoint
+
+    @property
+    def sampling_ratio(self) -> float:
+        """Return the share of traces to record: in development all, else a tenth."""
+        if self.otel_traces_sampler_arg is not None:
+            return self.otel_traces_sampler_arg
+        return 1.0 if self.environment == "development" else 0.1
+
+
+class BackgroundSettings(DatabaseSettings, TelemetrySettings):
+    """The settings of every program that serves no HTTP: its database, its heartbeat, the port of its metrics."""
+
+    heartbeat_file: NewFile = ""
+    metrics_host: str = "0.0.0.0"  # noqa: S104 (in a container, Prometheus comes from outside)  # nosec B104
+    metrics_port: int = Field(0, ge=0, le=65535)  # 0: its metrics are not served
+
+
+class WebSettings(DatabaseSettings, TelemetrySettings):
     """The settings of every web service: its database, the issuer and audience of tokens, logs, proxies, browsers."""
 
     jwt_issuer: str = "user-service"
     jwt_audience: str = "shop"
-    log_level: LogLevel = "INFO"
+    web_threads: PositiveInt = 8
     trusted_proxies: int = Field(0, ge=0)
     cors_origins: Origins = ()

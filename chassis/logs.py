@@ -1,4 +1,4 @@
-"""JSON logs: one line per record on standard output, with the id of the request or event that it belongs to.
+"""JSON logs: one line per record on standard output, with the ids of its request or event and of its trace.
 
 No log has data that identifies a person or grants access: no e-mail address, token, password or body, and therefore
 no text of an unexpected exception.
@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
+
+from chassis.telemetry.context import trace_id
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -32,7 +34,8 @@ def access(method: str, path: str, status: int, seconds: float) -> None:
     if _ACCESS.isEnabledFor(logging.INFO):
         line = (
             f'{{"time": "{_timestamp(time.time())}", "level": "info", "service": {_service}, "logger": "access", '
-            f'"message": "request", "request_id": {_quoted(request_id.get())}, "method": {_quoted(method)}, '
+            f'"message": "request", "request_id": {_quoted(request_id.get())}, "trace_id": "{trace_id()}", '
+            f'"method": {_quoted(method)}, '
             f'"path": {_quoted(path)}, "status": {status}, "milliseconds": {seconds * 1000:.1f}}}\n'
         )
         with suppress(OSError, ValueError):  # a full disk or a closed pipe must not fail the request
@@ -46,7 +49,7 @@ def _timestamp(seconds: float) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as JSON: time, level, service, logger, message, request_id, and the fields of `extra`."""
+    """Formats a record as JSON: time, level, service, logger, message, the ids, and the fields of `extra`."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -63,6 +66,8 @@ class JsonFormatter(logging.Formatter):
         }
         if request_id.get():
             line["request_id"] = request_id.get()
+        if trace_id():
+            line["trace_id"] = trace_id()
         line |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

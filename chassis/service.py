@@ -7,11 +7,11 @@ from flask import current_app
 from flask_openapi3 import APIBlueprint
 from werkzeug.local import LocalProxy
 
-from chassis import logs
 from chassis.auth import access
 from chassis.auth.access import KeySource
 from chassis.config import WebSettings
-from chassis.web import docs, health
+from chassis.telemetry import programs
+from chassis.web import docs, exposition, health
 from chassis.web.app import App, make_app
 from chassis.web.health import Health
 
@@ -35,13 +35,20 @@ def create_service(
     checks of other services, by name.
     """
     name = package.replace("_", "-")
-    logs.configure(name, settings.log_level)
-    proxies, origins = settings.trusted_proxies, settings.cors_origins
-    app = make_app(package, name, description, trusted_proxies=proxies, cors_origins=origins)
+    programs.observe(name, settings)
+    app = make_app(
+        package,
+        name,
+        description,
+        trusted_proxies=settings.trusted_proxies,
+        cors_origins=settings.cors_origins,
+        threads=settings.web_threads,
+    )
     app.extensions.update(collaborators)
     access.init_app(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     app.register_api(api)
     health.init_app(app, Health(prepare, ping, dependencies or {}))
+    exposition.init_app(app)
     docs.init_app(app)
     return app
 

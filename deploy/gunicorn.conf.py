@@ -18,15 +18,20 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from gunicorn.workers.gthread import ThreadWorker
 
-from chassis.config import EnvironmentSettings, PositiveInt
+from deploy.worker_slots import slots
+
+slots()  # before the modules below create metrics
+
+from chassis.config import PositiveInt, TelemetrySettings
 from chassis.errors import Problem
-from chassis.web.app import SECURITY_HEADERS
+from chassis.telemetry import programs, tracing
+from chassis.web.headers import SECURITY_HEADERS
 from chassis.web.problems import document
 
 DEPENDENCY_START_TIMEOUT = 10.0  # s; services that start at the same time are ready by then
 
 
-class ServerSettings(EnvironmentSettings):
+class ServerSettings(TelemetrySettings):
     """The number of processes, and of threads in each."""
 
     web_concurrency: PositiveInt = 2
@@ -102,6 +107,7 @@ def on_starting(server: Any) -> None:
     package = importlib.import_module(server.app.app_uri.partition(":")[0])
     if hasattr(package, "__path__"):  # a single module has no submodule `app`
         importlib.import_module(f"{package.__name__}.app")
+    programs.preload(settings)
     gc.collect()
     gc.freeze()
 
@@ -123,8 +129,29 @@ def _start_timer(seconds: float, function: Callable[[], object]) -> None:
     timer.start()
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give the worker a slot for its metrics."""
+    slots().reserve(server, worker)
+
+
+def worker_exit(_server: Any, _worker: Any) -> None:
+    """Send the spans that wait. This runs in the worker."""
+    tracing.stop()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget what a worker that has ended was doing. This runs in the master."""
+    slots().release(worker)
+
+
+def on_exit(_server: Any) -> None:
+    """Remove the files of the metrics."""
+    slots().remove_files()
+
+
 def post_fork(_server: Any, worker: Any) -> None:
     """Stop gunicorn if the service refuses to start, for example without a setting. Gunicorn would retry endlessly."""
+    slots().take(worker)
     load = worker.load_wsgi
 
     def load_or_exit() -> None:

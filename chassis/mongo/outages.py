@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pymongo.errors import AutoReconnect, ConnectionFailure, OperationFailure, PyMongoError
 
 from chassis.errors import Misconfigured, Unavailable
+from chassis.mongo.observation import observed
 
 C = TypeVar("C", bound=type)
 
@@ -31,12 +32,14 @@ _ADVICE = "Correct it, or run the provisioning, which sets passwords and rights.
 def retry_and_translate(store: C) -> C:
     """Decorate a store: every public method raises Unavailable in an outage, Misconfigured for a refused account.
 
+    Each call is observed (`chassis.mongo.observation`).
+
     A call whose connection broke is retried once, because a restarted server closes all pooled connections. A
     transaction is not: `Transactions` has its own retry and deadline.
     """
     for name, method in inspect.getmembers(store, inspect.isfunction):
         if not name.startswith("_"):
-            setattr(store, name, _with_retry(method))
+            setattr(store, name, observed(f"{store.__name__}.{name}", _with_retry(method)))
     return store
 
 

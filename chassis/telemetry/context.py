@@ -14,8 +14,11 @@ from typing import NamedTuple
 SAMPLED = 0x01  # the flag of a trace that is recorded
 MAX_TRACESTATE = 512  # characters
 
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.{0,200})?")
-_TRACESTATE = re.compile(r"[\x20-\x7e]{1,%d}" % MAX_TRACESTATE)
+# Version 00 ends after the flags; a later version may go on (section 4.2 of the recommendation).
+_TRACEPARENT = re.compile(
+    r"(?:00(?=.{53}\Z)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
+)
+_TRACESTATE = re.compile(rf"[\x20-\x7e]{{1,{MAX_TRACESTATE}}}")
 
 
 class TraceContext(NamedTuple):

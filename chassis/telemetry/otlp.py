@@ -10,12 +10,12 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import (
     Link,
@@ -60,13 +60,30 @@ class RecordedSpan:
         self._span.end()
 
 
+class _Exporter(OTLPSpanExporter):
+    """Reports the number of spans that the collector does not take."""
+
+    def __init__(self, endpoint: str, timeout: float, on_loss: Callable[[int], None]) -> None:
+        super().__init__(endpoint=endpoint, timeout=timeout)
+        self._on_loss = on_loss
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send spans."""
+        result = super().export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            self._on_loss(len(spans))
+        return result
+
+
 class OtlpRecorder:
     """Records every span that it is asked for. Create it after a fork: a fork does not copy its thread."""
 
-    def __init__(self, service: str, endpoint: str, timeout: float) -> None:
+    def __init__(self, service: str, endpoint: str, timeout: float, on_loss: Callable[[int], None]) -> None:
+        library = logging.getLogger("opentelemetry")
+        library.handlers[:], library.propagate = [_Complaints()], False
         resource = Resource.create({"service.name": service, "service.instance.id": str(uuid.uuid4())})
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
-        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=timeout)
+        exporter = _Exporter(f"{endpoint.rstrip('/')}/v1/traces", timeout, on_loss)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("shop")
 
@@ -95,16 +112,15 @@ def _span_context(place: TraceContext) -> SpanContext:
     return SpanContext(int(place.trace_id, 16), int(place.span_id, 16), True, TraceFlags(place.flags), state)
 
 
-class OncePerMinute(logging.Filter):
-    """Passes a record of each OpenTelemetry logger at most once a minute: a dead collector fails every few seconds."""
+class _Complaints(logging.Handler):
+    """Logs what OpenTelemetry says about a failing collector, at most once a minute: it fails every few seconds."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(logging.WARNING)
         self._next = 0.0
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is logged."""
-        if time.monotonic() < self._next:
-            return False
-        self._next = time.monotonic() + LOG_EVERY
-        return True
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record of OpenTelemetry as ours, unless another was logged a moment ago."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + LOG_EVERY
+            log.warning("spans are lost, the collector does not take them: %s", record.getMessage())

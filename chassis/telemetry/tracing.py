@@ -16,6 +16,8 @@ from chassis.telemetry.context import SAMPLED, TraceContext
 
 SERVER, CLIENT, PRODUCER, CONSUMER, INTERNAL = "SERVER", "CLIENT", "PRODUCER", "CONSUMER", "INTERNAL"
 
+SECONDS_TO_STOP = 1.0  # a program that ends must not wait for its collector; one that answers takes milliseconds
+
 Attributes = Mapping[str, str | int | float | bool]
 
 
@@ -46,20 +48,20 @@ class Recorder(Protocol):
         """End the sending."""
 
 
-class _NoSpan:
+class NoSpan:
     """Stands for a span in a trace that is not recorded."""
 
     def __init__(self, trace: TraceContext) -> None:
         self.context = trace
 
     def set(self, name: str, value: str | float | bool) -> None:
-        pass
+        """Do nothing."""
 
     def fail(self, error: str) -> None:
-        pass
+        """Do nothing."""
 
     def end(self) -> None:
-        pass
+        """Do nothing."""
 
 
 class _Tracing:
@@ -74,7 +76,7 @@ def record_with(recorder: Recorder | None, ratio: float = 0.0) -> None:
     _Tracing.recorder, _Tracing.ratio = recorder, ratio
 
 
-def stop(seconds: float) -> None:
+def stop(seconds: float = SECONDS_TO_STOP) -> None:
     """Send the spans that wait, and end the recording. It takes at most about `seconds`."""
     recorder, _Tracing.recorder = _Tracing.recorder, None
     if recorder:
@@ -93,9 +95,9 @@ def start(
     if parent is None:
         new = context.new()
         if recorder is None or int(new.trace_id[16:], 16) >= _Tracing.ratio * 2**64:
-            return _NoSpan(new)
+            return NoSpan(new)
     elif recorder is None or not parent.flags & SAMPLED:
-        return _NoSpan(parent)
+        return NoSpan(parent)
     return recorder.start(name, kind, parent, attributes or {}, links)
 
 

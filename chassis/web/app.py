@@ -1,14 +1,12 @@
-"""The Flask app that all services build on: request ids, the checks of a request, security headers, the access log."""
+"""The Flask app that all services build on: the checks of a request, security headers, errors, observation."""
 
 import re
-import secrets
-import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from flask import Response, g, request
+from flask import Response, request
 from flask_openapi3 import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -16,18 +14,10 @@ from chassis import logs
 from chassis.errors import BadRequest, Invalid
 from chassis.web import cors, problems
 from chassis.web.conditions import reject_unsupported_conditions
-from chassis.web.headers import drop_malformed
+from chassis.web.headers import SECURITY_HEADERS, drop_malformed
 from chassis.web.json_bodies import MAX_BODY, Request, drain_body, require_json_body
+from chassis.web.observation import Observer
 from chassis.web.problems import ProblemDocument, reject_invalid
-
-# From OWASP's REST security cheat sheet. The gateway adds Strict-Transport-Security, where TLS ends.
-SECURITY_HEADERS = (
-    ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-)
 
 BEARER_SCHEME = {
     "type": "http",
@@ -37,7 +27,6 @@ BEARER_SCHEME = {
     "compose) and paste the `access_token`. It is valid for 15 minutes.",
 }
 
-_REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _HOST = re.compile(r"(?:[0-9A-Za-z._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")  # RFC 9110, 7.2; RFC 3986, 3.2.2
 
 
@@ -65,7 +54,13 @@ class App(OpenAPI):
 
 
 def make_app(
-    package: str, title: str, description: str, *, trusted_proxies: int = 0, cors_origins: Collection[str] = ()
+    package: str,
+    title: str,
+    description: str,
+    *,
+    trusted_proxies: int = 0,
+    cors_origins: Collection[str] = (),
+    threads: int = 1,
 ) -> App:
     """Return an app without routes. It reads JSON bodies strictly and answers errors with problem documents."""
     app = App(
@@ -82,20 +77,20 @@ def make_app(
     if trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     app.checks = [reject_unsupported_conditions, _reject_repeated_parameters, require_json_body]
-    app.before_request(partial(_begin, app))
-    app.after_request(_finish)
-    app.teardown_request(_end)
+    observer = Observer(threads)
+    app.before_request(observer.begin)
+    app.before_request(partial(_check, app))
+    app.after_request(observer.finish)
+    app.after_request(_drain_body_of_error)
+    app.teardown_request(observer.end)
     problems.init_app(app)
     cors.init_app(app, cors_origins)
     return app
 
 
-def _begin(app: App) -> None:
-    """Set the request's id, and run the checks unless Flask itself answers (OPTIONS, unknown paths)."""
+def _check(app: App) -> None:
+    """Run the checks of a request unless Flask itself answers (OPTIONS, unknown paths)."""
     environ = request.environ
-    client_id = environ.get("HTTP_X_REQUEST_ID", "")
-    logs.request_id.set(client_id if _REQUEST_ID.fullmatch(client_id) else secrets.token_hex(16))
-    g.started = time.perf_counter()
     _check_host(environ)
     view = app.view_functions.get(request.endpoint or "")
     if view is not None and environ["REQUEST_METHOD"] != "OPTIONS":
@@ -118,15 +113,7 @@ def _reject_repeated_parameters(_view: Callable[..., Any]) -> None:
             raise Invalid(errors=[{"field": name, "message": "must be given once"} for name in repeated])
 
 
-def _finish(response: Response) -> Response:
+def _drain_body_of_error(response: Response) -> Response:
     if response.status_code >= 400:
         drain_body()
-    path, started = request.path, g.get("started")
-    if started is not None and not path.startswith(("/health", "/ready")):
-        duration = time.perf_counter() - started
-        logs.access(request.method, problems.redacted_path(path), response.status_code, duration)
     return response
-
-
-def _end(_: BaseException | None) -> None:
-    logs.request_id.set("")

@@ -1,4 +1,4 @@
-"""Request headers: the idempotency key, and malformed values, which are ignored.
+"""Headers: those of every response, the idempotency key, and malformed values of requests, which are ignored.
 
 RFC 9110 demands this for dates (13.1.3, 13.1.4). For some other headers, werkzeug's error would become a 500.
 To handle another header, add its test to `_IS_VALID`.
@@ -12,6 +12,15 @@ from flask import request
 from werkzeug.http import parse_date
 
 from chassis.errors import Invalid
+
+# From OWASP's REST security cheat sheet. The gateway adds Strict-Transport-Security, where TLS ends.
+SECURITY_HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 

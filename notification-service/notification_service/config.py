@@ -9,11 +9,9 @@ from pydantic_settings import NoDecode
 
 import chassis
 from chassis.config import (
-    DatabaseSettings,
+    BackgroundSettings,
     EnvironmentSettings,
     HttpUrl,
-    LogLevel,
-    NewFile,
     PositiveInt,
     RabbitMqUrl,
     Seconds,
@@ -97,7 +95,7 @@ class DeadLetterSettings(EnvironmentSettings):
     rabbitmq_url: RabbitMqUrl
 
 
-class ConsumerSettings(DeadLetterSettings, DatabaseSettings):
+class ConsumerSettings(DeadLetterSettings, BackgroundSettings):
     """The settings of the consumer and of the audit. Without `smtp_url`, e-mail is simulated."""
 
     smtp_url: Annotated[Secret, AfterValidator(_check_smtp_url)] = ""
@@ -105,8 +103,6 @@ class ConsumerSettings(DeadLetterSettings, DatabaseSettings):
     mail_from: Annotated[Address, BeforeValidator(_read_sender)] = MAIL_FROM
     shop_name: Annotated[str, Field(max_length=MAX_SHOP_NAME), AfterValidator(_check_printable)] = "Example Shop"
     shop_address: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_lines)] = ()
-    log_level: LogLevel = "INFO"
-    heartbeat_file: NewFile = ""
     smtp_connections: PositiveInt = 8
     consumer_threads: PositiveInt = 4
     prefetch: int = Field(PREFETCH, ge=1, le=MAX_PREFETCH)

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 
-from chassis import logs, mongo
+from chassis import mongo
 from chassis.amqp import FAILURES, refusal
 from chassis.heartbeat import WATCHDOG_TIMEOUT, Heartbeat
 from chassis.shutdown import stop_on_signals
+from chassis.telemetry import programs, tracing
 from notification_service import config, topology
 from notification_service.channels import channels
 from notification_service.composing import Composer
@@ -99,7 +100,8 @@ class Consumer:
 def main() -> None:
     """Run a consumer until SIGTERM or SIGINT."""
     settings = config.ConsumerSettings.load()
-    logs.configure("notification-consumer", settings.log_level)
+    programs.observe("notification-consumer", settings)
+    programs.serve_metrics(settings)
     stop = threading.Event()
     stop_on_signals(stop, within=EXIT_WITHIN)
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
@@ -113,6 +115,7 @@ def main() -> None:
 
         Consumer(open_session, heartbeat).run(stop)
     log.info("consumer stopped")
+    tracing.stop()
 
 
 def _handler(settings: config.ConsumerSettings, retry: RetryWhileUnavailable, resources: ExitStack) -> Handle:

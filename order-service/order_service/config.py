@@ -6,11 +6,9 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from chassis.config import (
     MAX_NUMBER,
+    BackgroundSettings,
     DatabaseSettings,
     HttpUrl,
-    LogLevel,
-    NewFile,
-    PositiveInt,
     RabbitMqUrl,
     Seconds,
     Secret,
@@ -64,13 +62,10 @@ class Settings(ProductServiceSettings, PaymentSettings, WebSettings):
     """The settings of the web service."""
 
     jwks_url: HttpUrl
-    web_threads: PositiveInt = 8
 
 
-class WorkerSettings(ProductServiceSettings, PaymentSettings):
+class WorkerSettings(ProductServiceSettings, PaymentSettings, BackgroundSettings):
     """The settings of the worker."""
 
     rabbitmq_url: RabbitMqUrl
-    log_level: LogLevel = "INFO"
     poll_seconds: Seconds = 0.1
-    heartbeat_file: NewFile = ""

@@ -8,11 +8,12 @@ import logging
 import threading
 from typing import Any
 
-from chassis import logs, mongo
+from chassis import mongo
 from chassis.auth.client_credentials import ClientCredentials
 from chassis.errors import Unavailable
 from chassis.heartbeat import WATCHDOG_TIMEOUT, Heartbeat
 from chassis.shutdown import stop_on_signals
+from chassis.telemetry import programs, tracing
 from order_service import config
 from order_service.orders import Orders
 from order_service.outbox_relay import OutboxRelay
@@ -92,7 +93,8 @@ class Worker:
 def main() -> None:
     """Run a worker until SIGTERM or SIGINT."""
     settings = config.WorkerSettings.load()
-    logs.configure("order-worker", settings.log_level)
+    programs.observe("order-worker", settings)
+    programs.serve_metrics(settings)
     database = mongo.connect(settings.mongo_url, "order-worker")
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     clock, timings = mongo.DatabaseClock(database), Timings(poll=settings.poll_seconds)
@@ -105,6 +107,7 @@ def main() -> None:
     log.info("worker started")
     worker.run(stop)
     log.info("worker stopped")
+    tracing.stop()
 
 
 if __name__ == "__main__":

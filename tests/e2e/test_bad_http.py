@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chassis.web.app import SECURITY_HEADERS
+from chassis.web.headers import SECURITY_HEADERS
 from tests.e2e.shop import Shop
 
 HOST, JSON = b"Host: shop\r\n", b"Content-Type: application/json\r\n"

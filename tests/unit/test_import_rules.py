@@ -42,6 +42,8 @@ HOMES = {
     },
     "smtplib": {"notification_service.smtp_connection", "notification_service.smtp_pool"},
     "idna": {"notification_service.addresses", "user_service.emails"},
+    "opentelemetry": {"chassis.telemetry.otlp"},
+    "prometheus_client": {"chassis.telemetry.metrics"},
     "jinja2": {"notification_service.composing"},
     "argon2": {"user_service.passwords"},
     "phonenumbers": {"user_service.phones"},
@@ -52,7 +54,14 @@ CORES = {
     "order_service": {"orders", "placing", "events", "model"},
     "notification_service": {"delivery", "events", "handling", "model", "notifier", "topology", "wording"},
 }
-FOR_CORES = {"chassis.errors", "chassis.paging", "chassis.logs", "chassis.misconfigurations", "chassis.schemas"}
+FOR_CORES = {
+    "chassis.errors",
+    "chassis.paging",
+    "chassis.logs",
+    "chassis.misconfigurations",
+    "chassis.schemas",
+    "chassis.telemetry",
+}
 ROLE_NAMES = {f"chassis.auth.access.{role}" for role in ("CUSTOMER", "ADMIN", "SERVICE")}
 ACYCLIC = (*SERVICES, "chassis", "deploy")
 TYPES_ONLY = "TYPE_CHECKING"

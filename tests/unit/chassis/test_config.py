@@ -2,7 +2,8 @@
 
 import importlib
 import os
-import runpy
+import subprocess
+import sys
 
 import pytest
 
@@ -185,8 +186,12 @@ def test_a_currency_is_three_capital_letters(value: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("name", ["WEB_CONCURRENCY", "WEB_THREADS"])
 def test_gunicorn_names_a_wrong_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "many")
-    with pytest.raises(ConfigurationError, match=f"configuration: {name} must be a valid integer"):
-        runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
+    command = (sys.executable, ROOT / "deploy" / "gunicorn.conf.py")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"configuration: {name} must be a valid integer, unable to parse string as an integer\n",
+    )
 
 
 @pytest.mark.parametrize("value", ["demo-secret", "admin-password", "mongodb://guest:guest@host/"])

@@ -10,7 +10,8 @@ from flask_openapi3 import OpenAPI
 from chassis.auth.access import public
 from chassis.config import ConfigurationError, WebSettings
 from chassis.web import docs
-from chassis.web.app import SECURITY_HEADERS, make_app
+from chassis.web.app import make_app
+from chassis.web.headers import SECURITY_HEADERS
 
 SHOP, EVIL = "https://shop.example.com", "https://evil.example"
 

@@ -13,6 +13,8 @@ import pytest
 
 from chassis import logs
 from chassis.auth.access import public
+from chassis.telemetry import context
+from chassis.telemetry.context import TraceContext
 from chassis.web.app import make_app
 
 
@@ -123,7 +125,7 @@ def test_the_line_of_a_request_is_like_any_other(
 ) -> None:
     logs.configure('order "service"')
     monkeypatch.setattr(time, "time", lambda: 1798718400.0419)
-    with logs.bind_request_id("r-1"):
+    with logs.bind_request_id("r-1"), context.use(TraceContext("a" * 32, "b" * 16)):
         logs.access('GE"T', "/orders/\n", 200, 0.01234)
         logged = {"method": 'GE"T', "path": "/orders/\n", "status": 200, "milliseconds": 12.3}
         logging.getLogger("access").info("request", extra=logged)

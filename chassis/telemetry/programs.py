@@ -1,0 +1,39 @@
+"""What every program does first: logs, traces and metrics, by its settings."""
+
+import importlib
+
+from chassis import logs
+from chassis.config import BackgroundSettings, ConfigurationError, TelemetrySettings
+from chassis.telemetry import metrics, tracing
+
+LOST = metrics.counter("shop_spans_lost_total", "Spans that the collector did not take.")
+
+
+def observe(program: str, settings: TelemetrySettings) -> None:
+    """Send the logs of this process to standard output, and its traces to the collector, if there is one.
+
+    Call it after a fork: the thread that sends the spans does not survive one.
+    """
+    logs.configure(program, settings.log_level)
+    recorder = None
+    if settings.collector:
+        from chassis.telemetry.otlp import OtlpRecorder  # takes 4 MB, which is wasted without a collector
+
+        recorder = OtlpRecorder(program, settings.collector, settings.otel_exporter_otlp_timeout, LOST.inc)
+    tracing.record_with(recorder, settings.sampling_ratio)
+
+
+def preload(settings: TelemetrySettings) -> None:
+    """Import before a fork what `observe` needs, so that the processes share its memory."""
+    if settings.collector:
+        importlib.import_module("chassis.telemetry.otlp")
+
+
+def serve_metrics(settings: BackgroundSettings) -> None:
+    """Serve the metrics of a background program, if a port is set. Raises ConfigurationError if it is in use."""
+    if not settings.metrics_port:
+        return
+    try:
+        metrics.serve(settings.metrics_host, settings.metrics_port)
+    except OSError as exc:
+        raise ConfigurationError(f"configuration: METRICS_PORT: port {settings.metrics_port}: {exc}") from exc

@@ -1,0 +1,122 @@
+"""What is known of each request: its id, its place in a trace, its log line and its duration.
+
+The names follow OpenTelemetry's conventions for HTTP (https://opentelemetry.io/docs/specs/semconv/http/).
+"""
+
+import re
+import time
+from contextvars import Token
+from functools import cache
+
+from flask import Response, g, request
+
+from chassis import logs
+from chassis.telemetry import context, metrics, tracing
+from chassis.telemetry.context import TraceContext
+from chassis.telemetry.tracing import SERVER, Span
+from chassis.web.problems import redacted_path
+
+DURATION = metrics.histogram(
+    "http_server_request_duration_seconds",
+    "The duration of each request.",
+    ["http_request_method", "http_route", "http_response_status_code"],
+)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # a client can invent others
+NOT_OBSERVED = frozenset({"health", "ready", "metrics"})  # endpoints that other programs ask every few seconds
+
+_REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+class Observation:
+    """The observation of one request."""
+
+    def __init__(self, threads: metrics.Pool) -> None:
+        self._started = time.perf_counter()
+        environ, rule = request.environ, request.url_rule
+        method = environ["REQUEST_METHOD"]
+        self._method = method if method in METHODS else "_OTHER"
+        self._route = _route(rule.rule) if rule else ""
+        self._threads = None if request.endpoint in NOT_OBSERVED else threads
+        self._span = self._start_span()
+        self._token: Token[TraceContext | None] = context.current.set(self._span.context)
+        client_id = environ.get("HTTP_X_REQUEST_ID", "")
+        logs.request_id.set(client_id if _REQUEST_ID.fullmatch(client_id) else self._span.context.trace_id)
+        if self._threads:
+            self._threads.take()
+
+    def finish(self, response: Response) -> None:
+        """Record the response, before it is sent."""
+        if self._threads is None:
+            return
+        seconds, status = time.perf_counter() - self._started, response.status_code
+        logs.access(request.method, redacted_path(request.path), status, seconds)
+        _durations(self._method, self._route, status).observe(seconds)
+        if self._span.context.is_sampled:
+            self._describe(response)
+
+    def end(self) -> None:
+        """End the observation: the response is sent."""
+        if self._threads:
+            self._threads.free()
+        self._span.end()
+        logs.request_id.set("")
+        context.current.reset(self._token)
+
+    def _start_span(self) -> Span:
+        environ = request.environ
+        headers = {"traceparent": environ.get("HTTP_TRACEPARENT"), "tracestate": environ.get("HTTP_TRACESTATE")}
+        parent = context.read(headers) if headers["traceparent"] else None
+        if self._threads is None:
+            return tracing.NoSpan(parent or context.new())
+        return tracing.start(f"{self._method} {self._route}".rstrip(), SERVER, parent)
+
+    def _describe(self, response: Response) -> None:
+        attributes = {
+            "http.request.method": self._method,
+            "http.route": self._route,
+            "http.response.status_code": response.status_code,
+            "url.path": redacted_path(request.path),
+            "url.scheme": request.scheme,
+            "shop.request_id": logs.request_id.get(),
+        }
+        for name, value in attributes.items():
+            self._span.set(name, value)
+        if location := response.headers.get("Location"):
+            self._span.set("http.response.header.location", redacted_path(location))
+        if response.status_code >= 500:
+            self._span.fail(str(response.status_code))
+
+
+class Observer:
+    """Observes all requests of an app; `threads` is how many requests a process handles at a time."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = metrics.Pool("web-threads", threads)
+
+    def begin(self) -> None:
+        """Begin to observe the current request."""
+        g.observation = Observation(self._threads)
+
+    def finish(self, response: Response) -> Response:
+        """Record the response to the current request."""
+        if observation := g.get("observation"):
+            observation.finish(response)
+        return response
+
+    def end(self, _: BaseException | None) -> None:
+        """End the observation of the current request."""
+        if observation := g.pop("observation", None):
+            observation.end()
+
+
+@cache
+def _route(rule: str) -> str:
+    """Return Flask's rule as OpenAPI writes it: /orders/{order_id}."""
+    return _PARAMETER.sub(r"{\1}", rule)
+
+
+@cache
+def _durations(method: str, route: str, status: int) -> metrics.Observed:
+    """Return the histogram of these labels. Looking it up in the library would take as long as the observation."""
+    return DURATION.labels(method, route, str(status))

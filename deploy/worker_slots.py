@@ -1,0 +1,87 @@
+"""The slots of a web service's worker processes: each has the lowest free number, and a successor takes it over.
+
+The metrics of a process are in files that are named by its slot, so that a successor goes on counting where a killed
+process has stopped, and the number of files does not grow with the kills. The files are in shared memory, because each
+observation is a write.
+"""
+
+import os
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from chassis.telemetry import metrics
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable by which prometheus_client finds the files
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108
+_PREFIX = "shop-metrics-"
+
+
+class Slots:
+    """The slots of one gunicorn. Each of its processes has a copy of this object, and knows its own slot."""
+
+    def __init__(self, folder: Path) -> None:
+        self.own = "master"
+        self._folder = folder
+        self._note_pid()
+
+    def reserve(self, server: Any, worker: Any) -> None:
+        """Give the lowest free slot to a worker that is about to be forked."""
+        taken = {other.slot for other in server.WORKERS.values()}
+        worker.slot = next(slot for slot in map(str, range(len(taken) + 1)) if slot not in taken)
+
+    def take(self, worker: Any) -> None:
+        """Make the slot of a worker that of this process, just after the fork."""
+        self.own = worker.slot
+        self._note_pid()
+
+    def release(self, worker: Any) -> None:
+        """Forget a worker that has ended."""
+        self._pid_file(worker.slot).unlink(missing_ok=True)
+        metrics.forget_gauges(worker.slot)
+
+    def pids(self) -> list[int]:
+        """Return the pids of all processes."""
+        return [int(text) for file in self._folder.glob("*.pid") if (text := _read(file))]
+
+    def remove_files(self) -> None:
+        """Remove the files of all slots."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _note_pid(self) -> None:
+        self._pid_file(self.own).write_text(str(os.getpid()))
+
+    def _pid_file(self, slot: str) -> Path:
+        return self._folder / f"{slot}.pid"
+
+
+@cache
+def slots() -> Slots:
+    """Return the slots of this gunicorn, and let them keep the metrics. Call it before any metric is created.
+
+    They are the same after SIGHUP, when gunicorn runs its configuration again.
+    """
+    folder = _make_folder(SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir()))
+    os.environ[FOLDER] = str(folder)
+    made = Slots(folder)
+    metrics.share(lambda: made.own, made.pids)
+    return made
+
+
+def _make_folder(parent: Path) -> Path:
+    """Return a new folder for this process and its workers, and remove those of masters that were killed."""
+    own_pid = str(os.getpid())
+    for folder in parent.glob(f"{_PREFIX}*"):
+        pid = folder.name.split("-")[2]
+        if pid == own_pid or not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{own_pid}-", dir=parent))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except FileNotFoundError:  # its process has just ended
+        return ""
