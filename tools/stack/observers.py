@@ -23,7 +23,9 @@ class Observers:
         self._ports = ports
         self._receives = bool(observe and observe.traces and ENDPOINT not in settings)
         port = ports["prometheus"]
-        self.prometheus = observe and PrometheusServer(home / "prometheus", port, targets(ports, broker), observe)
+        self.prometheus = (
+            PrometheusServer(home / "prometheus", port, targets(ports, broker), observe) if observe else None
+        )
 
     def settings(self) -> dict[str, str]:
         """Return the variables that all service programs need to be observed."""
