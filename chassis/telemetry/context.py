@@ -70,6 +70,12 @@ def carried() -> dict[str, str]:
     return context.headers if context else {}
 
 
+def recorded() -> str | None:
+    """Return the current `traceparent` if the trace is recorded, to be stored for work that follows much later."""
+    context = current.get()
+    return context.traceparent if context and context.is_sampled else None
+
+
 def trace_id() -> str:
     """Return the id of the current trace, "" outside of one."""
     context = current.get()

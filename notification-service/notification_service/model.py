@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from chassis.schemas import format_money
+from chassis.telemetry.context import TraceContext
 
 EMAIL, SMS = "email", "sms"
 
 PENDING, SENDING, SENT, FAILED = "pending", "sending", "sent", "failed"
 
-NOT_STORED = ("request_id", "render_html")
+NOT_STORED = ("request_id", "trace", "render_html")
 """The fields of a notification that its history does not keep."""
 
 POSTAL_CODE_LAST = frozenset({"AU", "CA", "GB", "IE", "IN", "NZ", "SG", "US"})
@@ -93,6 +94,7 @@ class Event:
     tracking: Tracking | None = None
     reason: str | None = None
     request_id: str | None = None
+    trace: TraceContext | None = None  # of the request that caused it, or of the delivery that is being handled
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Shop:
 
 @dataclass(frozen=True)
 class Notification:
-    """A message to a user on one channel. Log lines bind its `request_id`.
+    """A message to a user on one channel. Log lines bind its `request_id` and its `trace`.
 
     `render_html` makes the HTML of an e-mail. Only a channel that sends it calls this: rendering costs time.
     """
@@ -119,6 +121,7 @@ class Notification:
     subject: str
     body: str
     request_id: str = ""
+    trace: TraceContext | None = field(default=None, compare=False, repr=False)
     render_html: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from chassis import logs
 from chassis.errors import Unavailable
+from chassis.telemetry import context, tracing
+from chassis.telemetry.tracing import CLIENT
 from notification_service.delivery import DELIVERED, Channel, DeliveryError, Disposition, Outcome, combine
 from notification_service.model import Notification
 from notification_service.retrying import RetryWhileUnavailable
@@ -107,9 +109,11 @@ class Notifier:
             return _unsent(notification, Disposition.UNSETTLED, "the consumer stops")
         if time.monotonic() > start_by:
             return _unsent(notification, Disposition.DEFER, "too little of its lease is left")
-        with logs.bind_request_id(notification.request_id):
+        name, attributes = f"send {notification.channel}", {"messaging.message.id": notification.event_id}
+        with logs.bind_request_id(notification.request_id), context.use(notification.trace):
             try:
-                self._channels[notification.channel].send(notification)
+                with tracing.span(name, CLIENT, attributes):
+                    self._channels[notification.channel].send(notification)
             except Exception as exc:
                 return _failed(notification, exc)
         return DELIVERED

@@ -22,6 +22,7 @@ from pika.exceptions import NackError, UnroutableError
 from pika.spec import Basic
 
 from chassis.amqp import FAILURES, cause, check_publishing, refusal
+from order_service.event_traces import publishing
 from order_service.events import TYPES
 
 EXCHANGE = "shop.events"
@@ -96,9 +97,10 @@ class Publisher:
             for event_type in dict.fromkeys(event["type"] for event in events):
                 channel.queue_bind(QUEUE, EXCHANGE, event_type, callback=self._stop_loop)
                 self._run_loop(CONFIRM_TIMEOUT)
-            for event in events:
-                self._send(channel, event)
-            self._run_loop(CONFIRM_TIMEOUT)
+            with publishing(EXCHANGE, events) as headers:
+                for event, own_headers in zip(events, headers, strict=True):
+                    self._send(channel, event, own_headers)
+                self._run_loop(CONFIRM_TIMEOUT)
         except FAILURES as exc:
             self._give_up(exc)
 
@@ -148,11 +150,12 @@ class Publisher:
         channel.add_on_return_callback(lambda *_message: self._note_failure(UnroutableError(())))
         channel.confirm_delivery(self._on_confirm, callback=self._stop_loop)
 
-    def _send(self, channel: Channel, event: dict[str, Any]) -> None:
+    def _send(self, channel: Channel, event: dict[str, Any], headers: dict[str, str]) -> None:
         properties = pika.BasicProperties(
             message_id=event["id"],
             type=event["type"],
             content_type="application/cloudevents+json",
+            headers=headers,
             delivery_mode=pika.DeliveryMode.Persistent,
         )
         self._sent += 1

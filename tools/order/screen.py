@@ -10,7 +10,8 @@ from tools.order.log_lines import LogLine
 from tools.order.recent_events import KEPT, QUEUE
 from tools.terminal import escape
 
-NOT_SHOWN = {"time", "level", "service", "logger", "message", "request_id", "method", "path", "status", "milliseconds"}
+IDS = {"request_id", "trace_id"}
+NOT_SHOWN = IDS | {"time", "level", "service", "logger", "message", "method", "path", "status", "milliseconds"}
 ADDRESS = ("name", "line1", "line2", "postal_code", "city", "region", "country")
 
 
