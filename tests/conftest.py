@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from chassis import logs
+from chassis.telemetry import context, tracing
 from tools.stack.mongodb import PROGRAMS, find
 
 
@@ -33,8 +34,13 @@ def mongodb_program(request: pytest.FixtureRequest) -> str:
 def _untouched_logging() -> Iterator[None]:
     root = logging.getLogger()
     level, request_id = root.level, logs.request_id.set("")
+    trace = context.current.set(None)
     hooks = sys.excepthook, threading.excepthook
     yield
     sys.excepthook, threading.excepthook = hooks
     logs.request_id.reset(request_id)
+    leaked = context.current.get()
+    context.current.reset(trace)
+    tracing.record_with(None)
     root.setLevel(level)
+    assert leaked is None, "the trace of a request is still the current one after its end"

@@ -8,7 +8,7 @@ import time
 from contextvars import Token
 from functools import cache
 
-from flask import Response, g, request
+from flask import Flask, Response, request
 
 from chassis import logs
 from chassis.telemetry import context, metrics, tracing
@@ -24,6 +24,7 @@ DURATION = metrics.histogram(
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # a client can invent others
 NOT_OBSERVED = frozenset({"health", "ready", "metrics"})  # endpoints that other programs ask every few seconds
 
+_OBSERVATION = "shop.observation"  # its key in the environment of the request
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -88,26 +89,28 @@ class Observation:
             self._span.fail(str(response.status_code))
 
 
-class Observer:
-    """Observes all requests of an app; `threads` is how many requests a process handles at a time."""
+def init_app(app: Flask, threads: int) -> None:
+    """Observe all requests of an app; `threads` is how many of them a process handles at a time.
 
-    def __init__(self, threads: int) -> None:
-        self._threads = metrics.Pool("web-threads", threads)
+    Call it before the app gets other hooks, so that they are observed as well.
+    """
+    pool = metrics.Pool("web-threads", threads)
 
-    def begin(self) -> None:
-        """Begin to observe the current request."""
-        g.observation = Observation(self._threads)
+    def begin() -> None:
+        request.environ[_OBSERVATION] = Observation(pool)
 
-    def finish(self, response: Response) -> Response:
-        """Record the response to the current request."""
-        if observation := g.get("observation"):
+    def finish(response: Response) -> Response:
+        if observation := request.environ.get(_OBSERVATION):
             observation.finish(response)
         return response
 
-    def end(self, _: BaseException | None) -> None:
-        """End the observation of the current request."""
-        if observation := g.pop("observation", None):
+    def end(_: BaseException | None) -> None:
+        if observation := request.environ.pop(_OBSERVATION, None):
             observation.end()
+
+    app.before_request(begin)
+    app.after_request(finish)
+    app.teardown_request(end)
 
 
 @cache

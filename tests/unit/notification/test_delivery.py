@@ -250,7 +250,7 @@ def test_a_notification_that_cannot_be_stored_fails_no_other(office: Office, mon
 
 
 def test_a_notification_with_too_short_a_lease_is_deferred_and_its_claim_released(office: Office) -> None:
-    assert office.handler(start_within=-1.0)([json.dumps(event()).encode()]) == [
+    assert office.handler(start_within=-1.0)([FakeDelivery(json.dumps(event()).encode())]) == [
         Outcome(Disposition.DEFER, "email: too little of its lease is left")
     ]
     assert office.document(EMAIL)["status"] == "pending"
@@ -271,7 +271,7 @@ def test_the_time_to_begin_sending_runs_from_before_the_insert() -> None:
             return getattr(self._store, name)
 
     office = Office(SlowStore)
-    (outcome,) = office.handler(start_within=0.05)([json.dumps(event()).encode()])
+    (outcome,) = office.handler(start_within=0.05)([FakeDelivery(json.dumps(event()).encode())])
     assert (outcome.disposition, office.email.sent) == (Disposition.DEFER, [])
 
 
