@@ -53,11 +53,11 @@ class Observation:
         seconds, status = time.perf_counter() - self._started, response.status_code
         logs.access(request.method, redacted_path(request.path), status, seconds)
         _durations(self._method, self._route, status).observe(seconds)
-        if self._span.context.is_sampled:
+        if tracing.is_recording():
             self._describe(response)
 
     def end(self) -> None:
-        """End the observation: the response is sent."""
+        """End the observation: the response is made, and gunicorn sends it."""
         if self._threads:
             self._threads.free()
         self._span.end()

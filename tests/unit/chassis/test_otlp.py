@@ -13,10 +13,12 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
 from chassis import logs
-from chassis.telemetry import tracing
+from chassis.config import TelemetrySettings
+from chassis.telemetry import programs, tracing
 from chassis.telemetry.context import SAMPLED, TraceContext
 from chassis.telemetry.otlp import OtlpRecorder
 from chassis.telemetry.tracing import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, Span
+from tests.metric_values import value
 from tests.otlp_receiver import Collector, collecting, dripping, hanging
 from tests.waiting import until
 from tools.stack.ports import free_ports
@@ -48,8 +50,8 @@ def start(monkeypatch: pytest.MonkeyPatch, losses: Losses) -> Iterator[Start]:
     """Start a recorder. The test stops it, so that its thread and its connections end."""
 
     def make(url: str, timeout: float = 2.0, **variables: str) -> OtlpRecorder:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+        for name, text in variables.items():
+            monkeypatch.setenv(name, text)
         return OtlpRecorder("order-service", url, timeout, losses.append)
 
     yield make
@@ -239,17 +241,12 @@ def test_a_bad_collector_delays_neither_the_work_nor_the_exit(behaviour: str, st
 def test_a_bad_collector_gets_at_most_one_line_in_the_log_and_none_elsewhere(
     behaviour: str, start: Start, capsys: pytest.CaptureFixture[str], losses: Losses
 ) -> None:
-    root = logging.getLogger()
-    handlers = root.handlers[:]
-    try:
-        logs.configure("order-service")
-        with behaving_badly(behaviour) as url:
-            recorder = start(url, 0.2, **small_queue())
-            for _ in range(3 * BATCH):
-                record(recorder)
-            recorder.stop(1.0)
-    finally:
-        root.handlers[:] = handlers
+    logs.configure("order-service")
+    with behaving_badly(behaviour) as url:
+        recorder = start(url, 0.2, **small_queue())
+        for _ in range(3 * BATCH):
+            record(recorder)
+        recorder.stop(1.0)
     written = capsys.readouterr()
     lines = [json.loads(line) for line in written.out.splitlines()]
     assert len(lines) == 1 or (behaviour == "drips" and not lines)  # it fails only after it has ended
@@ -285,3 +282,13 @@ def test_a_collector_that_comes_back_gets_what_waits(start: Start, losses: Losse
         recorder.stop(10)
         assert losses.total == 0
         assert len(collector.received) >= BATCH
+
+
+def test_a_program_counts_the_spans_that_it_loses() -> None:
+    settings = TelemetrySettings(otel_exporter_otlp_endpoint=closed_port(), otel_traces_sampler_arg=1.0)
+    programs.observe("order-service", settings)
+    before = value("shop_spans_lost_total")
+    for _ in range(3):
+        tracing.start("work", INTERNAL, None).end()
+    tracing.stop(10)
+    assert value("shop_spans_lost_total") == before + 3
