@@ -91,6 +91,9 @@ class ByLabel(dict[str, Family]):
         return metric
 
 
+Counters = ByLabel[Counter]
+
+
 class Pool:
     """Shows how many places of a pool are in use, so that its saturation can be seen."""
 

@@ -11,7 +11,7 @@ _RESIDENT = 21  # field 24, in pages
 
 
 def usage(pids: Sequence[int]) -> tuple[float, int]:
-    """Return the CPU time (s) and the resident memory (bytes) of processes in all; the last is the parent of the others.
+    """Return the CPU time (s) and the resident memory (bytes) of all processes. The last is the parent of the others.
 
     The sum of the CPU time never decreases: the time of a child that ends goes on counting as its parent's. Therefore
     the parent is read last. If a child has ended meanwhile, its time may count twice, and all are read again.
