@@ -10,7 +10,7 @@ EMAIL, SMS = "email", "sms"
 
 PENDING, SENDING, SENT, FAILED = "pending", "sending", "sent", "failed"
 
-NOT_STORED = ("request_id", "render_html")
+NOT_STORED = ("request_id", "occurred_at", "render_html")
 """The fields of a notification that its history does not keep."""
 
 POSTAL_CODE_LAST = frozenset({"AU", "CA", "GB", "IE", "IN", "NZ", "SG", "US"})
@@ -93,6 +93,7 @@ class Event:
     tracking: Tracking | None = None
     reason: str | None = None
     request_id: str | None = None
+    occurred_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Shop:
 
 @dataclass(frozen=True)
 class Notification:
-    """A message to a user on one channel. Log lines bind its `request_id`.
+    """A message to a user on one channel, about an event that `occurred_at` a time. Log lines bind its `request_id`.
 
     `render_html` makes the HTML of an e-mail. Only a channel that sends it calls this: rendering costs time.
     """
@@ -119,6 +120,7 @@ class Notification:
     subject: str
     body: str
     request_id: str = ""
+    occurred_at: datetime | None = None
     render_html: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
     @property
