@@ -121,6 +121,7 @@ def test_every_route_states_who_may_use_it(app: OpenAPI) -> None:
     assert roles == {
         "GET /health": public,
         "GET /ready": public,
+        "GET /metrics": public,
         "GET /openapi.json": public,
         "GET /docs": public,
         "GET /docs/start.js": public,
