@@ -75,19 +75,19 @@ def histogram(name: str, meaning: str, labels: Sequence[str] = (), *, buckets: S
     return Histogram(name, meaning, labels, registry=_REGISTRY, buckets=buckets)
 
 
-class ByLabel(dict[str, Family]):
-    """The metrics of a family by the value of its only label: `ORDERS["confirmed"].inc()`.
+class ByLabel(dict[str | tuple[str, ...], Family]):
+    """The metrics of a family by their label, or labels: `ORDERS["confirmed"]`, `NOTIFICATIONS["email", "sent"]`.
 
-    The values that are given at the start are shown at once, with 0: the first increase of a counter that appears with
-    it is none to Prometheus. Looking a metric up in the library takes as long as counting.
+    Those that are given at the start are shown at once, with 0: if a counter appears together with its first increase,
+    Prometheus sees no increase. To look a metric up in the library would take longer than to count.
     """
 
-    def __init__(self, family: Family, *values: str) -> None:
-        super().__init__({value: family.labels(value) for value in values})
+    def __init__(self, family: Family, *labels: str | tuple[str, ...]) -> None:
         self._family = family
+        super().__init__({each: self.__missing__(each) for each in labels})
 
-    def __missing__(self, value: str) -> Family:
-        metric = self[value] = self._family.labels(value)
+    def __missing__(self, labels: str | tuple[str, ...]) -> Family:
+        metric = self[labels] = self._family.labels(*([labels] if isinstance(labels, str) else labels))
         return metric
 
 

@@ -7,6 +7,7 @@ is repeated or lost. To add a metric, describe it in `contracts/telemetry.json` 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 
 from chassis.telemetry import metrics
 from order_service.model import (
@@ -66,16 +67,14 @@ CIRCUIT_OPEN = metrics.ByLabel(
     metrics.gauge("shop_circuit_open", "1 while the circuit breaker is open.", ["service"], combine=metrics.LARGEST),
     "product-service",
 )
-_PROVIDER_CALLS = metrics.histogram(
-    "shop_payment_provider_duration_seconds",
-    "The duration of calls of the payment provider.",
-    ["operation", "outcome"],
+PROVIDER_CALLS = metrics.ByLabel(
+    metrics.histogram(
+        "shop_payment_provider_duration_seconds",
+        "The duration of calls of the payment provider.",
+        ["operation", "outcome"],
+    ),
+    *product(("capture", "look_up", "refund"), ("answered", "unavailable")),
 )
-PROVIDER_CALLS = {
-    (operation, outcome): _PROVIDER_CALLS.labels(operation, outcome)
-    for operation in ("capture", "look_up", "refund")
-    for outcome in ("answered", "unavailable")
-}
 
 
 def count_order(order: Order) -> None:

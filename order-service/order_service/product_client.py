@@ -111,18 +111,15 @@ class ProductClient:
         started = self._clock.monotonic()
         try:
             response = self._send(method, path, deadline, number, **arguments)
+        except ProductServiceMisconfigured:
+            self._measure("error", started)
+            raise
         except Misconfigured:
             raise
         except Unavailable as exc:  # user-service gave no token in time, for example just after its start
             raise AttemptFailed(exc.detail) from exc
-        except urllib3.exceptions.TimeoutError as exc:
-            self._circuit_breaker.record_failure(started)
-            self._measure("timeout", started)
-            raise AttemptFailed(f"product-service does not answer: {type(exc).__name__}.") from exc
         except urllib3.exceptions.HTTPError as exc:
-            self._circuit_breaker.record_broken_connection()
-            self._measure("broken", started)
-            raise AttemptFailed(f"The connection to product-service failed: {type(exc).__name__}.") from exc
+            raise self._unanswered(exc, started) from exc
         if response.status >= 500:
             self._circuit_breaker.record_failure(started)
             self._measure("error", started)
@@ -130,6 +127,18 @@ class ProductClient:
         self._circuit_breaker.record_answer(started)
         self._measure("answered", started)
         return response
+
+    def _unanswered(self, exc: urllib3.exceptions.HTTPError, started: float) -> AttemptFailed:
+        """Record an attempt without an answer. To urllib3 a refused connection is a timeout, too."""
+        refused = urllib3.exceptions.NewConnectionError
+        is_late = isinstance(exc, urllib3.exceptions.TimeoutError) and not isinstance(exc, refused)
+        if is_late:
+            self._circuit_breaker.record_failure(started)
+        else:
+            self._circuit_breaker.record_broken_connection()
+        self._measure("timeout" if is_late else "broken", started)
+        what = "product-service does not answer" if is_late else "The connection to product-service failed"
+        return AttemptFailed(f"{what}: {type(exc).__name__}.")
 
     def _measure(self, outcome: str, started: float) -> None:
         metrics.PRODUCT_SERVICE_CALLS[outcome].observe(self._clock.monotonic() - started)
