@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 
 from chassis.misconfigurations import Misconfigurations
+from chassis.telemetry import metrics
+
+LAST_BEAT = metrics.gauge("shop_heartbeat_timestamp_seconds", "When the program last showed that it works.")
 
 INTERVAL = 1.0  # s between two signs of life, however often the program gives them
 WATCHDOG_TIMEOUT = 300.0  # s; far longer than a round takes. A program that was ended resumes its work at its restart.
@@ -31,8 +34,11 @@ class Heartbeat:
             self._next_kick = time.monotonic() + INTERVAL
 
     def mark_healthy(self) -> None:
-        """Show that the program works: touch the file that the health check reads."""
+        """Show that the program works: touch the file that the health check reads, and set the metric."""
         self.kick_watchdog()
-        if self._path and not self.misconfigurations and time.monotonic() >= self._next_beat:
+        if self.misconfigurations or time.monotonic() < self._next_beat:
+            return
+        if self._path:
             Path(self._path).touch()
-            self._next_beat = time.monotonic() + INTERVAL
+        LAST_BEAT.set_to_current_time()
+        self._next_beat = time.monotonic() + INTERVAL

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from chassis.errors import Misconfigured
+from chassis.telemetry import metrics
+
+# All processes of a web service are refused by the same servers, though not all may have noticed: the largest counts.
+PRESENT = metrics.gauge("shop_misconfigurations", "How many servers refuse this program now.", combine=metrics.LARGEST)
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +30,18 @@ class Misconfigurations:
         with self._lock:
             is_new = self._reasons.get(name) != reason
             self._reasons[name] = reason
+            PRESENT.set(len(self._reasons))
         if is_new:
             log.error("misconfigured: %s: %s", name, reason)
 
     def remove(self, name: str) -> None:
         """Remove a misconfiguration, if there is one of this name."""
-        if self._reasons and self._reasons.pop(name, None) is not None:
+        if name not in self._reasons:
+            return
+        with self._lock:
+            was_there = self._reasons.pop(name, None) is not None
+            PRESENT.set(len(self._reasons))
+        if was_there:
             log.info("no longer misconfigured: %s", name)
 
     @contextmanager

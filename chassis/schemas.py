@@ -130,6 +130,15 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def read_time(value: object) -> datetime | None:
+    """Return the time in a text (ISO 8601, with an offset from UTC), None for anything else."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None
+
+
 def _printable(text: str) -> str:
     if text.isprintable():
         return text

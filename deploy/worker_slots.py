@@ -16,6 +16,7 @@ from chassis.telemetry import metrics
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable by which prometheus_client finds the files
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108
+MASTER = "master"
 _PREFIX = "shop-metrics-"
 
 
@@ -23,7 +24,7 @@ class Slots:
     """The slots of one gunicorn. Each of its processes has a copy of this object, and knows its own slot."""
 
     def __init__(self, folder: Path) -> None:
-        self.own = "master"
+        self.own = MASTER
         self._folder = folder
         self._note_pid()
 
@@ -43,8 +44,9 @@ class Slots:
         metrics.forget_gauges(worker.slot)
 
     def pids(self) -> list[int]:
-        """Return the pids of all processes."""
-        return [int(text) for file in self._folder.glob("*.pid") if (text := _read(file))]
+        """Return the pids of all processes, the master's last."""
+        files = sorted(self._folder.glob("*.pid"), key=lambda file: file.stem == MASTER)
+        return [int(text) for file in files if (text := _read(file))]
 
     def remove_files(self) -> None:
         """Remove the files of all slots."""

@@ -1,4 +1,4 @@
-"""What every test gets: logging and the request's id as if no other test had run before."""
+"""What every test gets: logging, tracing and the request's id as if no other test had run before."""
 
 import logging
 import os
@@ -36,7 +36,10 @@ def _untouched_logging() -> Iterator[None]:
     level, request_id = root.level, logs.request_id.set("")
     trace = context.current.set(None)
     hooks = sys.excepthook, threading.excepthook
+    library = logging.getLogger("opentelemetry")
+    handlers, of_library, propagate = root.handlers[:], library.handlers[:], library.propagate
     yield
+    root.handlers[:], library.handlers[:], library.propagate = handlers, of_library, propagate
     sys.excepthook, threading.excepthook = hooks
     logs.request_id.reset(request_id)
     leaked = context.current.get()

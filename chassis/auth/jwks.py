@@ -10,7 +10,13 @@ from jwt.algorithms import RSAAlgorithm
 from chassis.auth.renewal import Clock, RenewedValue
 from chassis.auth.user_service import ask
 from chassis.errors import Misconfigured, Unavailable
+from chassis.telemetry import metrics
 
+FETCHES = metrics.ByLabel(
+    metrics.counter("shop_jwks_fetches_total", "Fetches of user-service's public keys.", ["outcome"]),
+    "fetched",
+    "failed",
+)
 LIFETIME = 300.0  # s; user-service publishes a new key for at least this time before it signs with it
 UNKNOWN_KEY_PAUSE = 10.0  # s between two fetches for an unknown key id, which anybody can put into a token
 FIRST_KEYS_PAUSE = 1.0  # s between two fetches while there are no keys at all
@@ -58,8 +64,17 @@ class JwksClient:
             log.warning("public keys not fetched: %s", exc.detail)
 
     def _fetch(self) -> tuple[dict[str, Any], float]:
+        try:
+            keys = self._ask()
+        except Unavailable:
+            FETCHES["failed"].inc()
+            raise
+        FETCHES["fetched"].inc()
+        return keys, LIFETIME
+
+    def _ask(self) -> dict[str, Any]:
         response = ask("GET", self._url, "JWKS_URL", timeout=self._timeout)
         try:
-            return {jwk["kid"]: RSAAlgorithm.from_jwk(jwk) for jwk in response.json()["keys"]}, LIFETIME
+            return {jwk["kid"]: RSAAlgorithm.from_jwk(jwk) for jwk in response.json()["keys"]}
         except (jwt.PyJWTError, ValueError, KeyError, TypeError) as exc:
             raise Misconfigured(f"{self._url} returned no keys. Check JWKS_URL.") from exc

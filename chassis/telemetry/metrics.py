@@ -8,6 +8,7 @@ and any of them answers for all. To add a metric, describe it in `contracts/tele
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from prometheus_client import (
     CONTENT_TYPE_PLAIN_0_0_4,
@@ -15,11 +16,13 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    disable_created_metrics,
     generate_latest,
     start_http_server,
     values,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
@@ -30,6 +33,8 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)  # buckets for answers that somebody waits for
 STORE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0)  # buckets for one call of a store
 DELAYS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)  # buckets for work in the background
+
+Family = TypeVar("Family", bound=MetricWrapperBase)
 
 Observed = Histogram
 """A histogram with its labels, which `observe`s seconds."""
@@ -70,6 +75,25 @@ def histogram(name: str, meaning: str, labels: Sequence[str] = (), *, buckets: S
     return Histogram(name, meaning, labels, registry=_REGISTRY, buckets=buckets)
 
 
+class ByLabel(dict[str | tuple[str, ...], Family]):
+    """The metrics of a family by their label, or labels: `ORDERS["confirmed"]`, `NOTIFICATIONS["email", "sent"]`.
+
+    Those that are given at the start are shown at once, with 0: if a counter appears together with its first increase,
+    Prometheus sees no increase. To look a metric up in the library would take longer than to count.
+    """
+
+    def __init__(self, family: Family, *labels: str | tuple[str, ...]) -> None:
+        self._family = family
+        super().__init__({each: self.__missing__(each) for each in labels})
+
+    def __missing__(self, labels: str | tuple[str, ...]) -> Family:
+        metric = self[labels] = self._family.labels(*([labels] if isinstance(labels, str) else labels))
+        return metric
+
+
+Counters = ByLabel[Counter]
+
+
 class Pool:
     """Shows how many places of a pool are in use, so that its saturation can be seen."""
 
@@ -79,7 +103,7 @@ class Pool:
     def __init__(self, name: str, size: int) -> None:
         self._busy = self.busy.labels(name)
         self.size.labels(name).set(size)
-        self.take, self.free = self._busy.inc, self._busy.dec
+        self.take, self.free, self.show = self._busy.inc, self._busy.dec, self._busy.set
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -104,7 +128,7 @@ def serve(host: str, port: int) -> None:
 def share(slot: Callable[[], str], pids: Callable[[], Sequence[int]]) -> None:
     """Keep the metrics in files of `PROMETHEUS_MULTIPROC_DIR`, named by the slot of the process.
 
-    Call it before any metric is created. `pids` finds the processes of the program.
+    Call it before any metric is created. `pids` finds the processes of the program, the parent of the others last.
     """
     values.ValueClass = values.MultiProcessValue(slot)  # type: ignore[no-untyped-call]
     _USAGE.pids = pids
@@ -117,6 +141,8 @@ def forget_gauges(slot: str) -> None:
 
 def _registry() -> CollectorRegistry:
     """Return a registry of the metrics of all processes, and of what none of them counts."""
+    # A series more for each counter, which the files do not keep.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     if getattr(values.ValueClass, "_multiprocess", False):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

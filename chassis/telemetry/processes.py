@@ -1,7 +1,7 @@
 """CPU time and memory of processes, from Linux's /proc (proc(5))."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -10,16 +10,18 @@ _CPU_TIMES = slice(11, 15)  # utime, stime, and those of the children that have 
 _RESIDENT = 21  # field 24, in pages
 
 
-def usage(pids: Iterable[int]) -> tuple[float, int]:
-    """Return the CPU time (s) of processes and of their ended children, and their resident memory (bytes), in all.
+def usage(pids: Sequence[int]) -> tuple[float, int]:
+    """Return the CPU time (s) and the resident memory (bytes) of all processes. The last is the parent of the others.
 
-    The time of a worker that ends goes on counting as its master's, so the sum never decreases.
+    The sum of the CPU time never decreases: the time of a child that ends goes on counting as its parent's. Therefore
+    the parent is read last. If a child has ended meanwhile, its time may count twice, and all are read again.
     """
-    cpu_ticks = pages = 0
-    for fields in map(_stat, pids):
-        cpu_ticks += sum(map(int, fields[_CPU_TIMES]))
-        pages += int(fields[_RESIDENT]) if fields else 0
-    return cpu_ticks / _TICKS, pages * _PAGE
+    stats = [_stat(pid) for pid in pids]
+    while not all(_stat(pid) for pid, fields in zip(pids, stats, strict=True) if fields):
+        stats = [_stat(pid) for pid in pids]
+    living = [fields for fields in stats if fields]
+    cpu_ticks = sum(int(ticks) for fields in living for ticks in fields[_CPU_TIMES])
+    return cpu_ticks / _TICKS, sum(int(fields[_RESIDENT]) for fields in living) * _PAGE
 
 
 def _stat(pid: int) -> list[str]:

@@ -146,5 +146,5 @@ def within(part: Span) -> Iterator[Span]:
         part.fail(type(exc).__name__)
         raise
     finally:
-        context.current.reset(token)
         part.end()
+        context.current.reset(token)

@@ -44,6 +44,7 @@ class Composer:
             body=_render(self._text, event),
             request_id=event.request_id or event.id,
             trace=event.trace,
+            occurred_at=event.occurred_at,
             render_html=partial(_render, self._html, event),
         )
         if not event.phone:

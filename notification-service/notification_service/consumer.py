@@ -3,19 +3,22 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
+from typing import Any
 
 from chassis import mongo
 from chassis.amqp import FAILURES, refusal
 from chassis.heartbeat import WATCHDOG_TIMEOUT, Heartbeat
 from chassis.shutdown import stop_on_signals
 from chassis.telemetry import programs, tracing
+from chassis.telemetry.metrics import Pool
 from notification_service import config, topology
 from notification_service.channels import channels
 from notification_service.composing import Composer
+from notification_service.delivery import Outcome
 from notification_service.handling import handle_messages
 from notification_service.messages import connect
 from notification_service.notifier import Notifier
@@ -107,7 +110,7 @@ def main() -> None:
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
     queues = topology.load(config.TOPOLOGY_FILE)
     with ExitStack() as resources:
-        handle = _handler(settings, RetryWhileUnavailable(stop, heartbeat), resources)
+        handle = _shown(_handler(settings, RetryWhileUnavailable(stop, heartbeat), resources), settings)
         pool = resources.enter_context(ThreadPoolExecutor(settings.consumer_threads, thread_name_prefix="batch"))
 
         def open_session() -> ConsumerSession:
@@ -118,13 +121,25 @@ def main() -> None:
     tracing.stop()
 
 
+def _shown(handle: Handle, settings: config.ConsumerSettings) -> Handle:
+    """Return a handler that shows how many batches it works on."""
+    pool = Pool("batches", settings.consumer_threads)
+
+    def handle_batch(batch: Any) -> Sequence[Outcome]:
+        with pool.place():
+            return handle(batch)
+
+    return handle_batch
+
+
 def _handler(settings: config.ConsumerSettings, retry: RetryWhileUnavailable, resources: ExitStack) -> Handle:
     database = mongo.connect(settings.mongo_url, "notification-consumer")
-    store = NotificationStore(database, mongo.DatabaseClock(database), lease=settings.lease_seconds)
+    clock = mongo.DatabaseClock(database)
+    store = NotificationStore(database, clock, lease=settings.lease_seconds)
     smtp = SmtpPool(settings.smtp, settings.smtp_connections) if settings.smtp else None
     if smtp:
         resources.callback(smtp.close)
-    notifier = Notifier(store, channels(smtp, settings.mail_from), retry, start_within=settings.start_within)
+    notifier = Notifier(store, channels(smtp, settings.mail_from), retry, clock, start_within=settings.start_within)
     return partial(handle_messages, Composer(settings.shop).notifications_of, notifier)
 
 

@@ -17,6 +17,7 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 from chassis.schemas import format_time
 from chassis.telemetry import context
 from chassis.telemetry.context import TraceContext
+from notification_service import metrics
 from notification_service.delivery import Disposition, Outcome
 from notification_service.topology import DEAD_LETTERS, NOTIFICATIONS, Topology
 
@@ -129,8 +130,12 @@ class Settlement:
     def settle(self, messages: Sequence[Message], outcomes: Sequence[Outcome]) -> None:
         """Settle each message by its outcome."""
         batch = list(zip(messages, outcomes, strict=True))
-        self._acknowledge([message for message, outcome in batch if outcome.disposition is Disposition.ACKNOWLEDGE])
+        done = [message for message, outcome in batch if outcome.disposition is Disposition.ACKNOWLEDGE]
+        self._acknowledge(done)
+        metrics.count_messages(Disposition.ACKNOWLEDGE, len(done))
         for message, outcome in batch:
+            if outcome.disposition is Disposition.UNSETTLED:
+                metrics.count_messages(Disposition.UNSETTLED)
             if outcome.disposition not in (Disposition.ACKNOWLEDGE, Disposition.UNSETTLED):
                 with context.use(message.trace):
                     self._move(message, outcome)
@@ -152,9 +157,12 @@ class Settlement:
         queue = self._topology.delay(message.attempts)
         if outcome.disposition is Disposition.DEFER:
             message.defer(self._topology.delays[0])
+            metrics.count_messages(Disposition.DEFER)
         elif outcome.disposition is Disposition.RETRY and queue:
             log.warning("message scheduled for retry", extra={**extra, "queue": queue})
             message.retry(queue)
+            metrics.count_messages(Disposition.RETRY)
         else:
             log.error("message moved to the dead letters", extra=extra)
             message.dead_letter(outcome.reason)
+            metrics.count_messages(Disposition.DEAD_LETTER)

@@ -4,14 +4,16 @@ import logging
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chassis import logs
 from chassis.errors import Unavailable
 from chassis.telemetry import context, tracing
 from chassis.telemetry.tracing import CLIENT
+from notification_service import metrics
 from notification_service.delivery import DELIVERED, Channel, DeliveryError, Disposition, Outcome, combine
 from notification_service.model import Notification
 from notification_service.retrying import RetryWhileUnavailable
@@ -34,12 +36,14 @@ class Notifier:
         store: "NotificationStore",
         channels: Mapping[str, Channel],
         retry: RetryWhileUnavailable,
+        clock: Callable[[], datetime],
         *,
         start_within: float,
     ) -> None:
         self._store = store
         self._channels = channels
         self._retry = retry
+        self._clock = clock
         self._start_within = start_within
         self._pools = {
             name: ThreadPoolExecutor(channel.max_concurrent, thread_name_prefix=name)
@@ -115,7 +119,10 @@ class Notifier:
                 with tracing.span(name, CLIENT, attributes):
                     self._channels[notification.channel].send(notification)
             except Exception as exc:
-                return _failed(notification, exc)
+                outcome = _failed(notification, exc)
+                metrics.count_not_sent(notification, outcome.disposition)
+                return outcome
+        metrics.count_sent(notification, self._clock)
         return DELIVERED
 
     def _record(self, outcomes: Mapping[str, Outcome], claim: str) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection
 from email.message import EmailMessage
 
+from chassis.telemetry.metrics import Pool
 from notification_service.delivery import DeliveryError, PermanentDeliveryError
 from notification_service.smtp_connection import SmtpConnection, SmtpServer
 
@@ -58,11 +59,15 @@ class SmtpPool:
         self._lock = threading.Lock()
         self._idle: list[SmtpConnection] = []  # last in, first out: surplus connections stay idle and end
         self._closed = threading.Event()
+        self._shown = Pool("smtp", max_connections)
         threading.Thread(target=self._reap, name="smtp-reaper", daemon=True).start()
 
     def send(self, message: EmailMessage, sender: str, recipient: str, *, timeout: float) -> None:
         """Send a mail in at most `timeout` seconds. Raises DeliveryError."""
-        deadline = time.monotonic() + timeout
+        with self._shown.place():
+            self._send(message, sender, recipient, time.monotonic() + timeout)
+
+    def _send(self, message: EmailMessage, sender: str, recipient: str, deadline: float) -> None:
         try:
             smtp = self._acquire(deadline) or self._server.connect(deadline)
             smtp.deadline = deadline

@@ -29,7 +29,7 @@ def create_app(settings: Settings | None = None) -> App:
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     products = ProductClient(settings.product_service_url, token, max_concurrent=max(1, settings.web_threads // 2))
     provider = make_provider(settings, database, clock)
-    limiter = CallLimiter(max(1, settings.web_threads // 4))
+    limiter = CallLimiter(max(1, settings.web_threads // 4), name="payment-provider")
     terms = PaymentTerms(is_required=provider is not None, minutes=settings.payment_minutes)
     orders = Orders(store, products, clock, terms)
     payments = Payments(orders, PaymentStore(database, clock), provider, limiter, clock)

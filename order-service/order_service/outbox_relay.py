@@ -2,9 +2,12 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from chassis.misconfigurations import Misconfigurations
+from order_service import worker_metrics
 from order_service.model import Order
 from order_service.publisher import BrokerMisconfigured, BrokerUnavailable, Publisher
 from order_service.store import Outbox
@@ -22,6 +25,7 @@ class OutboxRelay:
 
     outbox: Outbox
     publisher: Publisher
+    clock: Callable[[], datetime]
     misconfigurations: Misconfigurations
     timings: Timings
     check_at: float = 0.0
@@ -57,10 +61,12 @@ class OutboxRelay:
         try:
             self.publisher.publish(event for order in orders for event in order.outbox)
         except BrokerUnavailable as exc:
+            worker_metrics.PUBLISH_FAILURES.inc()
             self._note_failure(exc)
             self.outbox.delay([order.id for order in orders], self.timings.publish_retry_delay)
         else:
             self.misconfigurations.remove(PUBLISHING)
+            worker_metrics.count_published((event for order in orders for event in order.outbox), self.clock())
             self.outbox.mark_published(orders)
 
     def _note_failure(self, exc: BrokerUnavailable) -> None:

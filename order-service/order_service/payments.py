@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chassis.errors import Conflict, Problem
-from order_service import events
+from order_service import events, metrics
 from order_service.model import CANCELLED, CONFIRMED, SYSTEM, Order
 from order_service.orders import Orders, WrongState
 from order_service.payment.charges import charge_of
@@ -126,7 +126,8 @@ class Payments:
             charge = replace(charge, reference=reference)
 
         try:
-            result = place.call(self._provider_of(order).capture, charge, save_reference)
+            with metrics.provider_call("capture"):
+                result = place.call(self._provider_of(order).capture, charge, save_reference)
         except AttemptEnded:
             return self.orders.get(order.id, None), ""
         except ProviderUnavailable as exc:
@@ -138,9 +139,12 @@ class Payments:
         """Ask the provider about an open attempt, or let it give the money back."""
         charge = charge_of(order)
         if order.payment and order.payment.status in OPEN_PAYMENT:
-            self._write(order, charge, place.call(provider.look_up, charge))
+            with metrics.provider_call("look_up"):
+                result = place.call(provider.look_up, charge)
+            self._write(order, charge, result)
         else:
-            place.call(provider.refund, charge)
+            with metrics.provider_call("refund"):
+                place.call(provider.refund, charge)
             self.store.mark_refunded(charge, self._event(events.ORDER_REFUNDED, order, REFUNDED))
 
     def _write(self, order: Order, charge: Charge, result: CaptureResult) -> Order:

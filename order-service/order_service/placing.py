@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chassis.errors import Conflict, Invalid, Problem, Unavailable
+from order_service import metrics
 from order_service.model import (
     FAILED,
     NOT_HOLDING_STOCK,
@@ -167,6 +168,8 @@ class Placement:
     def _reply(self, order: Order, *, replayed: bool) -> tuple[Order, bool]:
         if replayed and order.fingerprint != fingerprint(self.request):
             raise KeyReused(KEY_REUSED)
+        if replayed:
+            metrics.REPLAYS.inc()
         if order.refusal:
             headers = {"Idempotent-Replayed": "true"} if replayed else {}
             raise REJECTIONS[order.refusal.code](order.refusal.detail, headers=headers, **order.refusal.members)

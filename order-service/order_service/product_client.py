@@ -17,6 +17,7 @@ from chassis.auth.client_credentials import ClientCredentials
 from chassis.errors import Misconfigured, Unavailable
 from chassis.logs import request_id
 from chassis.telemetry import outgoing
+from order_service import metrics
 from order_service.model import Item, ReservationResult
 from order_service.product_replies import (
     ProductServiceMisconfigured,
@@ -28,6 +29,7 @@ from order_service.product_replies import (
 from order_service.resilience import AttemptFailed, Bulkhead, BulkheadFull, CircuitBreaker, Deadline, Retries
 
 RESERVATIONS, RESERVATION = "/reservations", "/reservations/{order_id}"
+PRODUCT_SERVICE = "product-service"
 CALL_DEADLINE = 4.0  # s for a call, with its retries and the wait for the bulkhead
 ATTEMPT_TIMEOUT = 2.0  # s; product-service answers a reservation within 1.5 s
 MIN_ATTEMPT = 1.0  # s; no attempt begins with less time left: a DNS lookup, which no timeout limits, may take a second
@@ -54,8 +56,9 @@ class ProductClient:
         self._call_deadline = call_deadline
         self._attempt_timeout = attempt_timeout
         self._clock = clock
-        self._bulkhead = Bulkhead(max_concurrent)
-        self._circuit_breaker = CircuitBreaker(slow_call=SLOW_CALL, clock=clock)
+        self._bulkhead = Bulkhead(max_concurrent, PRODUCT_SERVICE)
+        on_change = metrics.CIRCUIT_OPEN[PRODUCT_SERVICE].set
+        self._circuit_breaker = CircuitBreaker(slow_call=SLOW_CALL, clock=clock, on_change=on_change)
         self._retries = Retries(patience=call_deadline, min_attempt=MIN_ATTEMPT, backoff=BACKOFF, clock=clock)
         self._pool = urllib3.PoolManager(num_pools=1, maxsize=max_concurrent + 2, retries=False)
 
@@ -90,7 +93,7 @@ class ProductClient:
 
     def _call(self, method: str, path: str, seconds: float, **arguments: Any) -> BaseHTTPResponse:
         """Send a request until it is answered or its deadline has come. Raises ProductServiceUnavailable."""
-        deadline, numbers = Deadline(seconds, self._clock), count()
+        started, deadline, numbers = self._clock.monotonic(), Deadline(seconds, self._clock), count()
         wait = OPEN_CIRCUIT_WAIT if self._circuit_breaker.is_open else BULKHEAD_WAIT
         try:
             with self._bulkhead.enter(wait=wait):
@@ -98,6 +101,7 @@ class ProductClient:
                     lambda: self._attempt(method, path, deadline, next(numbers), **arguments), deadline
                 )
         except BulkheadFull as exc:
+            self._measure("full", started)
             raise ProductServiceUnavailable("Too many orders are waiting for product-service.") from exc
         except AttemptFailed as exc:
             raise ProductServiceUnavailable(str(exc)) from exc
@@ -107,21 +111,37 @@ class ProductClient:
         started = self._clock.monotonic()
         try:
             response = self._send(method, path, deadline, number, **arguments)
+        except ProductServiceMisconfigured:
+            self._measure("error", started)
+            raise
         except Misconfigured:
             raise
         except Unavailable as exc:  # user-service gave no token in time, for example just after its start
             raise AttemptFailed(exc.detail) from exc
-        except urllib3.exceptions.TimeoutError as exc:
-            self._circuit_breaker.record_failure(started)
-            raise AttemptFailed(f"product-service does not answer: {type(exc).__name__}.") from exc
         except urllib3.exceptions.HTTPError as exc:
-            self._circuit_breaker.record_broken_connection()
-            raise AttemptFailed(f"The connection to product-service failed: {type(exc).__name__}.") from exc
+            raise self._unanswered(exc, started) from exc
         if response.status >= 500:
             self._circuit_breaker.record_failure(started)
+            self._measure("error", started)
             raise AttemptFailed(f"product-service answered {response.status}.")
         self._circuit_breaker.record_answer(started)
+        self._measure("answered", started)
         return response
+
+    def _unanswered(self, exc: urllib3.exceptions.HTTPError, started: float) -> AttemptFailed:
+        """Record an attempt without an answer. To urllib3 a refused connection is a timeout, too."""
+        refused = urllib3.exceptions.NewConnectionError
+        is_late = isinstance(exc, urllib3.exceptions.TimeoutError) and not isinstance(exc, refused)
+        if is_late:
+            self._circuit_breaker.record_failure(started)
+        else:
+            self._circuit_breaker.record_broken_connection()
+        self._measure("timeout" if is_late else "broken", started)
+        what = "product-service does not answer" if is_late else "The connection to product-service failed"
+        return AttemptFailed(f"{what}: {type(exc).__name__}.")
+
+    def _measure(self, outcome: str, started: float) -> None:
+        metrics.PRODUCT_SERVICE_CALLS[outcome].observe(self._clock.monotonic() - started)
 
     def _send(
         self, method: str, path: str, deadline: Deadline, number: int, *, order_id: str = "", **arguments: Any

@@ -12,6 +12,7 @@ from datetime import datetime
 from chassis.errors import Unavailable
 from chassis.misconfigurations import Misconfigurations
 from chassis.telemetry import context, tracing
+from order_service import worker_metrics
 from order_service.model import NOT_HOLDING_STOCK
 from order_service.new_order import failed_order
 from order_service.product_client import ProductClient
@@ -47,7 +48,8 @@ class StockReleaser:
                 self.store.delay_releases(order_ids[number + 1 :], delay)
                 self.store.delay_releases([order_id], delay + 1)  # behind the others: it may always fail
                 break
-            self.store.mark_released(order_id)
+            if self.store.mark_released(order_id):
+                worker_metrics.RELEASES.inc()
             if time.monotonic() > end:
                 break
         return len(order_ids) == RELEASE_BATCH
@@ -83,6 +85,7 @@ class Reconciler:
         try:
             if self.compare_page(self.timings.reconcile_age) is not None:
                 return
+            worker_metrics.RECONCILED.set_to_current_time()
             self.cursor.step_back()
         except Unavailable as exc:
             log.warning("reconciliation waits: %s", exc.detail)
@@ -110,6 +113,8 @@ class Reconciler:
     def _settle(self, order_id: str, status: str | None) -> None:
         """Make the release of a stray due. The release itself comes later: its failure must not stop the next pages."""
         if status is None and self.store.create(failed_order(order_id, self.clock())):  # this makes its release due
+            worker_metrics.STRAYS["missing"].inc()
             log.warning("a reservation has no order: a failed order is noted", extra={"order_id": order_id})
         elif self.store.make_release_due(order_id):
+            worker_metrics.STRAYS["undone"].inc()
             log.warning("the order of a reservation must not hold stock: release due", extra={"order_id": order_id})

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from chassis.telemetry.metrics import Pool
+
 T = TypeVar("T")
 
 
@@ -69,8 +71,9 @@ class BulkheadFull(Exception):
 class Bulkhead:
     """Lets at most `max_concurrent` threads in, so that the others stay free for work that needs no neighbour."""
 
-    def __init__(self, max_concurrent: int) -> None:
+    def __init__(self, max_concurrent: int, name: str) -> None:
         self._places = threading.BoundedSemaphore(max_concurrent)
+        self._shown = Pool(name, max_concurrent)
 
     @contextmanager
     def enter(self, *, wait: float) -> Iterator[None]:
@@ -78,7 +81,8 @@ class Bulkhead:
         if not self._places.acquire(timeout=wait):
             raise BulkheadFull
         try:
-            yield
+            with self._shown.place():
+                yield
         finally:
             self._places.release()
 
@@ -94,8 +98,12 @@ class CircuitBreaker:
 
     slow_call: float
     clock: Any = time
+    on_change: Callable[[bool], object] = bool  # gets `is_open` whenever that changes
     is_open: bool = False
     _last_success: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self._changing = threading.Lock()
 
     def record_answer(self, started: float) -> None:
         """Record a good answer to a call that began at `started`; a slow one counts as a failure."""
@@ -103,13 +111,21 @@ class CircuitBreaker:
         if now - started > self.slow_call:
             self.record_failure(started)
         else:
-            self._last_success, self.is_open = now, False
+            self._last_success = now
+            self._become(is_open=False)
 
     def record_failure(self, started: float) -> None:
         """Record a bad answer, or none, to a call that began at `started`."""
         if self._last_success < started:
-            self.is_open = True
+            self._become(is_open=True)
 
     def record_broken_connection(self) -> None:
         """Record that the connection was refused or reset. No thread waits for that, so the circuit closes."""
-        self.is_open = False
+        self._become(is_open=False)
+
+    def _become(self, *, is_open: bool) -> None:
+        if self.is_open is is_open:
+            return
+        with self._changing:
+            self.is_open = is_open
+            self.on_change(is_open)

@@ -17,5 +17,6 @@ class Timings:
     settle_retry_delay: float = 5.0  # longer than a round takes while the payment provider hangs
     pending_retry_delay: float = 60.0  # for what the payment provider decides in hours or days
     reconcile_every: float = 5.0
+    measure_every: float = 5.0  # the backlog; Prometheus asks less often
     reconcile_age: float = 15.0  # placing an order takes less, and a request that takes longer finds its id taken
     exit_within: float = 25.0  # for a graceful shutdown; the supervisor kills the worker a few seconds later

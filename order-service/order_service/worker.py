@@ -15,6 +15,7 @@ from chassis.heartbeat import WATCHDOG_TIMEOUT, Heartbeat
 from chassis.shutdown import stop_on_signals
 from chassis.telemetry import programs, tracing
 from order_service import config
+from order_service.backlog import Backlog
 from order_service.orders import Orders
 from order_service.outbox_relay import OutboxRelay
 from order_service.payment.factory import make_provider
@@ -46,12 +47,15 @@ class Worker:
     ) -> None:
         store, misconfigurations = OrderStore(database, clock), heartbeat.misconfigurations
         cursor = ReconciliationCursor(database, clock)
-        self.relay = OutboxRelay(Outbox(database, clock), publisher, misconfigurations, timings)
+        outbox = Outbox(database, clock)
+        self.relay = OutboxRelay(outbox, publisher, clock, misconfigurations, timings)
         self.releaser = StockReleaser(store, products, misconfigurations, timings)
         self.reconciler = Reconciler(store, cursor, products, clock, misconfigurations, timings)
         payment_store = PaymentStore(database, clock)
-        payments = Payments(Orders(store, products, clock), payment_store, provider, CallLimiter(CONCURRENT), clock)
+        limiter = CallLimiter(CONCURRENT, name="payment-provider")
+        payments = Payments(Orders(store, products, clock), payment_store, provider, limiter, clock)
         self.settler = PaymentSettler(payments, payment_store, misconfigurations, timings)
+        self.backlog = Backlog(outbox, store, payment_store, clock, timings)
         self._store = store
         self._publisher = publisher
         self._heartbeat = heartbeat
@@ -81,6 +85,7 @@ class Worker:
         """Do one round; return whether more may be due at once. Raises Unavailable if the database is away."""
         has_more = [self.relay.publish_due(), self.releaser.release_due(), self.settler.settle_due()]
         self.reconciler.run_if_due()
+        self.backlog.measure_if_due()
         return any(has_more)
 
     def _ensure_indexes(self) -> None:

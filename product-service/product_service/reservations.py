@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from chassis.paging import Page
+from product_service import metrics
 from product_service.model import (
     REFUSED,
     RELEASED,
@@ -35,6 +36,7 @@ class Reservations:
         """
         requested = sum_per_product(lines)
         reservation, is_new = self._store.reserve(order_id, requested)
+        _count(reservation, requested, is_new)
         if reservation.state == RELEASED:
             raise ReservationReleased(f"The reservation of order {order_id} was released.")
         if reservation.requested != requested:
@@ -50,6 +52,21 @@ class Reservations:
     def older_than(self, seconds: float, *, limit: int, cursor: str | None) -> Page[Reservation]:
         """Return a page of the reservations of at least this age, oldest first."""
         return self._store.older_than(seconds, limit=limit, cursor=cursor)
+
+
+def _count(reservation: Reservation, requested: tuple[Line, ...], is_new: bool) -> None:
+    """Count the outcome of a request. A refusal counts once, however often it is repeated."""
+    too_little = [shortage for shortage in reservation.shortages if shortage.available is not None]
+    if reservation.state == RELEASED or reservation.requested != requested:
+        outcome = "conflict"
+    elif not is_new:
+        outcome = "repeated"
+    elif reservation.state == REFUSED:
+        outcome = "unknown" if len(too_little) < len(reservation.shortages) else "insufficient"
+        metrics.STOCKOUT_LINES.inc(len(too_little))
+    else:
+        outcome = "held"
+    metrics.RESERVATIONS[outcome].inc()
 
 
 def refusal(shortages: tuple[Shortage, ...]) -> UnknownProduct | InsufficientStock:

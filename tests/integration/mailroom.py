@@ -210,10 +210,11 @@ def consuming(
 ) -> Iterator[None]:
     """Run a consumer in a thread."""
     stop = threading.Event()
-    store = NotificationStore(database, mongo.DatabaseClock(database), lease=lease)
+    clock = mongo.DatabaseClock(database)
+    store = NotificationStore(database, clock, lease=lease)
     with closing(SmtpPool(SmtpServer("127.0.0.1", smtp_port))) as smtp, ThreadPoolExecutor(threads) as pool:
         channels = {"email": EmailChannel(smtp, MAIL_FROM, timeout=smtp_timeout), "sms": SimulatedChannel()}
-        notifier = Notifier(store, channels, RetryWhileUnavailable(stop), start_within=start_within)
+        notifier = Notifier(store, channels, RetryWhileUnavailable(stop), clock, start_within=start_within)
         handle, queues = (
             partial(handle_messages, COMPOSER.notifications_of, notifier),
             topology.load(config.TOPOLOGY_FILE),

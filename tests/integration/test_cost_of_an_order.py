@@ -132,7 +132,7 @@ def test_the_consumer_inserts_once_and_marks_once_for_all_messages_and_channels_
     clock = mongo.DatabaseClock(database)
     clock()  # asks the database once in a while
     store, ways = NotificationStore(database, clock), channels(None, MAIL_FROM)
-    notifier = Notifier(store, ways, RetryWhileUnavailable(Event()), start_within=30.0)
+    notifier = Notifier(store, ways, RetryWhileUnavailable(Event()), clock, start_within=30.0)
     handle = partial(handle_messages, COMPOSER.notifications_of, notifier)
     commands.forget()
     outcomes = handle([FakeDelivery(json.dumps(event(f"order-{number}")).encode()) for number in range(messages)])

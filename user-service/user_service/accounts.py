@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from chassis.auth.access import ADMIN, CUSTOMER
 from chassis.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from chassis.paging import Page
+from user_service import metrics
 from user_service.emails import as_spelled, canonical_email
 from user_service.model import User
 from user_service.passwords import Passwords, is_common
@@ -56,9 +57,12 @@ class Accounts:
     def register(self, email: str, password: str, name: str | None, phone: str | None, *, address: str | None) -> User:
         """Open an account for a customer. Raises EmailTaken, Invalid, TooManyRequests."""
         _reject_common("password", password)
-        self.throttle.count_registration(address)
+        with metrics.throttled(metrics.REGISTRATIONS):
+            self.throttle.count_registration(address)
         user = self._new_user(email, password, name, phone, (CUSTOMER,))
-        if not self.users.add(user):
+        is_new = self.users.add(user)
+        metrics.REGISTRATIONS["created" if is_new else "taken"].inc()
+        if not is_new:
             raise EmailTaken("This e-mail address has an account. Sign in, or use another address.")
         return user
 
@@ -74,9 +78,12 @@ class Accounts:
         Neither the answer nor its time shows whether the e-mail address or the password was wrong.
         """
         mailbox = canonical_email(email)
-        attempt = self.throttle.start_sign_in(mailbox, address)
+        with metrics.throttled(metrics.SIGN_INS):
+            attempt = self.throttle.start_sign_in(mailbox, address)
         user = self.users.find_by_email(mailbox, as_spelled(email))
-        if not self._verify(attempt, password, user) or user is None:
+        is_correct = self._verify(attempt, password, user)
+        metrics.SIGN_INS["accepted" if is_correct else "refused"].inc()
+        if not is_correct or user is None:
             raise Unauthorized("The e-mail address or the password is wrong.")
         if self.passwords.needs_rehash(user.password_hash):
             self.users.replace_hash(user.id, user.password_hash, self.passwords.hash(password))

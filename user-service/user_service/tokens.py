@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.auth.access import SERVICE
 from chassis.errors import Unauthorized
+from user_service import metrics
 from user_service.keys import Keyring
 from user_service.model import AccessToken, RefreshTokenFamily, SigningKey, TokenPair, User
 from user_service.oauth import invalid_client
@@ -70,9 +71,10 @@ class Tokens:
         user = self.users.find(family.user_id) if family else None
         if family is None or user is None or user.credential_version != family.credential_version:
             raise _invalid_refresh_token()
-        successor = secrets.token_urlsafe(32)
-        if not self.families.replace(family_id, _hash(secret), _hash(successor), self.clock(), self._expiry()):
-            self.families.revoke(family_id)
+        successor, now = secrets.token_urlsafe(32), self.clock()
+        if not self.families.replace(family_id, _hash(secret), _hash(successor), now, self._expiry()):
+            if self.families.revoke(family_id) and now < family.expires_at:
+                metrics.TOKEN_REUSES.inc()
             raise _invalid_refresh_token()
         return self._pair(user, f"{family_id}.{successor}")
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from chassis.telemetry import tracing
+from chassis.telemetry.metrics import Pool
 from chassis.telemetry.tracing import CLIENT
 from order_service.payment.provider import ProviderUnavailable
 
@@ -29,14 +30,19 @@ class CallLimiter:
 
     Timeouts of a connection alone do not suffice: a server that sends a byte now and then never runs into them. A call
     that was given up keeps its place until it ends, so that a hanging provider gets few threads.
+
+    With a `name` it is shown as a pool among the metrics.
     """
 
-    def __init__(self, max_concurrent: int, *, timeout: float = CALL_TIMEOUT, clock: Any = time) -> None:
+    def __init__(
+        self, max_concurrent: int, *, name: str = "", timeout: float = CALL_TIMEOUT, clock: Any = time
+    ) -> None:
         self._max_concurrent = max_concurrent
         self._timeout = timeout
         self._clock = clock
         self._changed = threading.Condition()
         self._places: set[Place] = set()
+        self._shown = Pool(name, max_concurrent) if name else None
 
     @contextmanager
     def place(self) -> Iterator["Place"]:
@@ -46,6 +52,7 @@ class CallLimiter:
             if not self._changed.wait_for(self._has_room, PLACE_WAIT):
                 raise ProviderUnavailable("Too many payments are waiting for the payment provider.")
             self._places.add(place)
+            self._show()
         try:
             yield place
         finally:
@@ -61,7 +68,12 @@ class CallLimiter:
     def _remove(self, place: "Place") -> None:
         with self._changed:
             self._places.discard(place)
+            self._show()
             self._changed.notify()
+
+    def _show(self) -> None:
+        if self._shown:
+            self._shown.show(len(self._places))
 
 
 class Place:

@@ -1,11 +1,18 @@
 """The indexes of the orders, and the check that this version can use the database."""
 
+from datetime import UTC, datetime
+
 from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
 from pymongo.operations import IndexModel
 
 from chassis.config import ConfigurationError
 from chassis.mongo import Document
+
+ANY_TIME = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
+"""The condition that a field of a sparse index exists: a range uses the index on every server."""
+
+MAX_COUNT = 100_000  # documents; counting more would keep the worker from its work for too long
 
 _NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 _INDEXES = [

@@ -8,11 +8,12 @@ from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DESCENDING, DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
+from order_service import metrics
 from order_service.model import FAILED, NOT_HOLDING_STOCK, HistoryEntry, Order, OrderFilter, known_fields
 from order_service.payment.model import OPEN_PAYMENT, REFUND_DUE
 from order_service.store.audit_records import order_record
 from order_service.store.documents import to_document, to_order
-from order_service.store.indexes import ensure_indexes
+from order_service.store.indexes import ANY_TIME, MAX_COUNT, ensure_indexes
 from order_service.transition import Transition
 
 _NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
@@ -54,6 +55,7 @@ class OrderStore:
             self._create_failed = True
             raise
         self._create_failed = False
+        metrics.count_order(order)
         return True
 
     def find(self, order_id: str) -> Order | None:
@@ -89,6 +91,7 @@ class OrderStore:
         if not self._orders.update_one(allowed, _update(move)).matched_count:
             own_write = self._orders.find_one({"_id": order_id, "write_id": move.write_id})
             return to_order(own_write) if own_write else None
+        metrics.count_transition(move)
         return self.find(order_id)
 
     def due_releases(self, limit: int) -> dict[str, str | None]:
@@ -98,18 +101,26 @@ class OrderStore:
         return {document["_id"]: document.get("traceparent") for document in due}
 
     def make_release_due(self, order_id: str) -> bool:
-        """Let the worker release an order's stock now; return False, and change nothing, if the order may hold it."""
-        stray = {"_id": order_id, "status": {"$in": NOT_HOLDING_STOCK}}
+        """Let the worker release an order's stock now.
+
+        Return False, and change nothing, if the order may hold it, or its release is due already.
+        """
+        stray = {"_id": order_id, "status": {"$in": NOT_HOLDING_STOCK}, "release": {"$exists": False}}
         return self._orders.update_one(stray, {"$set": {"release": self._clock()}}).matched_count == 1
 
-    def mark_released(self, order_id: str) -> None:
-        """Note that product-service has released the stock of an order."""
-        self._orders.update_one({"_id": order_id}, {"$unset": {"release": ""}})
+    def mark_released(self, order_id: str) -> bool:
+        """Note that product-service has released the stock of an order; return False if that was noted before."""
+        due = {"_id": order_id, "release": {"$exists": True}}
+        return self._orders.update_one(due, {"$unset": {"release": ""}}).matched_count == 1
 
     def delay_releases(self, order_ids: list[str], seconds: float) -> None:
         """Delay the release of these orders' stock."""
         later = {"release": self._clock() + timedelta(seconds=seconds)}
         self._orders.update_many({"_id": {"$in": order_ids}, "release": {"$exists": True}}, {"$set": later})
+
+    def count_releases(self) -> int:
+        """Return how many orders wait for the release of their stock, also for one that is delayed."""
+        return self._orders.count_documents({"release": ANY_TIME}, limit=MAX_COUNT)
 
     def audit_records(self) -> list[Document]:
         """Return a record of every order for an audit."""

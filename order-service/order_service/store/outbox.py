@@ -1,15 +1,19 @@
 """The outbox: events that wait in their order's document until the broker has confirmed them."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pymongo.database import Database
 from pymongo.operations import UpdateOne
 from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DatabaseClock, Document, retry_and_translate
+from chassis.schemas import read_time
 from order_service.model import Order
 from order_service.store.documents import to_order
+from order_service.store.indexes import ANY_TIME, MAX_COUNT
+
+SAMPLE = 1000  # orders that are read to find the oldest event
 
 
 @retry_and_translate
@@ -23,6 +27,18 @@ class Outbox:
     def due_orders(self, limit: int) -> list[Order]:
         """Return orders whose outbox is due now."""
         return [to_order(document) for document in self._orders.find({"due": {"$lte": self._clock()}}).limit(limit)]
+
+    def waiting(self) -> tuple[int, datetime | None]:
+        """Return how many orders have events that wait, and the time of the oldest event; None if none waits.
+
+        Delayed events wait, too. Of more orders than a sample, the oldest event is that of the sample.
+        """
+        found = self._orders.find({"due": ANY_TIME}, {"outbox.time": True}).limit(SAMPLE)
+        outboxes = [document["outbox"] for document in found if document.get("outbox")]
+        is_sample = len(outboxes) == SAMPLE
+        number = self._orders.count_documents({"due": ANY_TIME}, limit=MAX_COUNT) if is_sample else len(outboxes)
+        times = filter(None, (read_time(outbox[0].get("time")) for outbox in outboxes))
+        return number, min(times, default=None)
 
     def mark_published(self, orders: Sequence[Order]) -> None:
         """Remove the events of these orders from their outboxes: the broker has confirmed them.

@@ -10,6 +10,7 @@ from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DatabaseClock, Document, retry_and_translate
+from order_service import metrics
 from order_service.model import (
     CANCELLED,
     CONFIRMED,
@@ -27,11 +28,15 @@ from order_service.payment.model import (
     OPEN_PAYMENT,
     REFUND_DUE,
     REFUNDED,
+    STARTED,
     UNKNOWN,
     Payment,
 )
 from order_service.payment.provider import Charge
 from order_service.store.documents import to_order
+from order_service.store.indexes import MAX_COUNT
+
+_UNSETTLED: Document = {"payment.status": {"$in": [*OPEN_PAYMENT, REFUND_DUE]}}
 
 
 @retry_and_translate
@@ -65,8 +70,11 @@ class PaymentStore:
 
     def mark_unknown(self, charge: Charge, *, settle_after: float) -> None:
         """Note that the provider did not answer; the worker asks it later."""
-        changes = {"payment.status": UNKNOWN, "payment_due": self._after(settle_after)}
-        self._orders.update_one(_open(charge), {"$set": changes})
+        change = {"$set": {"payment.status": UNKNOWN, "payment_due": self._after(settle_after)}}
+        if self._orders.update_one(_open(charge) | {"payment.status": STARTED}, change).matched_count:
+            metrics.PAYMENTS[UNKNOWN].inc()
+        else:
+            self._orders.update_one(_open(charge), change)
 
     def settle_captured(self, charge: Charge, event: Document) -> None:
         """Note that the provider has taken the money: a confirmed order is paid, a cancelled one gets a refund.
@@ -85,6 +93,7 @@ class PaymentStore:
         }
         for status, update in updates.items():
             if self._orders.update_one(_open(charge) | {"status": status}, update).matched_count:
+                metrics.count_captured(status)
                 return
 
     def settle_declined(self, charge: Charge, pay_by: datetime | None) -> None:
@@ -94,21 +103,29 @@ class PaymentStore:
         due = (
             {"$set": changes | {"payment_due": pay_by}} if pay_by else {"$set": changes, "$unset": {"payment_due": ""}}
         )
-        self._orders.update_one(expected, due)
+        if self._orders.update_one(expected, due).matched_count:
+            metrics.PAYMENTS[DECLINED].inc()
 
     def mark_refunded(self, charge: Charge, event: Document) -> None:
         """Note that the provider has given the money back, with the event in the same write."""
         now = self._clock()
         expected = {"_id": charge.order_id, "payment.status": REFUND_DUE, "payment.attempt": charge.attempt}
         refunded = {"payment.status": REFUNDED, "payment.refunded_at": now, "updated_at": now, "due": now}
-        self._orders.update_one(expected, {"$set": refunded, "$push": {"outbox": event}, "$unset": {"payment_due": ""}})
+        update = {"$set": refunded, "$push": {"outbox": event}, "$unset": {"payment_due": ""}}
+        if self._orders.update_one(expected, update).matched_count:
+            metrics.PAYMENTS[REFUNDED].inc()
 
     def due(self, limit: int, *, unsettled_only: bool = False) -> list[Order]:
         """Return orders whose payment must be settled, refunded or expired now, or only those that need a provider."""
         query: Document = {"payment_due": {"$lte": self._clock()}}
         if unsettled_only:
-            query["payment.status"] = {"$in": [*OPEN_PAYMENT, REFUND_DUE]}
+            query |= _UNSETTLED
         return [to_order(document) for document in self._orders.find(query).limit(limit)]
+
+    def count_due(self, *, within: float) -> int:
+        """Return how many payments must be looked up or refunded now or within some seconds."""
+        due: Document = {"payment_due": {"$lte": self._after(within)}, **_UNSETTLED}
+        return self._orders.count_documents(due, limit=MAX_COUNT)
 
     def delay(self, order_ids: list[str], seconds: float) -> None:
         """Let the worker act on these payments later."""

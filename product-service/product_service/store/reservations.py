@@ -16,6 +16,7 @@ from pymongo.operations import InsertOne, UpdateOne
 from chassis.errors import Unavailable
 from chassis.mongo import ASCENDING, DatabaseClock, Document, Write, bulk_write, find_page, retry_and_translate
 from chassis.paging import Page
+from product_service import metrics
 from product_service.model import HELD, Line, Reservation, Shortage
 from product_service.store import reservation_documents as documents
 from product_service.store.group_commit import GroupCommit
@@ -57,6 +58,7 @@ class ReservationStore:
                 except _StockConditionFailed as exc:
                     if time.monotonic() > started + RETRY_TIME:
                         raise Unavailable("The stock changed concurrently. Repeat the request.") from exc
+                    metrics.RETRIES.inc()
 
     def _reserve_once(self, order_id: str, requested: tuple[Line, ...], deadline: float) -> tuple[Reservation, bool]:
         products = self._read_offers(requested)

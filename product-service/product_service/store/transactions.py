@@ -12,6 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from chassis.mongo import Document
+from product_service import metrics
 from product_service.store.abandoned_transactions import AbandonedTransactions
 from product_service.store.striped_lock import StripedLock
 
@@ -71,4 +72,5 @@ def _retry_write_conflicts(work: Callable[[ClientSession], T], session: ClientSe
         try:
             return session.with_transaction(attempt)
         except _WriteConflict:
+            metrics.RETRIES.inc()
             time.sleep(MAX_BACKOFF * random.random())  # noqa: S311 (no secret)  # nosec B311

@@ -53,7 +53,7 @@ class Office:
         self, start_within: float = 30.0, compose: Compose = COMPOSER.notifications_of
     ) -> Callable[[list[bytes]], list[Outcome]]:
         retry, channels = RetryWhileUnavailable(self.stop, max_delay=0.01), {"email": self.email, "sms": self.sms}
-        notifier = Notifier(self._wrapped, channels, retry, start_within=start_within)
+        notifier = Notifier(self._wrapped, channels, retry, self.clock, start_within=start_within)
         return partial(handle_messages, compose, notifier)
 
     def receive(self, **user: Any) -> Outcome:

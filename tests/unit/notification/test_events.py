@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -83,7 +84,14 @@ def test_everything_that_a_mail_shows_is_read() -> None:
         reason="unpaid",
         request_id="5b1f0a7c9d3e4f62",
         trace=TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 3),
+        occurred_at=datetime(2026, 2, 1, 8, 15, tzinfo=UTC),
     )
+
+
+@pytest.mark.parametrize("time", [None, 7, "", "noon", "2026-02-01", "2026-02-01T08:15:00", "2026-02-30T08:15:00Z"])
+def test_an_event_may_lack_a_time_that_can_be_read(time: Any) -> None:
+    assert read(event() | {"time": time}) == read(event())
+    assert read(event()).occurred_at is None
 
 
 def _without(*path: str) -> dict[str, Any]:

@@ -303,7 +303,7 @@ def test_without_a_thread_to_be_had_the_place_is_given_back(monkeypatch: pytest.
 @pytest.mark.parametrize(("threads", "share"), [(1, 1), (8, 2), (16, 4)])
 def test_payments_take_a_quarter_of_the_threads(monkeypatch: pytest.MonkeyPatch, threads: int, share: int) -> None:
     make_shop(monkeypatch)
-    shares: list[int] = []
-    monkeypatch.setattr("order_service.app.CallLimiter", shares.append)
+    shares: list[tuple[int, str]] = []
+    monkeypatch.setattr("order_service.app.CallLimiter", lambda calls, *, name: shares.append((calls, name)))
     order_service.create_app(SETTINGS.model_copy(update={"web_threads": threads}))
-    assert shares == [share]
+    assert shares == [(share, "payment-provider")]

@@ -97,7 +97,7 @@ def test_other_errors_than_a_failed_attempt_are_not_repeated(retries: Retries, c
 
 
 def test_a_bulkhead_lets_only_so_many_threads_in_and_frees_a_place_after_an_error() -> None:
-    bulkhead = Bulkhead(1)
+    bulkhead = Bulkhead(1, "product-service")
     with pytest.raises(ZeroDivisionError), bulkhead.enter(wait=0):
         raise ZeroDivisionError
     with bulkhead.enter(wait=0), pytest.raises(BulkheadFull), bulkhead.enter(wait=0.01):
@@ -107,7 +107,7 @@ def test_a_bulkhead_lets_only_so_many_threads_in_and_frees_a_place_after_an_erro
 
 
 def test_a_thread_waits_for_a_place_in_the_bulkhead() -> None:
-    bulkhead, entered = Bulkhead(1), []
+    bulkhead, entered = Bulkhead(1, "product-service"), []
 
     def enter() -> None:
         with bulkhead.enter(wait=60):

@@ -38,9 +38,10 @@ class RefreshTokenStore:
         repeated = {"_id": family_id, "token_hash": new, "revoked": False}  # this very call has run before
         return self._families.find_one(repeated) is not None
 
-    def revoke(self, family_id: str) -> None:
-        """Make every token of a family invalid."""
-        self._families.update_one({"_id": family_id}, {"$set": {"revoked": True}})
+    def revoke(self, family_id: str) -> bool:
+        """Make every token of a family invalid. Return whether this call has done it: only one of several does."""
+        valid = {"_id": family_id, "revoked": False}
+        return self._families.update_one(valid, {"$set": {"revoked": True}}).matched_count == 1
 
     def revoke_all(self, user_id: str) -> None:
         """Make every refresh token of a user invalid."""

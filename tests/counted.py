@@ -1,0 +1,41 @@
+"""What the metrics of this process say, for tests that count exactly."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from chassis.telemetry import metrics
+
+OF_EVERY_CALL = ("http_", "process_", "shop_store_")  # these grow with whatever a test does
+
+
+def samples(text: str | None = None) -> dict[str, float]:
+    """Return each sample of an exposition, by default this process's, by its name and the values of its labels."""
+    families = text_string_to_metric_families(metrics.exposition().decode() if text is None else text)
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def value(name: str) -> float:
+    """Return a sample, for example `shop_pool_busy smtp`."""
+    return samples()[name]
+
+
+@contextmanager
+def counted() -> Iterator[dict[str, float]]:
+    """Yield a dictionary that has, after the block, how much each counter of the business has grown.
+
+    A histogram has its count in it: `shop_outbox_delay_seconds_count`.
+    """
+    grown: dict[str, float] = {}
+    before = samples()
+    yield grown
+    for name, number in samples().items():
+        difference = number - before.get(name, 0)
+        is_count = name.split()[0].endswith(("_total", "_count"))
+        if difference and is_count and not name.startswith(OF_EVERY_CALL):
+            grown[name] = difference
