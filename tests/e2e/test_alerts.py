@@ -46,10 +46,8 @@ def metrics_of(stack: Stack) -> dict[str, str]:
 
 
 def names_in(text: str) -> set[str]:
-    """Return the names of the metrics that have a value."""
-    types = dict(re.findall(r"^# TYPE (\S+) (\w+)", text, re.MULTILINE))
-    samples = set(re.findall(r"^([a-z_]+)[{ ]", text, re.MULTILINE))
-    return {name for name, kind in types.items() if {name, f"{name}_count"} & samples}
+    """Return the names of the metrics: in a web service, of those that have a value."""
+    return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
 
 
 def expressions() -> dict[tuple[str, str, str], Panel]:
