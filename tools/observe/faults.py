@@ -76,22 +76,24 @@ BUDGET = tuple(f"OrderErrorBudgetBurn{{long_window={window}}}" for window in ("1
 OTHER_PROGRAMS = {*(service.name for service in SERVICES), *BACKGROUND} - {"order-service"}
 OTHER_DATABASES = tuple(f"DatabaseUnavailable{{job={program}}}" for program in sorted(OTHER_PROGRAMS))
 INTERRUPTED = ("OrdersUndone", "StrayReservations")  # orders that were given up between reservation and write
+CONSUMERS_MISSING = "ConsumersMissing{queue=notifications}"
 HEALTHY = Fault("nothing", lambda _: nullcontext())
 FAULTS = (
     _program_down("order-worker", "ServiceDown{job=order-worker}"),
     _program_down(
         "notification-consumer",
         "ServiceDown{job=notification-consumer}",
-        "ConsumersMissing{queue=notifications}",
+        CONSUMERS_MISSING,
     ),
     _program_down("user-service", "ServiceDown{job=user-service}"),
-    _program_down("rabbitmq", "ServiceDown{job=rabbitmq}", "OutboxStuck"),
+    # The consumer's backoff, before it connects again, is not shortened.
+    _program_down("rabbitmq", *("ServiceDown{job=rabbitmq}", "OutboxStuck"), may_raise=(CONSUMERS_MISSING,)),
     Fault("the mail server refuses all mail", _mail_refused, frozenset({"DeadLetters{queue=notifications.dead}"})),
     Fault(
         "product-service hangs",
         lambda scene: _frozen(scene, "product-service"),
         frozenset({"ServiceDown{job=product-service}", "ProductServiceHanging{job=order-service}", *BUDGET}),
-        frozenset({"ProductServiceHanging{job=order-worker}", "OrdersSlow"}),
+        frozenset({"ProductServiceHanging{job=order-worker}", "OrdersSlow", *INTERRUPTED}),
     ),
     # product-service then answers 503, or late, so that order-service treats it as if it hung.
     _program_down(

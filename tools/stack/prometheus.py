@@ -59,7 +59,7 @@ class PrometheusServer:
         template = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
         made = configuration(template, self.targets, self.observe.interval)
         (self.home / CONFIGURATION).write_text(yaml.safe_dump(made, sort_keys=False))
-        command = [apt.promtool(), "check", "config", CONFIGURATION]
+        command = [str(apt.promtool()), "check", "config", CONFIGURATION]
         check = subprocess.run(command, cwd=self.home, capture_output=True, text=True)
         if check.returncode:
             raise StackError(f"Prometheus cannot use its configuration.\n{check.stdout}{check.stderr}")
