@@ -147,15 +147,15 @@ class TelemetrySettings(EnvironmentSettings):
     """
 
     log_level: LogLevel = "INFO"
-    otel_exporter_otlp_endpoint: HttpUrl = ""
+    otel_exporter_otlp_endpoint: HttpUrl | None = None
     otel_exporter_otlp_timeout: Seconds = 2.0
     otel_traces_sampler_arg: float | None = Field(None, ge=0, le=1)
     otel_sdk_disabled: bool = False
 
     @property
-    def collector(self) -> str:
-        """Return the URL of the collector of traces, "" for none."""
-        return "" if self.otel_sdk_disabled else self.otel_exporter_otlp_endpoint
+    def collector(self) -> str | None:
+        """Return the URL of the collector of traces, None without one."""
+        return None if self.otel_sdk_disabled else self.otel_exporter_otlp_endpoint
 
     @property
     def sampling_ratio(self) -> float:

@@ -36,14 +36,8 @@ def create_service(
     """
     name = package.replace("_", "-")
     programs.observe(name, settings)
-    app = make_app(
-        package,
-        name,
-        description,
-        trusted_proxies=settings.trusted_proxies,
-        cors_origins=settings.cors_origins,
-        threads=settings.web_threads,
-    )
+    proxies, origins, threads = settings.trusted_proxies, settings.cors_origins, settings.web_threads
+    app = make_app(package, name, description, trusted_proxies=proxies, cors_origins=origins, threads=threads)
     app.extensions.update(collaborators)
     access.init_app(app, keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     app.register_api(api)

@@ -1,4 +1,4 @@
-"""What every test gets: logging and the request's id as if no other test had run before."""
+"""What every test gets: logging, tracing and the request's id as if no other test had run before."""
 
 import logging
 import os
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from chassis import logs
+from chassis.telemetry import context, tracing
 from tools.stack.mongodb import PROGRAMS, find
 
 
@@ -33,8 +34,16 @@ def mongodb_program(request: pytest.FixtureRequest) -> str:
 def _untouched_logging() -> Iterator[None]:
     root = logging.getLogger()
     level, request_id = root.level, logs.request_id.set("")
+    trace = context.current.set(None)
     hooks = sys.excepthook, threading.excepthook
+    library = logging.getLogger("opentelemetry")
+    handlers, of_library, propagate = root.handlers[:], library.handlers[:], library.propagate
     yield
+    root.handlers[:], library.handlers[:], library.propagate = handlers, of_library, propagate
     sys.excepthook, threading.excepthook = hooks
     logs.request_id.reset(request_id)
+    leaked = context.current.get()
+    context.current.reset(trace)
+    tracing.record_with(None)
     root.setLevel(level)
+    assert leaked is None, "the trace of a request is still the current one after its end"

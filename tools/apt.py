@@ -21,6 +21,7 @@ RabbitMQ is not installed and ./dev cannot install it here. Please do one of the
   RABBITMQ_URL=amqp://user:password@host:5672/ ./dev up      (an administrator's URL of a server that you have)
   docker compose up --build      (everything in containers)"""
 WRK_ADVICE = "./dev bench needs wrk and cannot install it here. Please run: sudo apt-get install wrk"
+MONITORING_ADVICE = "./dev needs {program} and cannot install it here. Please run: sudo apt-get install {package}"
 
 
 def install(package: str, reason: str) -> bool:
@@ -58,6 +59,32 @@ def wrk() -> Path:
     if program := shutil.which("wrk"):
         return Path(program)
     raise SystemExit(WRK_ADVICE)
+
+
+def prometheus() -> Path:
+    """Return the server of metrics, installing its package where that is possible. Raises SystemExit with advice."""
+    return _of_monitoring("prometheus", "prometheus", "the server of the shop's metrics and alerts")
+
+
+def promtool() -> Path:
+    """Return the checker of rules, which comes with Prometheus. Raises SystemExit with advice."""
+    return _of_monitoring("promtool", "prometheus", "the checker of the shop's alerts")
+
+
+def amtool() -> Path:
+    """Return the checker of Alertmanager's configuration. Raises SystemExit with advice."""
+    return _of_monitoring("amtool", "prometheus-alertmanager", "the checker of who is told of an alert")
+
+
+def _of_monitoring(program: str, package: str, reason: str) -> Path:
+    """Return a program of a package whose service of the system shall not run: ./dev runs its own, or none."""
+    with _one_at_a_time():
+        if not shutil.which(program) and install(package, reason):
+            print(f"./dev: disabling the system's service {package} at boot", file=sys.stderr)
+            _run_as_root("update-rc.d", package, "disable")
+    if path := shutil.which(program):
+        return Path(path)
+    raise SystemExit(MONITORING_ADVICE.format(program=program, package=package))
 
 
 def _rabbitmq_script() -> Path | None:

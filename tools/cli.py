@@ -11,6 +11,7 @@ from tools.audit import command as audit
 from tools.chaos import command as chaos
 from tools.checks import command as checks
 from tools.checks import lock, supply_chain
+from tools.observe import trace_command as trace
 from tools.order import command as order
 from tools.stack import command as stack
 
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Callable[[argparse.ArgumentParser], Callable[[argparse.Names
     "chaos": chaos.define,
     "audit": audit.define,
     "order": order.define,
+    "trace": trace.define,
     "bench": bench.define,
     "model": checks.define_model,
     "lock": lock.define_lock,

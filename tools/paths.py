@@ -5,3 +5,4 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 STATE = ROOT / ".dev"
+MONITORING = ROOT / "deploy" / "monitoring"

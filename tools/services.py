@@ -30,8 +30,13 @@ SERVICES = (
     Service("order-service", 5003, {"order-worker": "order_service.worker"}),
     Service("notification-service", 5004, {"notification-consumer": "notification_service.consumer"}),
 )
+BACKGROUND = tuple(name for service in SERVICES for name in service.background)
 SERVERS = {"mongodb": 27017, "rabbitmq": 5672, "rabbitmq-management": 15672}
-PORTS = {**SERVERS, **{service.name: service.port for service in SERVICES}}
+# Nobody but Prometheus and learners needs these ports. Where one of them is in use, the next free one will do.
+METRICS = {name: port for port, name in enumerate(BACKGROUND, 9464)}
+OBSERVERS = {"prometheus": 9090, "traces": 4318, "rabbitmq-metrics": 15692}
+MOVABLE = (*METRICS, *OBSERVERS)
+PORTS = {**SERVERS, **{service.name: service.port for service in SERVICES}, **METRICS, **OBSERVERS}
 
 
 def local_urls(ports: Mapping[str, int]) -> dict[str, str]:

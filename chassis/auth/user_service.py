@@ -1,18 +1,21 @@
 """Requests to user-service."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
 from chassis.errors import Misconfigured, Unavailable
+from chassis.telemetry import outgoing
 
 
 def ask(method: str, url: str, settings: str, **arguments: Any) -> requests.Response:
     """Return user-service's response. Raises Unavailable, or Misconfigured with the variables to check, `settings`."""
     try:
-        with requests.Session() as session:
+        with requests.Session() as session, outgoing.request(method, url, urlsplit(url).path) as sent:
             session.trust_env = False  # a proxy from the environment does not know the services' host names
-            response = session.request(method, url, **arguments)
+            response = session.request(method, url, headers=sent.headers, **arguments)
+            sent.answered(response.status_code)
     except requests.exceptions.SSLError as exc:
         raise Misconfigured(f"The certificate of {url} is not trusted. Check {settings}.") from exc
     except requests.RequestException as exc:

@@ -4,6 +4,7 @@ A store is a class with verbs of its domain. Decorate it with `retry_and_transla
 twice (its own `_id`, a compare-and-set, a recorded request): a call whose connection broke is run once more.
 """
 
+from chassis.mongo import lean_imports as lean_imports
 from chassis.mongo.client import ASCENDING as ASCENDING
 from chassis.mongo.client import DESCENDING as DESCENDING
 from chassis.mongo.client import DUPLICATE_KEY as DUPLICATE_KEY

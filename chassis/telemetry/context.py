@@ -12,13 +12,17 @@ from contextvars import ContextVar
 from typing import NamedTuple
 
 SAMPLED = 0x01  # the flag of a trace that is recorded
-MAX_TRACESTATE = 512  # characters
+KNOWN_FLAGS = 0x03  # the second says that the trace id is random; the others are reserved, and sent as 0
+MAX_TRACESTATE, MAX_MEMBERS = 512, 32  # characters; pairs of a key and a value
 
 # Version 00 ends after the flags; a later version may go on (section 4.2 of the recommendation).
 _TRACEPARENT = re.compile(
     r"(?:00(?=.{53}\Z)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
-_TRACESTATE = re.compile(rf"[\x20-\x7e]{{1,{MAX_TRACESTATE}}}")
+_STATE_MEMBER = re.compile(
+    r"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})="
+    r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
 
 
 class TraceContext(NamedTuple):
@@ -60,14 +64,30 @@ def read(carrier: Mapping[str, object]) -> TraceContext | None:
     match = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
     if match is None:
         return None
-    has_state = isinstance(state, str) and _TRACESTATE.fullmatch(state)
-    return TraceContext(match[1], match[2], int(match[3], 16), str(state) if has_state else "")
+    flags = int(match[3], 16) & KNOWN_FLAGS
+    return TraceContext(match[1], match[2], flags, _valid_state(state) if isinstance(state, str) else "")
+
+
+def _valid_state(state: str) -> str:
+    """Return a `tracestate` without empty members, "" for a malformed one: a client can send any text."""
+    if len(state) > MAX_TRACESTATE:
+        return ""
+    members = [member for text in state.split(",") if (member := text.strip(" \t"))]
+    keys = {member.partition("=")[0] for member in members}
+    has_valid_members = len(keys) == len(members) <= MAX_MEMBERS and all(map(_STATE_MEMBER.fullmatch, members))
+    return ",".join(members) if has_valid_members else ""
 
 
 def carried() -> dict[str, str]:
     """Return the headers that carry the current context on, for a request or an event; none outside of a trace."""
     context = current.get()
     return context.headers if context else {}
+
+
+def recorded() -> str | None:
+    """Return the current `traceparent` if the trace is recorded, to be stored for work that follows much later."""
+    context = current.get()
+    return context.traceparent if context and context.is_sampled else None
 
 
 def trace_id() -> str:

@@ -1,7 +1,7 @@
 """The home of OpenTelemetry: records spans with its SDK, and sends them by OTLP over HTTP (protobuf).
 
 A collector that is away, slow or refuses costs nothing but its spans: one thread sends them in batches from a bounded
-queue, and what finds the queue full is dropped. The variables of OpenTelemetry's SDK apply, for example
+queue, and what finds the queue full is dropped and counted. The variables of OpenTelemetry's SDK apply, for example
 OTEL_EXPORTER_OTLP_HEADERS and OTEL_BSP_MAX_QUEUE_SIZE
 (https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 """
@@ -66,13 +66,45 @@ class _Exporter(OTLPSpanExporter):
     def __init__(self, endpoint: str, timeout: float, on_loss: Callable[[int], None]) -> None:
         super().__init__(endpoint=endpoint, timeout=timeout)
         self._on_loss = on_loss
+        self._sending = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send spans."""
-        result = super().export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            self._on_loss(len(spans))
-        return result
+        self._sending = len(spans)
+        try:
+            result = super().export(spans)
+            if result is SpanExportResult.SUCCESS:
+                self._sending = 0
+            return result
+        finally:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Report the spans that are being sent as lost."""
+        lost, self._sending = self._sending, 0
+        if lost:
+            self._on_loss(lost)
+
+
+class _Queue(BatchSpanProcessor):
+    """Reports the number of spans that find it full. The library reports none, and drops older ones instead."""
+
+    def __init__(self, exporter: _Exporter, on_loss: Callable[[int], None]) -> None:
+        super().__init__(exporter)
+        self._on_loss = on_loss
+        self._waiting = self._batch_processor._queue
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue an ended span, unless the queue is full."""
+        if len(self._waiting) == self._waiting.maxlen:
+            self._on_loss(1)
+        else:
+            super().on_end(span)
+
+    def give_up(self) -> None:
+        """Report the spans that still wait as lost."""
+        self._on_loss(len(self._waiting))
+        self._waiting.clear()
 
 
 class OtlpRecorder:
@@ -83,8 +115,9 @@ class OtlpRecorder:
         library.handlers[:], library.propagate = [_Complaints()], False
         resource = Resource.create({"service.name": service, "service.instance.id": str(uuid.uuid4())})
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
-        exporter = _Exporter(f"{endpoint.rstrip('/')}/v1/traces", timeout, on_loss)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._exporter = _Exporter(f"{endpoint.rstrip('/')}/v1/traces", timeout, on_loss)
+        self._queue = _Queue(self._exporter, on_loss)
+        self._provider.add_span_processor(self._queue)
         self._tracer = self._provider.get_tracer("shop")
 
     def start(
@@ -105,6 +138,9 @@ class OtlpRecorder:
         sending = threading.Thread(target=self._provider.shutdown, daemon=True)
         sending.start()
         sending.join(seconds)
+        if sending.is_alive():
+            self._queue.give_up()
+            self._exporter.give_up()
 
 
 def _span_context(place: TraceContext) -> SpanContext:
@@ -113,7 +149,7 @@ def _span_context(place: TraceContext) -> SpanContext:
 
 
 class _Complaints(logging.Handler):
-    """Logs what OpenTelemetry says about a failing collector, at most once a minute: it fails every few seconds."""
+    """Logs what OpenTelemetry complains about, at most once a minute: a collector that is away fails every second."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -123,4 +159,4 @@ class _Complaints(logging.Handler):
         """Log a record of OpenTelemetry as ours, unless another was logged a moment ago."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + LOG_EVERY
-            log.warning("spans are lost, the collector does not take them: %s", record.getMessage())
+            log.warning("spans may be lost, check the collector: %s", record.getMessage())

@@ -64,6 +64,9 @@ class NoSpan:
         """Do nothing."""
 
 
+_NOWHERE = NoSpan(TraceContext("0" * 32, "0" * 16))
+
+
 class _Tracing:
     """The tracing of this process."""
 
@@ -104,13 +107,32 @@ def start(
 def is_recording() -> bool:
     """Return whether spans of the current work are recorded. Ask before you compute attributes."""
     trace = context.current.get()
-    return trace is not None and bool(trace.flags & SAMPLED) and _Tracing.recorder is not None
+    return _Tracing.recorder is not None and trace is not None and bool(trace.flags & SAMPLED)
 
 
 @contextmanager
 def span(name: str, kind: str = INTERNAL, attributes: Attributes | None = None) -> Iterator[Span]:
-    """Record the block as a span of the current trace; an exception marks it as failed."""
-    with within(start(name, kind, context.current.get(), attributes)) as part:
+    """Record the block as a span of the current trace, if that is recorded; an exception marks it as failed."""
+    trace, recorder = context.current.get(), _Tracing.recorder
+    if recorder is None or trace is None or not trace.flags & SAMPLED:
+        yield _NOWHERE
+        return
+    with within(recorder.start(name, kind, trace, attributes or {}, ())) as part:
+        yield part
+
+
+@contextmanager
+def follow_up(name: str, cause: TraceContext | None, attributes: Attributes) -> Iterator[Span]:
+    """Record the block as a trace of its own with a link to its cause, if that was recorded.
+
+    It is for work that follows long after its cause: repairs, refunds.
+    """
+    recorder = _Tracing.recorder
+    if recorder is None or cause is None or not cause.is_sampled:
+        part: Span = NoSpan(context.new())
+    else:
+        part = recorder.start(name, INTERNAL, None, attributes, [cause])
+    with within(part):
         yield part
 
 
@@ -124,5 +146,5 @@ def within(part: Span) -> Iterator[Span]:
         part.fail(type(exc).__name__)
         raise
     finally:
-        context.current.reset(token)
         part.end()
+        context.current.reset(token)

@@ -12,11 +12,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from chassis import logs
 from chassis.errors import BadRequest, Invalid
-from chassis.web import cors, problems
+from chassis.web import cors, observation, problems
 from chassis.web.conditions import reject_unsupported_conditions
 from chassis.web.headers import SECURITY_HEADERS, drop_malformed
 from chassis.web.json_bodies import MAX_BODY, Request, drain_body, require_json_body
-from chassis.web.observation import Observer
 from chassis.web.problems import ProblemDocument, reject_invalid
 
 BEARER_SCHEME = {
@@ -77,12 +76,9 @@ def make_app(
     if trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     app.checks = [reject_unsupported_conditions, _reject_repeated_parameters, require_json_body]
-    observer = Observer(threads)
-    app.before_request(observer.begin)
+    observation.init_app(app, threads)
     app.before_request(partial(_check, app))
-    app.after_request(observer.finish)
     app.after_request(_drain_body_of_error)
-    app.teardown_request(observer.end)
     problems.init_app(app)
     cors.init_app(app, cors_origins)
     return app

@@ -7,8 +7,9 @@ import re
 import time
 from contextvars import Token
 from functools import cache
+from wsgiref.types import WSGIEnvironment
 
-from flask import Response, g, request
+from flask import Flask, Request, Response, request
 
 from chassis import logs
 from chassis.telemetry import context, metrics, tracing
@@ -24,6 +25,7 @@ DURATION = metrics.histogram(
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # a client can invent others
 NOT_OBSERVED = frozenset({"health", "ready", "metrics"})  # endpoints that other programs ask every few seconds
 
+_OBSERVATION = "shop.observation"  # its key in the environment of the request
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -31,14 +33,15 @@ _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 class Observation:
     """The observation of one request."""
 
-    def __init__(self, threads: metrics.Pool) -> None:
+    def __init__(self, asked: Request, threads: metrics.Pool) -> None:
         self._started = time.perf_counter()
-        environ, rule = request.environ, request.url_rule
+        self._request = asked
+        environ, rule = asked.environ, asked.url_rule
         method = environ["REQUEST_METHOD"]
         self._method = method if method in METHODS else "_OTHER"
         self._route = _route(rule.rule) if rule else ""
-        self._threads = None if request.endpoint in NOT_OBSERVED else threads
-        self._span = self._start_span()
+        self._threads = None if rule and rule.endpoint in NOT_OBSERVED else threads
+        self._span = self._start_span(environ)
         self._token: Token[TraceContext | None] = context.current.set(self._span.context)
         client_id = environ.get("HTTP_X_REQUEST_ID", "")
         logs.request_id.set(client_id if _REQUEST_ID.fullmatch(client_id) else self._span.context.trace_id)
@@ -50,34 +53,35 @@ class Observation:
         if self._threads is None:
             return
         seconds, status = time.perf_counter() - self._started, response.status_code
-        logs.access(request.method, redacted_path(request.path), status, seconds)
+        path = redacted_path(self._request.path)
+        logs.access(self._request.method, path, status, seconds)
         _durations(self._method, self._route, status).observe(seconds)
-        if self._span.context.is_sampled:
-            self._describe(response)
+        if tracing.is_recording():
+            self._describe(path, response)
 
     def end(self) -> None:
-        """End the observation: the response is sent."""
+        """End the observation: the response is made, and gunicorn sends it."""
         if self._threads:
             self._threads.free()
         self._span.end()
         logs.request_id.set("")
         context.current.reset(self._token)
 
-    def _start_span(self) -> Span:
-        environ = request.environ
-        headers = {"traceparent": environ.get("HTTP_TRACEPARENT"), "tracestate": environ.get("HTTP_TRACESTATE")}
-        parent = context.read(headers) if headers["traceparent"] else None
+    def _start_span(self, environ: WSGIEnvironment) -> Span:
+        traceparent = environ.get("HTTP_TRACEPARENT")
+        state = environ.get("HTTP_TRACESTATE")
+        parent = context.read({"traceparent": traceparent, "tracestate": state}) if traceparent else None
         if self._threads is None:
             return tracing.NoSpan(parent or context.new())
         return tracing.start(f"{self._method} {self._route}".rstrip(), SERVER, parent)
 
-    def _describe(self, response: Response) -> None:
+    def _describe(self, path: str, response: Response) -> None:
         attributes = {
             "http.request.method": self._method,
             "http.route": self._route,
             "http.response.status_code": response.status_code,
-            "url.path": redacted_path(request.path),
-            "url.scheme": request.scheme,
+            "url.path": path,
+            "url.scheme": self._request.scheme,
             "shop.request_id": logs.request_id.get(),
         }
         for name, value in attributes.items():
@@ -88,26 +92,30 @@ class Observation:
             self._span.fail(str(response.status_code))
 
 
-class Observer:
-    """Observes all requests of an app; `threads` is how many requests a process handles at a time."""
+def init_app(app: Flask, threads: int) -> None:
+    """Observe all requests of an app; `threads` is how many of them a process handles at a time.
 
-    def __init__(self, threads: int) -> None:
-        self._threads = metrics.Pool("web-threads", threads)
+    Call it before the app gets other hooks, so that they are observed as well.
+    """
+    pool = metrics.Pool("web-threads", threads)
 
-    def begin(self) -> None:
-        """Begin to observe the current request."""
-        g.observation = Observation(self._threads)
+    def begin() -> None:
+        # The request itself: each look through Flask's proxy takes half a microsecond.
+        asked = request._get_current_object()  # type: ignore[attr-defined]
+        asked.environ[_OBSERVATION] = Observation(asked, pool)
 
-    def finish(self, response: Response) -> Response:
-        """Record the response to the current request."""
-        if observation := g.get("observation"):
+    def finish(response: Response) -> Response:
+        if observation := request.environ.get(_OBSERVATION):
             observation.finish(response)
         return response
 
-    def end(self, _: BaseException | None) -> None:
-        """End the observation of the current request."""
-        if observation := g.pop("observation", None):
+    def end(_: BaseException | None) -> None:
+        if observation := request.environ.pop(_OBSERVATION, None):
             observation.end()
+
+    app.before_request(begin)
+    app.after_request(finish)
+    app.teardown_request(end)
 
 
 @cache

@@ -43,6 +43,7 @@ class Composer:
             subject=wording.subject(event),
             body=_render(self._text, event),
             request_id=event.request_id or event.id,
+            trace=event.trace,
             occurred_at=event.occurred_at,
             render_html=partial(_render, self._html, event),
         )

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chassis.schemas import read_time
+from chassis.telemetry import context
 from notification_service.model import Address, Event, Line, Money, Tracking
 from notification_service.wording import WORDINGS
 
@@ -43,6 +44,7 @@ def read_event(body: bytes) -> Event:
         email=_text(user, "email"),
         phone=_optional_text(user, "phone"),
         request_id=_optional_text(event, "requestid"),
+        trace=context.read(event),
         occurred_at=read_time(event.get("time")),
         **_details(data),
     )

@@ -15,6 +15,8 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
 from chassis.schemas import format_time
+from chassis.telemetry import context
+from chassis.telemetry.context import TraceContext
 from notification_service import metrics
 from notification_service.delivery import Disposition, Outcome
 from notification_service.topology import DEAD_LETTERS, NOTIFICATIONS, Topology
@@ -55,6 +57,11 @@ class Message:
     def type(self) -> str:
         """Return the type of the event, as its publisher named it."""
         return self._properties.type or "-"
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """Return its place in a trace: the span that has published it."""
+        return context.read(self._headers)
 
     @property
     def attempts(self) -> int:
@@ -130,7 +137,8 @@ class Settlement:
             if outcome.disposition is Disposition.UNSETTLED:
                 metrics.count_messages(Disposition.UNSETTLED)
             if outcome.disposition not in (Disposition.ACKNOWLEDGE, Disposition.UNSETTLED):
-                self._move(message, outcome)
+                with context.use(message.trace):
+                    self._move(message, outcome)
                 del self._unsettled[message.tag]
 
     def _acknowledge(self, messages: Sequence[Message]) -> None:

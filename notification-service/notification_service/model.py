@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from chassis.schemas import format_money
+from chassis.telemetry.context import TraceContext
 
 EMAIL, SMS = "email", "sms"
 
 PENDING, SENDING, SENT, FAILED = "pending", "sending", "sent", "failed"
 
-NOT_STORED = ("request_id", "occurred_at", "render_html")
+NOT_STORED = ("request_id", "trace", "occurred_at", "render_html")
 """The fields of a notification that its history does not keep."""
 
 POSTAL_CODE_LAST = frozenset({"AU", "CA", "GB", "IE", "IN", "NZ", "SG", "US"})
@@ -93,6 +94,7 @@ class Event:
     tracking: Tracking | None = None
     reason: str | None = None
     request_id: str | None = None
+    trace: TraceContext | None = None  # of the request that caused it, or of the delivery that is being handled
     occurred_at: datetime | None = None
 
 
@@ -106,7 +108,9 @@ class Shop:
 
 @dataclass(frozen=True)
 class Notification:
-    """A message to a user on one channel, about an event that `occurred_at` a time. Log lines bind its `request_id`.
+    """A message to a user on one channel, about an event that `occurred_at` a time.
+
+    Log lines bind its `request_id` and its `trace`.
 
     `render_html` makes the HTML of an e-mail. Only a channel that sends it calls this: rendering costs time.
     """
@@ -120,6 +124,7 @@ class Notification:
     subject: str
     body: str
     request_id: str = ""
+    trace: TraceContext | None = field(default=None, compare=False, repr=False)
     occurred_at: datetime | None = None
     render_html: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 

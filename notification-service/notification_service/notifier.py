@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from chassis import logs
 from chassis.errors import Unavailable
+from chassis.telemetry import context, tracing
+from chassis.telemetry.tracing import CLIENT
 from notification_service import metrics
 from notification_service.delivery import DELIVERED, Channel, DeliveryError, Disposition, Outcome, combine
 from notification_service.model import Notification
@@ -111,9 +113,11 @@ class Notifier:
             return _unsent(notification, Disposition.UNSETTLED, "the consumer stops")
         if time.monotonic() > start_by:
             return _unsent(notification, Disposition.DEFER, "too little of its lease is left")
-        with logs.bind_request_id(notification.request_id):
+        name, attributes = f"send {notification.channel}", {"messaging.message.id": notification.event_id}
+        with logs.bind_request_id(notification.request_id), context.use(notification.trace):
             try:
-                self._channels[notification.channel].send(notification)
+                with tracing.span(name, CLIENT, attributes):
+                    self._channels[notification.channel].send(notification)
             except Exception as exc:
                 outcome = _failed(notification, exc)
                 metrics.count_not_sent(notification, outcome.disposition)

@@ -28,7 +28,7 @@ IDLE_WAIT = 0.5  # s to wait for deliveries; the consumer looks at its stop sign
 QUEUE_CHECK_INTERVAL = 5.0  # s; the broker does not always report that a queue was deleted
 SHUTDOWN_WAIT = 20.0  # s for the batches in work at a graceful shutdown; a mail takes 15 at most
 
-Handle = Callable[[Sequence[bytes]], Sequence[Outcome]]
+Handle = Callable[[Sequence[Message]], Sequence[Outcome]]
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class ConsumerSession:
             return
         self._next_batch_at = now + self._batch_interval
         batch, self._delivered = self._delivered[:MAX_BATCH], self._delivered[MAX_BATCH:]
-        future = self._pool.submit(self._handle, [message.body for message in batch])
+        future = self._pool.submit(self._handle, batch)
         self._batches[future] = now
         future.add_done_callback(partial(self._schedule_settlement, batch))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from chassis.logs import request_id
 from chassis.schemas import format_money, format_time
+from chassis.telemetry.context import carried
 from order_service.model import Line, Order, known_fields
 from order_service.payment.model import CAPTURED, REFUND_DUE, REFUNDED, Payment
 
@@ -25,7 +26,8 @@ SCHEMA_VERSION = "1.1"
 def order_event(event_type: str, order: Order, now: datetime, *, reason: str | None = None) -> dict[str, Any]:
     """Return the event of an order that was confirmed; `reason` says why it is cancelled.
 
-    Its id is always the same, so that publishing it twice is harmless.
+    Its id is always the same, so that publishing it twice is harmless. It carries the trace of what caused it (the
+    CloudEvents extension for distributed tracing), and so continues it, however long it waits.
     """
     event = {
         "specversion": "1.0",
@@ -45,7 +47,7 @@ def order_event(event_type: str, order: Order, now: datetime, *, reason: str | N
             **_details(order, reason),
         },
     }
-    return event | ({"requestid": request_id.get()} if request_id.get() else {})
+    return event | ({"requestid": request_id.get()} if request_id.get() else {}) | carried()
 
 
 def _details(order: Order, reason: str | None) -> dict[str, Any]:

@@ -170,6 +170,7 @@ class Order:
     history: tuple[HistoryEntry, ...] = ()
     outbox: tuple[dict[str, Any], ...] = ()  # the events to publish
     release_due: bool = False  # its stock must still be released
+    traceparent: str | None = None  # where in a recorded trace it was placed, for traces of what follows much later
 
 
 def merge_items(items: Iterable[Item]) -> tuple[Item, ...]:

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, replace
 from datetime import datetime
 
+from chassis.telemetry.context import recorded
 from order_service import events
 from order_service.model import (
     CONFIRMED,
@@ -35,6 +36,7 @@ def new_order(
         now,
         **vars(request),
         fingerprint=fingerprint(request),
+        traceparent=recorded(),
         history=(HistoryEntry(status, now, CUSTOMER),),
     )
     if status == REJECTED:
@@ -47,7 +49,8 @@ def new_order(
 
 def failed_order(order_id: str, now: datetime) -> Order:
     """Return a failed order: it notes that nothing was ordered under an id, and that its stock must be released."""
-    return Order(order_id, FAILED, now, now, history=(HistoryEntry(FAILED, now, SYSTEM),), release_due=True)
+    history = (HistoryEntry(FAILED, now, SYSTEM),)
+    return Order(order_id, FAILED, now, now, history=history, release_due=True, traceparent=recorded())
 
 
 def fingerprint(request: OrderRequest) -> str:

@@ -64,7 +64,8 @@ class Orders:
 
         Raises InsufficientStock, UnknownProduct, OrderFailed, KeyReused, Unavailable.
         """
-        self.store.check_after_failure()
+        if self.store.has_failed:
+            self.store.ping()
         return Placement(self.store, self.products, self.clock, self.terms, request).run()
 
     def get(self, order_id: str, owner: str | None) -> Order:

@@ -8,6 +8,7 @@ from functools import partial
 
 from chassis.errors import Unavailable
 from chassis.misconfigurations import Misconfigurations
+from chassis.telemetry import context, tracing
 from order_service.model import Order
 from order_service.payment.provider import PaymentPending, ProviderUnavailable
 from order_service.payments import Payments
@@ -67,8 +68,12 @@ class PaymentSettler:
     def _try(self, order: Order) -> float:
         """Settle a payment; return how long it waits (s) if that has failed, else 0."""
         used = order.payment.provider if order.payment else "-"
+        cause = context.read({"traceparent": order.traceparent})
         try:
-            with self.misconfigurations.watch(f"payments through {used}"):
+            with (
+                tracing.follow_up("settle payment", cause, {"shop.order.id": order.id}),
+                self.misconfigurations.watch(f"payments through {used}"),
+            ):
                 self.payments.settle(order)
         except PaymentPending as exc:
             log.info("a payment is not decided yet: %s", exc.detail, extra={"order_id": order.id})

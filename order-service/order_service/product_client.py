@@ -7,6 +7,7 @@ The client uses urllib3. The package requests, which builds on urllib3, would do
 """
 
 import time
+from itertools import count
 from typing import Any
 
 import urllib3
@@ -15,6 +16,7 @@ from urllib3 import BaseHTTPResponse, Timeout
 from chassis.auth.client_credentials import ClientCredentials
 from chassis.errors import Misconfigured, Unavailable
 from chassis.logs import request_id
+from chassis.telemetry import outgoing
 from order_service import metrics
 from order_service.model import Item, ReservationResult
 from order_service.product_replies import (
@@ -26,6 +28,7 @@ from order_service.product_replies import (
 )
 from order_service.resilience import AttemptFailed, Bulkhead, BulkheadFull, CircuitBreaker, Deadline, Retries
 
+RESERVATIONS, RESERVATION = "/reservations", "/reservations/{order_id}"
 PRODUCT_SERVICE = "product-service"
 CALL_DEADLINE = 4.0  # s for a call, with its retries and the wait for the bulkhead
 ATTEMPT_TIMEOUT = 2.0  # s; product-service answers a reservation within 1.5 s
@@ -62,16 +65,16 @@ class ProductClient:
     def reserve(self, order_id: str, items: tuple[Item, ...]) -> ReservationResult:
         """Take the stock of all items, or of none. Raises ProductServiceUnavailable."""
         lines = {"lines": [vars(item) for item in items]}
-        return read_reservation(self._call("PUT", f"/reservations/{order_id}", self._call_deadline, json=lines))
+        return read_reservation(self._call("PUT", RESERVATION, self._call_deadline, order_id=order_id, json=lines))
 
     def release(self, order_id: str) -> None:
         """Release the stock of an order; a repeat changes nothing. Raises ProductServiceUnavailable."""
-        expect(self._call("DELETE", f"/reservations/{order_id}", self._attempt_timeout), 204)
+        expect(self._call("DELETE", RESERVATION, self._attempt_timeout, order_id=order_id), 204)
 
     def reservations(self, *, older_than: float, cursor: str | None) -> tuple[list[tuple[str, str]], str | None]:
         """Return (order id, state) of reservations at least `older_than` s old, oldest first, and the next cursor."""
         query = {"older_than": str(older_than), "limit": "100"} | ({"cursor": cursor} if cursor else {})
-        return read_page(self._call("GET", "/reservations", self._call_deadline, fields=query))
+        return read_page(self._call("GET", RESERVATIONS, self._call_deadline, fields=query))
 
     def check(self) -> None:
         """Return if product-service accepts this service. Raises ProductServiceUnavailable, Misconfigured.
@@ -84,28 +87,30 @@ class ProductClient:
                 self._token()
             except Unavailable:
                 return
-            expect(self._send("GET", "/reservations", Deadline(1.0, self._clock), fields={"limit": "1"}), 200)
+            expect(self._send("GET", RESERVATIONS, Deadline(1.0, self._clock), 0, fields={"limit": "1"}), 200)
         except urllib3.exceptions.HTTPError as exc:
             raise ProductServiceUnavailable(f"{self._url} does not answer: {type(exc).__name__}.") from exc
 
     def _call(self, method: str, path: str, seconds: float, **arguments: Any) -> BaseHTTPResponse:
         """Send a request until it is answered or its deadline has come. Raises ProductServiceUnavailable."""
-        started, deadline = self._clock.monotonic(), Deadline(seconds, self._clock)
+        started, deadline, numbers = self._clock.monotonic(), Deadline(seconds, self._clock), count()
         wait = OPEN_CIRCUIT_WAIT if self._circuit_breaker.is_open else BULKHEAD_WAIT
         try:
             with self._bulkhead.enter(wait=wait):
-                return self._retries.run(lambda: self._attempt(method, path, deadline, **arguments), deadline)
+                return self._retries.run(
+                    lambda: self._attempt(method, path, deadline, next(numbers), **arguments), deadline
+                )
         except BulkheadFull as exc:
             self._measure("full", started)
             raise ProductServiceUnavailable("Too many orders are waiting for product-service.") from exc
         except AttemptFailed as exc:
             raise ProductServiceUnavailable(str(exc)) from exc
 
-    def _attempt(self, method: str, path: str, deadline: Deadline, **arguments: Any) -> BaseHTTPResponse:
+    def _attempt(self, method: str, path: str, deadline: Deadline, number: int, **arguments: Any) -> BaseHTTPResponse:
         """Send a request once, and let the circuit breaker know how it went. Raises AttemptFailed, Misconfigured."""
         started = self._clock.monotonic()
         try:
-            response = self._send(method, path, deadline, **arguments)
+            response = self._send(method, path, deadline, number, **arguments)
         except ProductServiceMisconfigured:
             self._measure("error", started)
             raise
@@ -138,14 +143,20 @@ class ProductClient:
     def _measure(self, outcome: str, started: float) -> None:
         metrics.PRODUCT_SERVICE_CALLS[outcome].observe(self._clock.monotonic() - started)
 
-    def _send(self, method: str, path: str, deadline: Deadline, **arguments: Any) -> BaseHTTPResponse:
+    def _send(
+        self, method: str, path: str, deadline: Deadline, number: int, *, order_id: str = "", **arguments: Any
+    ) -> BaseHTTPResponse:
         """Send a request; if its token is refused, send it again with a new one: the signing key may be revoked."""
+        url = self._url + path.format(order_id=order_id)
         for _ in range(2):
             token = self._token()
             headers = {"Authorization": f"Bearer {token}", "X-Request-ID": request_id.get() or "worker"}
             left = max(0.1, min(self._attempt_timeout, deadline.remaining()))
             timeout = Timeout(connect=0.2 * left, read=0.8 * left)  # 1.6 s for the answer, which may take 1.5 s
-            response = self._pool.request(method, self._url + path, headers=headers, timeout=timeout, **arguments)
+            with outgoing.request(method, url, path, resend_count=number) as sent:
+                headers |= sent.headers
+                response = self._pool.request(method, url, headers=headers, timeout=timeout, **arguments)
+                sent.answered(response.status)
             if response.status != 401:
                 return response
             self._token.invalidate(token)

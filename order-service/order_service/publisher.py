@@ -1,11 +1,10 @@
 """Publishing events to RabbitMQ with publisher confirms: an event counts as published when the broker confirms it.
 
-A batch is sent as a whole, and its confirms are awaited together, so that the broker writes it to disk in one step.
-Only pika's asynchronous connection can do that; here its loop runs until the awaited answer has come.
+The confirms of a batch are awaited together, so that the broker writes it to disk in one step. Only pika's asynchronous
+connection can do that; here its loop runs until the awaited answer has come.
 
-`mandatory` makes the broker return an event that reaches no queue. But any queue will do, for example one that somebody
-has bound to watch events. So the publisher first binds the queue that must get the events: this changes nothing if the
-binding exists, restores a lost binding, and fails if the queue is missing.
+`mandatory` makes the broker return an event that reaches no queue. But any queue will do, for example one that watches
+events. So the publisher first binds the queue that must get them: this restores a lost binding, and fails without it.
 """
 
 import json
@@ -22,10 +21,10 @@ from pika.exceptions import NackError, UnroutableError
 from pika.spec import Basic
 
 from chassis.amqp import FAILURES, cause, check_publishing, refusal
+from order_service.event_traces import publishing
 from order_service.events import TYPES
 
-EXCHANGE = "shop.events"
-QUEUE = "notifications"
+EXCHANGE, QUEUE = "shop.events", "notifications"
 HEARTBEAT = 6  # s, like all times here; the worker answers heartbeats between its rounds, and a round takes less
 SOCKET_TIMEOUT = 3.0
 CONNECT_TIMEOUT = 5.0  # for the whole of TCP, TLS and AMQP
@@ -96,9 +95,10 @@ class Publisher:
             for event_type in dict.fromkeys(event["type"] for event in events):
                 channel.queue_bind(QUEUE, EXCHANGE, event_type, callback=self._stop_loop)
                 self._run_loop(CONFIRM_TIMEOUT)
-            for event in events:
-                self._send(channel, event)
-            self._run_loop(CONFIRM_TIMEOUT)
+            with publishing(EXCHANGE, events) as headers:
+                for sent in zip(events, headers, strict=True):
+                    self._send(channel, *sent)
+                self._run_loop(CONFIRM_TIMEOUT)
         except FAILURES as exc:
             self._give_up(exc)
 
@@ -113,7 +113,7 @@ class Publisher:
     def close(self) -> None:
         """Close the connection."""
         connection, self._connection, self._channel = self._connection, None, None
-        if connection is None:
+        if not connection:
             return
         loop = connection.ioloop
         loop.call_later(0 if connection.is_closed else CLOSE_TIMEOUT, loop.stop)
@@ -148,11 +148,12 @@ class Publisher:
         channel.add_on_return_callback(lambda *_message: self._note_failure(UnroutableError(())))
         channel.confirm_delivery(self._on_confirm, callback=self._stop_loop)
 
-    def _send(self, channel: Channel, event: dict[str, Any]) -> None:
+    def _send(self, channel: Channel, event: dict[str, Any], headers: dict[str, str]) -> None:
         properties = pika.BasicProperties(
             message_id=event["id"],
             type=event["type"],
             content_type="application/cloudevents+json",
+            headers=headers,
             delivery_mode=pika.DeliveryMode.Persistent,
         )
         self._sent += 1
@@ -161,8 +162,7 @@ class Publisher:
 
     def _on_confirm(self, frame: Any) -> None:
         tag = frame.method.delivery_tag
-        settled = {sent for sent in self._unconfirmed if sent <= tag} if frame.method.multiple else {tag}
-        self._unconfirmed -= settled
+        self._unconfirmed -= {sent for sent in self._unconfirmed if sent <= tag} if frame.method.multiple else {tag}
         if isinstance(frame.method, Basic.Nack):
             self._note_failure(NackError(()))
         if not self._unconfirmed:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from chassis.errors import Unavailable
 from chassis.misconfigurations import Misconfigurations
+from chassis.telemetry import context, tracing
 from order_service import worker_metrics
 from order_service.model import NOT_HOLDING_STOCK
 from order_service.new_order import failed_order
@@ -35,12 +36,12 @@ class StockReleaser:
 
     def release_due(self) -> bool:
         """Release for about a second; return whether more may be due. Raises Unavailable if the database is away."""
-        order_ids = self.store.due_releases(RELEASE_BATCH)
+        due = self.store.due_releases(RELEASE_BATCH)
+        order_ids = list(due)
         end = time.monotonic() + self.timings.release_budget
         for number, order_id in enumerate(order_ids):
             try:
-                with self.misconfigurations.watch(PRODUCT_SERVICE):
-                    self.products.release(order_id)
+                self._release(order_id, due[order_id])
             except Unavailable as exc:
                 log.warning("stock waits to be released: %s", exc.detail)
                 delay = self.timings.release_retry_delay
@@ -52,6 +53,14 @@ class StockReleaser:
             if time.monotonic() > end:
                 break
         return len(order_ids) == RELEASE_BATCH
+
+    def _release(self, order_id: str, traceparent: str | None) -> None:
+        cause = context.read({"traceparent": traceparent})
+        with (
+            tracing.follow_up("release stock", cause, {"shop.order.id": order_id}),
+            self.misconfigurations.watch(PRODUCT_SERVICE),
+        ):
+            self.products.release(order_id)
 
 
 @dataclass
@@ -89,7 +98,7 @@ class Reconciler:
         page again.
         """
         cursor = self.cursor.read()
-        with self.misconfigurations.watch(PRODUCT_SERVICE):
+        with self.misconfigurations.watch(PRODUCT_SERVICE), context.use(context.new()):  # not recorded: it is routine
             reservations, next_cursor = self.products.reservations(older_than=min_age, cursor=cursor)
         held = [order_id for order_id, state in reservations if state == "held"]
         statuses = self.store.statuses(held) if held else {}

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from referencing import Registry, Resource
 
 from chassis.logs import bind_request_id
+from chassis.telemetry import context
 from order_service import events, publisher
 from order_service.model import (
     Address,
@@ -64,7 +65,7 @@ def order_like(example: dict[str, Any]) -> Order:
 def event_like(example: dict[str, Any]) -> dict[str, Any]:
     """Return the event that order-service makes of an example's order, as JSON."""
     order, reason = order_like(example), example["data"].get("reason")
-    with bind_request_id(example.get("requestid", "")):
+    with bind_request_id(example.get("requestid", "")), context.use(context.read(example)):
         event = events.order_event(example["type"], order, datetime.fromisoformat(example["time"]), reason=reason)
     return json.loads(json.dumps(event))  # type: ignore[no-any-return]
 

@@ -18,6 +18,7 @@ from notification_service.handling import handle_messages
 from notification_service.notifier import Notifier
 from notification_service.retrying import RetryWhileUnavailable
 from notification_service.store import NotificationStore
+from tests.deliveries import FakeDelivery
 from tests.integration.commands import Commands, recorded
 from tests.integration.mailroom import event
 from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
@@ -134,7 +135,7 @@ def test_the_consumer_inserts_once_and_marks_once_for_all_messages_and_channels_
     notifier = Notifier(store, ways, RetryWhileUnavailable(Event()), clock, start_within=30.0)
     handle = partial(handle_messages, COMPOSER.notifications_of, notifier)
     commands.forget()
-    outcomes = handle([json.dumps(event(f"order-{number}")).encode() for number in range(messages)])
+    outcomes = handle([FakeDelivery(json.dumps(event(f"order-{number}")).encode()) for number in range(messages)])
     assert (outcomes, commands.names) == ([DELIVERED] * messages, ["insert", "update"])
     assert database.notifications.count_documents({"status": "sent"}) == 2 * messages
 

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.waiting import until
@@ -13,9 +15,11 @@ from tools.stack.ports import free_ports
 CONFIGURATION = ROOT / "deploy" / "gunicorn.conf.py"
 
 
-def gunicorn(folder: Path, app: str, port: int, **options: Any) -> "subprocess.Popen[str]":
+def gunicorn(
+    folder: Path, app: str, port: int, settings: Mapping[str, str] = MappingProxyType({}), **options: Any
+) -> "subprocess.Popen[str]":
     """Start gunicorn with two workers."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{folder}", "WEB_CONCURRENCY": "2"}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{folder}", "WEB_CONCURRENCY": "2", **settings}
     program = [sys.executable, str(Path(sys.executable).parent / "gunicorn"), "--config", str(CONFIGURATION)]
     return subprocess.Popen([*program, "--bind", f"127.0.0.1:{port}", app], env=environment, text=True, **options)
 

@@ -19,7 +19,7 @@ from tests.unit.order import order_app
 from tests.unit.product import product_app
 from tests.unit.user import user_app
 
-EVERY_SERVICE = {"/health", "/ready", "/metrics", "/openapi.json", "/docs", "/docs/start.js", "/docs/assets/{name}"}
+EVERY_SERVICE = {"/health", "/ready", "/openapi.json", "/docs", "/docs/start.js", "/docs/assets/{name}", "/metrics"}
 
 
 def notifications(monkeypatch: pytest.MonkeyPatch) -> OpenAPI:

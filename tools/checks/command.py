@@ -72,7 +72,8 @@ def test_in_parallel(server_option: Sequence[str]) -> int:
     The last process prints as it runs. The others print at their end: everything after a failure, else the last line.
     """
     *others, last = ((*server_option, *folders) for folders in TESTS)
-    apt.rabbitmq_server()  # no test should wait for its installation
+    for program in (apt.rabbitmq_server, apt.promtool, apt.amtool):
+        program()  # no test should wait for its installation
     deadline = time.monotonic() + TIMEOUT
     print(f"\n$ pytest {' '.join(last)}", flush=True)
     with ExitStack() as files:

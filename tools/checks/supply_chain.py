@@ -9,8 +9,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from importlib.metadata import requires
+from importlib.metadata import metadata, requires
 from pathlib import Path
+from typing import Any
 
 import requests
 from packaging.requirements import Requirement
@@ -23,7 +24,8 @@ IMAGES = (*(service.name for service in SERVICES), "deploy")
 # A package with another licence fails the check: see whether its terms can be met, then add the licence.
 LICENCES = [
     *("MIT", "MIT-0", "MIT License", "BSD-2-Clause", "BSD-3-Clause", "BSD License", "ISC", "PSF-2.0"),
-    *("Apache-2.0", "Apache-2.0 OR BSD-3-Clause", "Apache Software License", "Mozilla Public License 2.0 (MPL 2.0)"),
+    *("Apache-2.0", "Apache-2.0 OR BSD-3-Clause", "Apache-2.0 AND BSD-2-Clause", "Apache Software License"),
+    *("3-Clause BSD License", "Mozilla Public License 2.0 (MPL 2.0)"),
 ]
 VULNERABLE_PACKAGE = "https://pypi.org/pypi/jinja2/2.4.1/json"  # it has advisories, unless PyPI cannot be reached
 
@@ -41,18 +43,25 @@ def write_sboms(folder: Path) -> int:
     environment = json.loads(subprocess.check_output([sys.executable, "-m", *command], stderr=subprocess.DEVNULL))
     for image in IMAGES:
         names = packages(image)
-        components = [each for each in environment["components"] if canonicalize_name(each["name"]) in names]
+        components = [_licensed(each) for each in environment["components"] if canonicalize_name(each["name"]) in names]
         refs = {each["bom-ref"] for each in components}
         edges = [
             {**edge, "dependsOn": [ref for ref in edge.get("dependsOn", ()) if ref in refs]}
             for edge in environment["dependencies"]
             if edge["ref"] in refs
         ]
-        metadata = {**environment["metadata"], "component": {"type": "container", "name": image, "bom-ref": image}}
-        sbom = {**environment, "metadata": metadata, "components": components, "dependencies": edges}
+        subject = {**environment["metadata"], "component": {"type": "container", "name": image, "bom-ref": image}}
+        sbom = {**environment, "metadata": subject, "components": components, "dependencies": edges}
         (folder / f"{image}.cdx.json").write_text(json.dumps(sbom, indent=2) + "\n")
     print(f"{len(IMAGES)} bills of materials in {folder}")
     return 0
+
+
+def _licensed(component: dict[str, Any]) -> dict[str, Any]:
+    """Return a component with its licence; cyclonedx-py leaves out one that is free text in the package's metadata."""
+    package = metadata(component["name"])
+    named = {"licenses": [{"license": {"name": package["License"]}}]} if "License" in package else {}
+    return named | component
 
 
 def packages(image: str) -> set[str]:

@@ -8,8 +8,10 @@ from tools.audit.snapshot import Record
 from tools.order.case import Case
 from tools.order.log_lines import LogLine
 from tools.order.recent_events import KEPT, QUEUE
+from tools.terminal import escape
 
-NOT_SHOWN = {"time", "level", "service", "logger", "message", "request_id", "method", "path", "status", "milliseconds"}
+IDS = {"request_id", "trace_id"}
+NOT_SHOWN = IDS | {"time", "level", "service", "logger", "message", "method", "path", "status", "milliseconds"}
 ADDRESS = ("name", "line1", "line2", "postal_code", "city", "region", "country")
 
 
@@ -31,8 +33,8 @@ def lines(case: Case) -> Iterator[str]:
     if case.broker_fault:
         sections[f"Events published, of the latest {KEPT} in {QUEUE}"] = [case.broker_fault]
     for title, content in sections.items():
-        yield _escape(title)
-        yield from (f"  {_escape(line.replace(case.order_id, short))}" for line in list(content) or ["none"])
+        yield escape(title)
+        yield from (f"  {escape(line.replace(case.order_id, short))}" for line in list(content) or ["none"])
 
 
 def _order(order: Record) -> Iterator[str]:
@@ -109,7 +111,3 @@ def _what(line: LogLine) -> str:
 def _time(text: object) -> str:
     """Return a time without what is the same everywhere: 2026-01-31 12:00:00.000."""
     return str(text).replace("T", " ").removesuffix("Z")
-
-
-def _escape(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

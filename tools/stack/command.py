@@ -11,23 +11,27 @@ from collections.abc import Callable
 from types import FrameType
 
 from tools.paths import STATE
-from tools.stack import mongodb, programs
+from tools.stack import mongodb, screen
+from tools.stack.prometheus import Observe
 from tools.stack.readiness import StackError
 from tools.stack.spec import Options
 from tools.stack.stack import Stack
-from tools.stack.supervision import STOPPING, SUPERVISORD
+from tools.stack.supervision import STOPPING
 
 Run = Callable[[argparse.Namespace], int]
 FORWARDED_VARIABLES = (
     "CORS_ORIGINS",
     "LOG_LEVEL",
     "MAIL_FROM",
+    "SHOP_ADDRESS",
+    "SHOP_NAME",
     "SMTP_HELO",
     "SMTP_URL",
     "WEB_CONCURRENCY",
     "WEB_THREADS",
 )
-FORWARDED_TO_ORDERS = ("PAYMENT_", "STRIPE_")  # the beginnings of names; some of these variables are secrets
+FORWARDED_TO_ALL = ("OTEL_",)  # the beginnings of names
+FORWARDED_TO_ORDERS = ("PAYMENT_", "STRIPE_")  # the same; some of these variables are secrets
 NO_SUPERVISORD = """\
 supervisord is not running, so nothing restarts a program that fails. Still running: {}.
 ./dev up stops these and starts everything again; ./dev down only stops them."""
@@ -38,8 +42,11 @@ def define_up(parser: argparse.ArgumentParser) -> Run:
     """Start everything: databases, broker, services. Ctrl-C stops it."""
     parser.add_argument("--detach", action="store_true", help="return when all is ready; ./dev down stops it")
     parser.add_argument("--fresh", action="store_true", help="start from empty data")
+    parser.add_argument("--observe", action="store_true", help="with Prometheus, its alerts, and a receiver of traces")
     mongodb.add_option(parser)
-    return lambda options: up(detach=options.detach, fresh=options.fresh, mongodb=options.mongodb)
+    return lambda options: up(
+        detach=options.detach, fresh=options.fresh, mongodb=options.mongodb, observe=options.observe
+    )
 
 
 def define_down(_: argparse.ArgumentParser) -> Run:
@@ -58,9 +65,9 @@ def define_logs(parser: argparse.ArgumentParser) -> Run:
     return lambda options: follow(options.name)
 
 
-def up(*, detach: bool, fresh: bool, mongodb: str = "") -> int:
+def up(*, detach: bool, fresh: bool, mongodb: str = "", observe: bool = False) -> int:
     """Start the stack; in the foreground, stay until it is stopped."""
-    options = options_from_environment(mongodb)
+    options = options_from_environment(mongodb, Observe() if observe else None)
     if mongodb and options.mongo_url:
         return _fail("MONGO_URL names a running server, --mongodb a program to start. Use only one of them.")
     if not (workers := options.settings.get("WEB_CONCURRENCY", "2")).isdecimal() or int(workers) < 1:
@@ -73,7 +80,7 @@ def up(*, detach: bool, fresh: bool, mongodb: str = "") -> int:
     try:
         print("Starting ...", flush=True)
         started = stack.up(fresh=fresh, stop_with_parent=not detach)
-        print(_summary(stack, started), flush=True)
+        print(screen.summary(stack, started=started), flush=True)
         return 0 if detach or not started else run_in_foreground(stack)
     except StackError as exc:
         return _fail(str(exc))
@@ -107,32 +114,20 @@ def _fail(message: str) -> int:
     return 1
 
 
-def options_from_environment(mongodb: str) -> Options:
+def options_from_environment(mongodb: str, observe: Observe | None = None) -> Options:
     """Return the options that environment variables set; an empty variable counts as not set."""
-    payment = {name: value for name, value in os.environ.items() if value and name.startswith(FORWARDED_TO_ORDERS)}
+    given = {name: value for name, value in os.environ.items() if value}
+    payment = {name: value for name, value in given.items() if name.startswith(FORWARDED_TO_ORDERS)}
+    forwarded = (name for name in given if name in FORWARDED_VARIABLES or name.startswith(FORWARDED_TO_ALL))
     return Options(
-        settings={name: value for name in FORWARDED_VARIABLES if (value := os.environ.get(name))},
+        settings={name: given[name] for name in forwarded},
         extra=dict.fromkeys(("order-service", "order-worker"), payment),
         mongodb=mongodb,
         mongo_url=os.environ.get("MONGO_URL", ""),
         rabbitmq_url=os.environ.get("RABBITMQ_URL", ""),
         management_url=os.environ.get("RABBITMQ_MANAGEMENT_URL", ""),
+        observe=observe,
     )
-
-
-def _summary(stack: Stack, started: bool) -> str:
-    state = stack.state.name
-    rows = {name: f"{url}/docs" for name, url in stack.urls.items()}
-    if "rabbitmq" in stack.programs():
-        login = f"{programs.DASHBOARD_USER} / {programs.DASHBOARD_PASSWORD}"
-        rows["RabbitMQ dashboard"] = f"http://localhost:{stack.ports['rabbitmq-management']}   {login}"
-    rows |= {name: server.text for name, server in stack.servers().items()}
-    rows["administrator"] = f"{programs.ADMIN_EMAIL} / {programs.ADMIN_PASSWORD}"
-    rows["databases, broker"] = f"administrators' URLs in {state}/admin.env"
-    rows["logs"] = f"{state}/logs, or ./dev logs NAME"
-    title = "The shop is ready." if started else "The shop is already running."
-    lines = (f"  {name:<22}{text}" for name, text in rows.items())
-    return "\n".join([title, *lines, *stack.notes, "Stop it with ./dev down."])
 
 
 def down() -> int:
@@ -142,14 +137,12 @@ def down() -> int:
 
 
 def status(stack: Stack) -> int:
-    """Print every program with its pids; the exit code is 0 when all are ready."""
+    """Print every program with its pids and metrics; the exit code is 0 when all are ready."""
     if not stack.is_running():
         print(NO_SUPERVISORD.format(leftovers) if (leftovers := ", ".join(stack.leftovers())) else "Not running.")
         return 1
     unready = stack.unready()
-    for name in (SUPERVISORD, *stack.programs()):
-        pids = " ".join(map(str, stack.pids(name)))
-        print(f"{name:<24}{'not ready' if name in unready or not pids else 'running':<12}{pids}")
+    print("\n".join(screen.status(stack, unready)))
     return 1 if unready else 0
 
 

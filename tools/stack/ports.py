@@ -1,8 +1,10 @@
 """TCP ports of this machine: find free ports, and the process that uses a port."""
 
 import contextlib
+import itertools
 import random
 import socket
+from collections.abc import Collection, Mapping
 
 import psutil
 
@@ -35,6 +37,15 @@ def free_ports(count: int) -> list[int]:
     """Return different free ports, chosen at random so that two callers rarely choose the same."""
     candidates = random.sample(PORTS_BELOW_EPHEMERAL, len(PORTS_BELOW_EPHEMERAL))
     return [port for port, _ in zip(filter(is_free, candidates), range(count), strict=False)]
+
+
+def next_free(wanted: Mapping[str, int], taken: Collection[int]) -> dict[str, int]:
+    """Return for each name the wanted port, or the next one that is free and not taken. No port is returned twice."""
+    found: dict[str, int] = {}
+    for name, port in wanted.items():
+        usable = (number for number in itertools.count(port) if number not in {*taken, *found.values()})
+        found[name] = next(filter(is_free, usable))
+    return found
 
 
 def port_owner(port: int) -> str:

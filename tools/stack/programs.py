@@ -23,12 +23,16 @@ PROVISIONED = "run/provisioned"  # the file that lets the services start
 
 @dataclass(frozen=True)
 class Program:
-    """A program that supervisord keeps running. It waits for the file `after` in the state directory."""
+    """A program that supervisord keeps running. It waits for the file `after` in the state directory.
+
+    `page` is the URL of what it shows to people and to Prometheus beside its API.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     after: str | None = None
+    page: str = ""
 
 
 def inherited() -> dict[str, str]:
@@ -44,10 +48,11 @@ def web(service: Service, port: int, environment: Mapping[str, str]) -> Program:
     return Program(service.name, (*gunicorn, *options, f"{service.package}:create_app()"), environment, PROVISIONED)
 
 
-def background(name: str, module: str, environment: Mapping[str, str], heartbeat: Path) -> Program:
-    """Return a program that serves no HTTP; its heartbeat file shows that it works."""
-    command = (sys.executable, "-m", module)
-    return Program(name, command, {**environment, "HEARTBEAT_FILE": str(heartbeat)}, PROVISIONED)
+def background(name: str, module: str, environment: Mapping[str, str], heartbeat: Path, metrics: int) -> Program:
+    """Return a program that serves nothing but its metrics; its heartbeat file shows that it works."""
+    own = {"HEARTBEAT_FILE": str(heartbeat), "METRICS_HOST": "127.0.0.1", "METRICS_PORT": str(metrics)}
+    page = f"http://127.0.0.1:{metrics}/metrics"
+    return Program(name, (sys.executable, "-m", module), {**environment, **own}, PROVISIONED, page)
 
 
 def service_environment(service: Service, urls: Mapping[str, str], client_secret: str) -> dict[str, str]:

@@ -13,10 +13,14 @@ management.tcp.ip = 127.0.0.1
 management.tcp.port = {management}
 default_user = {administrator}
 default_pass = {password}
-log.file = false
+{prometheus}log.file = false
 log.console = true
 log.console.level = warning
 log.console.use_colors = off
+"""
+PROMETHEUS = """\
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = {port}
 """
 
 
@@ -24,7 +28,8 @@ log.console.use_colors = off
 class RabbitServer:
     """How to start the server and how to reach it; `home` has its data and configuration.
 
-    `epmd` is the port of its own Erlang name server; `distribution` is the port for other nodes.
+    `epmd` is the port of its own Erlang name server; `distribution` is the port for other nodes; `metrics` is the port
+    of the plugin for Prometheus, which is loaded only if there is one.
     """
 
     home: Path
@@ -34,6 +39,7 @@ class RabbitServer:
     epmd: int
     distribution: int
     password: str
+    metrics: int | None = None
 
     @property
     def url(self) -> str:
@@ -53,9 +59,12 @@ class RabbitServer:
         """Create the server's folder with its configuration."""
         for folder in ("mnesia", "log", "home"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
-        (self.home / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        plugins = ("rabbitmq_management", *(["rabbitmq_prometheus"] if self.metrics else []))
+        (self.home / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
         ports = {"amqp": self.amqp, "management": self.management}
-        text = CONFIGURATION.format(**ports, administrator=ADMINISTRATOR, password=self.password)
+        prometheus = PROMETHEUS.format(port=self.metrics) if self.metrics else ""
+        account = {"administrator": ADMINISTRATOR, "password": self.password}
+        text = CONFIGURATION.format(**ports, **account, prometheus=prometheus)
         (self.home / "rabbitmq.conf").write_text(text)
         (self.home / "rabbitmq.conf").chmod(0o600)
 

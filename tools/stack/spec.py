@@ -6,10 +6,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tools import apt
-from tools.services import PORTS, SERVERS, SERVICES, Service, local_urls
+from tools.services import MOVABLE, PORTS, SERVERS, SERVICES, Service, local_urls
 from tools.stack import ports, programs, server_history
 from tools.stack.mongodb import ADMINISTRATOR, MongoServer
+from tools.stack.observers import Observers
 from tools.stack.programs import Program
+from tools.stack.prometheus import Observe
 from tools.stack.rabbitmq import RabbitServer
 from tools.stack.server_history import ServerRecord
 
@@ -21,6 +23,7 @@ class Options:
     `settings` are environment variables for every service program, `extra` for single programs by name; `workers` is
     the number of processes per web service; `mongodb` is the name or path of the MongoDB server program. `mongo_url`
     and `rabbitmq_url` are administrators' URLs of running servers; the stack starts no server of that kind then.
+    `observe` adds Prometheus and a receiver of traces.
     """
 
     workers: int = 2
@@ -30,6 +33,7 @@ class Options:
     mongo_url: str = ""
     rabbitmq_url: str = ""
     management_url: str = ""
+    observe: Observe | None = None
 
 
 class StackSpec:
@@ -40,6 +44,8 @@ class StackSpec:
         self.mongodb = None if options.mongo_url else self._mongo_server()
         self.rabbitmq = None if options.rabbitmq_url else self._rabbit_server()
         self._urls = local_urls(ports)
+        broker = urlsplit(self.rabbitmq_url).hostname or "127.0.0.1"
+        self._observers = Observers(state / "data", ports, options.observe, options.settings, broker)
 
     def _mongo_server(self) -> MongoServer:
         return MongoServer.choose(self._state / "data", self._ports["mongodb"], self._options.mongodb)
@@ -54,6 +60,7 @@ class StackSpec:
             epmd=epmd,
             distribution=distribution,
             password=self._secrets["rabbitmq_admin"],
+            metrics=self._ports["rabbitmq-metrics"] if self._options.observe else None,
         )
 
     @property
@@ -83,9 +90,10 @@ class StackSpec:
         return f"MONGO_URL={self.mongo_url}\nRABBITMQ_URL={self.rabbitmq_url}\n"
 
     def ports_to_bind(self) -> dict[str, int]:
-        """Return the ports that the stack's own programs listen on, by name."""
+        """Return the ports that the stack's own programs listen on, by name, except for those that it may change."""
         own = {"mongodb": self.mongodb, "rabbitmq": self.rabbitmq, "rabbitmq-management": self.rabbitmq}
-        return {name: port for name, port in self._ports.items() if name not in SERVERS or own[name]}
+        fixed = {name: port for name, port in self._ports.items() if name not in MOVABLE}
+        return {name: port for name, port in fixed.items() if name not in SERVERS or own[name]}
 
     def service_mongo_url(self, package: str) -> str:
         """Return the URL with which a service reaches its own database."""
@@ -107,6 +115,8 @@ class StackSpec:
             self.mongodb.write_configuration(self._secrets["mongodb_key"])
         if self.rabbitmq:
             self.rabbitmq.write_configuration()
+        if self._observers.prometheus:
+            self._observers.prometheus.write_configuration()
 
     def provisioning_environment(self) -> dict[str, str]:
         """Return the variables that deploy.provision reads."""
@@ -126,8 +136,14 @@ class StackSpec:
             command, prepared = self.mongodb.command(secured=True), self.mongodb.prepared.relative_to(self._state)
             servers.append(Program("mongodb", command, self.mongodb.environment, after=str(prepared)))
         if self.rabbitmq:
-            servers.append(Program("rabbitmq", self.rabbitmq.command, self.rabbitmq.environment()))
+            metrics = f"http://127.0.0.1:{self.rabbitmq.metrics}/metrics" if self.rabbitmq.metrics else ""
+            command, environment = self.rabbitmq.command, self.rabbitmq.environment()
+            servers.append(Program("rabbitmq", command, environment, page=metrics))
         return servers
+
+    def observer_programs(self) -> list[Program]:
+        """Return the programs that observe the others."""
+        return self._observers.programs()
 
     def service_programs(self) -> list[Program]:
         """Return the web services and the background programs."""
@@ -136,8 +152,9 @@ class StackSpec:
             environment = self._environment(service, service.name)
             web.append(programs.web(service, self._ports[service.name], environment))
             for name, module in service.background.items():
-                heartbeat = self._state / "run" / f"{name}.heartbeat"
-                background.append(programs.background(name, module, self._environment(service, name), heartbeat))
+                heartbeat, metrics = self._state / "run" / f"{name}.heartbeat", self._ports[name]
+                environment = self._environment(service, name)
+                background.append(programs.background(name, module, environment, heartbeat, metrics))
         return web + background
 
     def _environment(self, service: Service, program: str) -> dict[str, str]:
@@ -146,6 +163,7 @@ class StackSpec:
             "MONGO_URL": self.service_mongo_url(service.package),
             **({"RABBITMQ_URL": self.service_rabbitmq_url(service.package)} if service.background else {}),
             "WEB_CONCURRENCY": str(self._options.workers),
+            **self._observers.settings(),
             **self._options.settings,
             **self._options.extra.get(program, {}),
         }

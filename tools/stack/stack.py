@@ -13,8 +13,9 @@ from typing import Any
 
 import psutil
 
-from tools.services import PORTS, local_urls
+from tools.services import MOVABLE, PORTS, local_urls
 from tools.stack import dev_secrets, open_files, processes, programs, readiness, server_history, startup, supervision
+from tools.stack.ports import next_free
 from tools.stack.readiness import StackError, SupervisordEnded
 from tools.stack.spec import Options, StackSpec
 
@@ -86,6 +87,10 @@ class Stack:
         """Return the names of the web services and background programs, as of the last start."""
         return [name for name, program in self.programs().items() if program["after"] == programs.PROVISIONED]
 
+    def pages(self) -> dict[str, str]:
+        """Return the URL of what a program shows beside its API, such as its metrics, by name, as of the last start."""
+        return {name: program["page"] for name, program in self.programs().items() if program.get("page")}
+
     def environment(self, name: str) -> dict[str, str]:
         """Return the variables of a program, as of the last start, for another command with the same settings.
 
@@ -145,6 +150,8 @@ class Stack:
         for folder in ("data", "logs", "run"):
             (self.state / folder).mkdir(exist_ok=True)
         secrets = dev_secrets.load(self.state / "secrets.json")
+        movable = {name: self.ports[name] for name in MOVABLE}
+        self.ports |= next_free(movable, [port for name, port in self.ports.items() if name not in movable])
         spec = StackSpec(self.state, self.ports, secrets, self._options)
         startup.require_free(spec.ports_to_bind())
         self._supervisord = startup.start_programs(self.state, spec, stop_with_parent=stop_with_parent)

@@ -34,7 +34,11 @@ def start_programs(state: Path, spec: StackSpec, *, stop_with_parent: bool) -> s
         leftover.unlink()
     spec.write_configuration()
     dev_secrets.write_private(state / "admin.env", spec.administrators())
-    groups = {"servers": spec.server_programs(), "services": spec.service_programs()}
+    groups = {
+        "servers": spec.server_programs(),
+        "observers": spec.observer_programs(),
+        "services": spec.service_programs(),
+    }
     table = {program.name: _entry(state, program) for group in groups.values() for program in group}
     dev_secrets.write_private(state / "programs.json", json.dumps(table, indent=2))
     supervision.write_configuration(state, {name: [p.name for p in group] for name, group in groups.items()})

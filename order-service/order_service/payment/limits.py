@@ -10,7 +10,9 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from chassis.telemetry import tracing
 from chassis.telemetry.metrics import Pool
+from chassis.telemetry.tracing import CLIENT
 from order_service.payment.provider import ProviderUnavailable
 
 P = ParamSpec("P")
@@ -88,12 +90,13 @@ class Place:
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what the function returns. Raises ProviderUnavailable after the timeout; the call itself goes on."""
         future: Future[T] = Future()
-        self._start(partial(copy_context().run, function, *args, **kwargs), future)
-        try:
-            return future.result(self._timeout)
-        except TimeoutError as exc:
-            self._given_up_at = self._clock.monotonic()
-            raise ProviderUnavailable("The payment provider does not answer in time.") from exc
+        with tracing.span(f"{getattr(function, '__name__', 'call')} payment", CLIENT):
+            self._start(partial(copy_context().run, function, *args, **kwargs), future)
+            try:
+                return future.result(self._timeout)
+            except TimeoutError as exc:
+                self._given_up_at = self._clock.monotonic()
+                raise ProviderUnavailable("The payment provider does not answer in time.") from exc
 
     def leave(self) -> None:
         """Note that the block, or a call, has ended."""

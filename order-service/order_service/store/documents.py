@@ -6,7 +6,18 @@ from chassis.mongo import Document
 from order_service.model import Address, Buyer, HistoryEntry, Item, Line, Order, Refusal, Tracking, known_fields
 from order_service.payment.model import Payment
 
-_PLAIN_FIELDS = ("status", "created_at", "updated_at", "total", "currency", "key", "fingerprint", "note", "pay_by")
+_PLAIN_FIELDS = (
+    "status",
+    "created_at",
+    "updated_at",
+    "total",
+    "currency",
+    "key",
+    "fingerprint",
+    "note",
+    "pay_by",
+    "traceparent",
+)
 
 
 def to_document(order: Order) -> Document:

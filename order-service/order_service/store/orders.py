@@ -28,6 +28,11 @@ class OrderStore:
         self._clock = clock
         self._create_failed = False
 
+    @property
+    def has_failed(self) -> bool:
+        """Return whether the last `create` has failed. Ping then, to notice an outage before you take stock."""
+        return self._create_failed
+
     def ensure_indexes(self) -> None:
         """Create the indexes that are missing. Raises ConfigurationError for a database of an earlier version."""
         ensure_indexes(self._orders)
@@ -35,11 +40,6 @@ class OrderStore:
     def ping(self) -> None:
         """Return if the database answers and lets this service read."""
         self._orders.find_one({"_id": ""})
-
-    def check_after_failure(self) -> None:
-        """Ping if the last `create` failed: a request then notices an outage before it takes stock."""
-        if self._create_failed:
-            self.ping()
 
     def create(self, order: Order) -> bool:
         """Insert an order, with its due work; return False if its id is taken, perhaps by a first run of this call.
@@ -94,10 +94,11 @@ class OrderStore:
         metrics.count_transition(move)
         return self.find(order_id)
 
-    def due_releases(self, limit: int) -> list[str]:
-        """Return the ids of orders whose stock must be released now."""
+    def due_releases(self, limit: int) -> dict[str, str | None]:
+        """Return the ids of orders whose stock must be released now, each with its `traceparent` if it has one."""
         query = {"release": {"$lte": self._clock()}}
-        return [document["_id"] for document in self._orders.find(query, {"_id": True}).limit(limit)]
+        due = self._orders.find(query, {"traceparent": True}).limit(limit)
+        return {document["_id"]: document.get("traceparent") for document in due}
 
     def make_release_due(self, order_id: str) -> bool:
         """Let the worker release an order's stock now.

@@ -13,6 +13,7 @@ from pika.exceptions import AMQPError
 from chassis.heartbeat import Heartbeat
 from notification_service.consumer import Consumer
 from notification_service.delivery import Disposition, Outcome
+from notification_service.messages import Message
 from notification_service.session import MAX_BATCH, ConsumerSession
 from notification_service.topology import Topology
 from tests.waiting import until
@@ -78,8 +79,9 @@ class Handling:
         self.batches: list[list[bytes]] = []
         self.released = threading.Event()
 
-    def __call__(self, bodies: Sequence[bytes]) -> list[Outcome]:
-        self.batches.append(list(bodies))
+    def __call__(self, batch: Sequence[Message]) -> list[Outcome]:
+        bodies = [message.body for message in batch]
+        self.batches.append(bodies)
         if b"hold" in bodies:
             self.released.wait(10)
         dispositions = Disposition.__members__

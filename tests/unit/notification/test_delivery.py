@@ -28,6 +28,7 @@ from notification_service.model import Event, Notification
 from notification_service.notifier import Notifier
 from notification_service.retrying import RetryWhileUnavailable
 from notification_service.store import NotificationStore
+from tests.deliveries import FakeDelivery
 from tests.unit.notification.notification_app import COMPOSER, FakeChannel, FakeClock, event, make_database, make_store
 from tests.waiting import until
 
@@ -59,7 +60,7 @@ class Office:
         return self.receive_all(event(phone="+32", **user))[0]
 
     def receive_all(self, *messages: dict[str, Any] | bytes) -> list[Outcome]:
-        return self.handle([m if isinstance(m, bytes) else json.dumps(m).encode() for m in messages])
+        return self.handle([FakeDelivery(m if isinstance(m, bytes) else json.dumps(m).encode()) for m in messages])
 
     def document(self, notification_id: str) -> Any:
         return self.database.notifications.find_one({"_id": notification_id})
@@ -249,7 +250,7 @@ def test_a_notification_that_cannot_be_stored_fails_no_other(office: Office, mon
 
 
 def test_a_notification_with_too_short_a_lease_is_deferred_and_its_claim_released(office: Office) -> None:
-    assert office.handler(start_within=-1.0)([json.dumps(event()).encode()]) == [
+    assert office.handler(start_within=-1.0)([FakeDelivery(json.dumps(event()).encode())]) == [
         Outcome(Disposition.DEFER, "email: too little of its lease is left")
     ]
     assert office.document(EMAIL)["status"] == "pending"
@@ -270,7 +271,7 @@ def test_the_time_to_begin_sending_runs_from_before_the_insert() -> None:
             return getattr(self._store, name)
 
     office = Office(SlowStore)
-    (outcome,) = office.handler(start_within=0.05)([json.dumps(event()).encode()])
+    (outcome,) = office.handler(start_within=0.05)([FakeDelivery(json.dumps(event()).encode())])
     assert (outcome.disposition, office.email.sent) == (Disposition.DEFER, [])
 
 
@@ -359,8 +360,8 @@ def test_an_event_whose_mail_cannot_be_composed_is_retried_and_stops_no_other(of
             raise UndefinedError("'evnt' is undefined")
         return COMPOSER.notifications_of(event)
 
-    bodies = [json.dumps(event(order)).encode() for order in ("order-1", "odd", "order-2")]
-    assert office.handler(compose=compose)(bodies) == [
+    batch = [FakeDelivery(json.dumps(event(order)).encode()) for order in ("order-1", "odd", "order-2")]
+    assert office.handler(compose=compose)(batch) == [
         DELIVERED,
         Outcome(Disposition.RETRY, "unexpected UndefinedError"),
         DELIVERED,

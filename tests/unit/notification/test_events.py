@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chassis.telemetry.context import TraceContext
 from notification_service.events import InvalidEvent, read_event
 from notification_service.model import Address, Event, Line, Money, Tracking
 from tests.unit.notification.golden_mails import example
@@ -82,6 +83,7 @@ def test_everything_that_a_mail_shows_is_read() -> None:
         tracking=Tracking("Parcel Post", "PP123456789GB", "https://parcels.example.com/PP123456789GB"),
         reason="unpaid",
         request_id="5b1f0a7c9d3e4f62",
+        trace=TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 3),
         occurred_at=datetime(2026, 2, 1, 8, 15, tzinfo=UTC),
     )
 

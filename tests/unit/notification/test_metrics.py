@@ -17,6 +17,7 @@ from notification_service.smtp_pool import SmtpPool
 from notification_service.topology import Topology
 from tests.clock import FakeClock
 from tests.counted import counted, value
+from tests.deliveries import FakeDelivery
 from tests.unit.notification.notification_app import event
 from tests.unit.notification.test_delivery import Office
 
@@ -81,7 +82,7 @@ def test_a_failed_attempt_counts_by_whether_another_one_can_succeed(office: Offi
 
 def test_what_is_not_tried_counts_nothing(office: Office) -> None:
     with counted() as grown:
-        office.handler(start_within=-1.0)([json.dumps(event()).encode()])
+        office.handler(start_within=-1.0)([FakeDelivery(json.dumps(event()).encode())])
         office.stop.set()
         office.receive()
     assert grown == {}

@@ -1,6 +1,7 @@
 """Missing programs are installed with apt: it is said what and why, nothing is asked, and no service is started."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,33 @@ def test_packages_start_no_service_while_they_are_installed_unless_the_machine_h
     assert apt.install("wrk", "for a test")
     assert (tmp_path / "log").read_text().count(f"policy: {104 if existing else 101}") == 2
     assert (policy.read_text() if policy.exists() else "") == existing
+
+
+@pytest.mark.parametrize(
+    ("tool", "package"),
+    [("prometheus", "prometheus"), ("promtool", "prometheus"), ("amtool", "prometheus-alertmanager")],
+)
+def test_a_program_of_the_monitoring_is_installed_and_its_service_of_the_system_is_disabled(
+    program: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str, package: str
+) -> None:
+    for needed in ("env", "sh", "rm", "chmod"):  # nothing else is on the PATH: the machine may have the tool
+        (tmp_path / needed).symlink_to(shutil.which(needed) or needed)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program("apt-get", f": > {tmp_path}/{tool}; chmod 755 {tmp_path}/{tool}")
+    program("update-rc.d", "")
+    assert getattr(apt, tool)() == getattr(apt, tool)() == tmp_path / tool
+    log = (tmp_path / "log").read_text().splitlines()
+    assert [line.split()[-1] for line in log] == ["update", package, "disable"]
+    assert log[-1] == f"update-rc.d {package} disable"
+
+
+def test_without_root_the_package_of_the_monitoring_is_named(
+    program: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="needs promtool .* sudo apt-get install prometheus$"):
+        apt.promtool()
 
 
 def test_a_program_that_is_here_is_used_as_it_is(program: Callable[[str, str], None], tmp_path: Path) -> None:

@@ -111,6 +111,14 @@ def test_a_port_is_in_use_at_either_address_of_localhost_and_services_listen_on_
     assert [part for part in command if "--bind" in part] == [f"--bind=127.0.0.1:{port}", f"--bind=[::1]:{port}"]
 
 
+def test_where_a_port_is_in_use_the_next_free_one_is_taken() -> None:
+    start = max(ports.free_ports(50))
+    with socket.create_server(("127.0.0.1", start)):
+        found = ports.next_free({"a": start, "b": start, "c": start + 1}, taken=[start + 1, start + 2])
+    assert sorted(found.values()) == [start + 3, start + 4, start + 5]
+    assert list(found) == ["a", "b", "c"]
+
+
 def test_free_ports_are_all_different_and_below_those_of_outgoing_connections() -> None:
     found = ports.free_ports(20)
     assert len(set(found)) == 20

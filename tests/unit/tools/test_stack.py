@@ -17,7 +17,7 @@ from supervisor.options import ServerOptions
 
 from tests.waiting import until
 from tools.paths import ROOT
-from tools.services import PORTS
+from tools.services import PORTS, SERVICES
 from tools.stack import command, dev_secrets, launch, open_files, processes, readiness, spec, supervision
 from tools.stack.readiness import StackError
 from tools.stack.spec import Options, StackSpec
@@ -28,6 +28,9 @@ ELSEWHERE = Options(
     rabbitmq_url="amqp://root:pw@mq.example:5673/shop",
     extra={"order-worker": {"LOG_LEVEL": "DEBUG"}},
 )
+
+
+SERVICE_NAMES = [service.name for service in SERVICES]
 
 
 @pytest.fixture
@@ -57,6 +60,24 @@ def test_an_environment_variable_that_is_empty_counts_as_not_set(monkeypatch: py
     monkeypatch.setattr(os, "environ", {"WEB_CONCURRENCY": "", "MONGO_URL": "", "LOG_LEVEL": "DEBUG"})
     nothing: dict[str, dict[str, str]] = {"order-service": {}, "order-worker": {}}
     assert command.options_from_environment("") == Options(settings={"LOG_LEVEL": "DEBUG"}, extra=nothing)
+
+
+def test_what_names_the_shop_and_configures_traces_is_passed_to_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    forwarded = {"SHOP_NAME": "Mugs", "SHOP_ADDRESS": "Rue 1\n1000 Brussels", "OTEL_TRACES_SAMPLER_ARG": "0.5"}
+    monkeypatch.setattr(os, "environ", {**forwarded, "OTHER": "x", "SHOP_STACK": "/tmp/x"})
+    assert command.options_from_environment("").settings == forwarded
+
+
+def test_worker_and_consumer_serve_their_metrics_on_ports_of_their_own(plan: StackSpec) -> None:
+    table = {program.name: program for program in plan.service_programs()}
+    assert table["order-worker"].environment["METRICS_PORT"] == "9464"
+    assert table["notification-consumer"].page == "http://127.0.0.1:9465/metrics"
+    assert {name for name, each in table.items() if "METRICS_PORT" not in each.environment} == {*SERVICE_NAMES}
+    assert {each.environment["METRICS_HOST"] for each in table.values() if each.page} == {"127.0.0.1"}
+
+
+def test_a_port_of_metrics_that_is_in_use_is_no_reason_not_to_start(plan: StackSpec) -> None:
+    assert plan.ports_to_bind().keys() == {*SERVICE_NAMES}
 
 
 def test_how_orders_are_paid_is_passed_to_the_programs_that_ask_the_provider_only(

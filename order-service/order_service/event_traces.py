@@ -1,0 +1,60 @@
+"""The traces of events on their way to the broker: a PRODUCER span from sending to confirm.
+
+The span is below the request that caused the event, however long ago that was, and linked to it. Its own place in the
+trace goes into the message's headers, where the consumer continues; the event itself keeps the place of its cause
+(OpenTelemetry's conventions for messaging, and the CloudEvents extension for distributed tracing).
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from chassis import logs
+from chassis.telemetry import context, tracing
+from chassis.telemetry.tracing import PRODUCER, Attributes, Span
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def publishing(exchange: str, events: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, str]]]:
+    """Record the publishing of events, which are confirmed at the end of the block; yield the headers of each."""
+    spans = [_start(exchange, event, len(events)) for event in events]
+    try:
+        yield [span.context.headers if span else {} for span in spans]
+    except Exception as exc:
+        for span in filter(None, spans):
+            span.fail(type(exc).__name__)
+        raise
+    else:
+        for event in events:
+            _log(event)
+    finally:
+        for span in filter(None, spans):
+            span.end()
+
+
+def _start(exchange: str, event: dict[str, Any], batch: int) -> Span | None:
+    """Start the span of an event; None for one that an older version wrote, without a trace."""
+    cause = context.read(event)
+    if cause is None or not cause.is_sampled:
+        return cause and tracing.NoSpan(cause)
+    destination = f"{exchange}:{event['type']}"
+    attributes: Attributes = {
+        "messaging.system": "rabbitmq",
+        "messaging.operation.name": "publish",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": destination,
+        "messaging.message.id": event["id"],
+        "messaging.batch.message_count": batch,
+        "shop.outbox.seconds": round(max(0.0, time.time() - datetime.fromisoformat(event["time"]).timestamp()), 3),
+    }
+    return tracing.start(f"publish {destination}", PRODUCER, cause, attributes, [cause])
+
+
+def _log(event: dict[str, Any]) -> None:
+    with logs.bind_request_id(event.get("requestid", "")), context.use(context.read(event)):
+        log.info("event published", extra={"event_id": event["id"]})
