@@ -17,6 +17,7 @@ from tools.chaos.client_log import ClientLog
 from tools.chaos.customers import Customer
 from tools.chaos.faults import ACTIONS, TARGETS, Fault, FaultInjector, schedule
 from tools.client import ShopClient
+from tools.observe import alert_run
 from tools.stack import mongodb, programs
 from tools.stack.spec import Options, free_ports
 from tools.stack.stack import Stack
@@ -39,8 +40,17 @@ def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], in
     parser.add_argument("--seconds", type=float, default=60.0, help="how long faults are injected (60)")
     parser.add_argument("--seed", type=int, default=1, help="repeats a schedule of faults (1)")
     parser.add_argument("--only", nargs="+", default=[], metavar="PROGRAM", help="spare all other programs")
+    about = "instead, break one thing after the other, and compare the alerts with those that each must raise"
+    parser.add_argument("--observe", action="store_true", help=about)
     mongodb.add_option(parser)
-    return lambda options: main(options.seconds, options.seed, options.only, options.mongodb)
+    return run_chosen
+
+
+def run_chosen(options: argparse.Namespace) -> int:
+    """Run what the options choose."""
+    if options.observe:
+        return alert_run.main(options.mongodb)
+    return main(options.seconds, options.seed, options.only, options.mongodb)
 
 
 def main(seconds: float, seed: int, only: list[str], server: str) -> int:

@@ -30,10 +30,11 @@ CHECKS = (
 )
 TIMEOUT = 1500  # seconds
 LONGEST_WAITS = ("tests/e2e/test_outages.py", "tests/e2e/test_running.py")
+OBSERVED = ("tests/e2e/test_alerts.py", "tests/e2e/test_traces.py")  # each starts a stack of its own
 TESTS = (
     ("tests/unit", "tests/contract", *LONGEST_WAITS),
-    ("tests/integration",),
-    ("tests/e2e", *(f"--ignore={path}" for path in LONGEST_WAITS)),
+    ("tests/integration", *OBSERVED),
+    ("tests/e2e", *(f"--ignore={path}" for path in (*LONGEST_WAITS, *OBSERVED))),
 )
 
 

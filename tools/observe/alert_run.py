@@ -17,7 +17,7 @@ from tools.stack.prometheus import Observe
 from tools.stack.spec import Options, free_ports
 from tools.stack.stack import Stack
 
-SECONDS_HEALTHY = 10.0
+SECONDS_HEALTHY = 8.0
 SECONDS_TO_FIRE = SECONDS_TO_END = 60.0
 INTERVAL = 1.0  # s between two scrapes, and between two evaluations of the rules
 SETTINGS = {"REGISTRATIONS_PER_MINUTE": "100000", "LOG_LEVEL": "WARNING"}

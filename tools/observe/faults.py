@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tools.observe.mail_server import MailServer
 from tools.paths import ROOT
+from tools.services import BACKGROUND, SERVICES
 from tools.stack.stack import Stack
 
 
@@ -72,21 +73,32 @@ def _program_down(program: str, *raises: str, may_raise: tuple[str, ...] = ()) -
 
 
 BUDGET = tuple(f"OrderErrorBudgetBurn{{long_window={window}}}" for window in ("1h", "6h", "1d", "3d"))
+OTHER_PROGRAMS = {*(service.name for service in SERVICES), *BACKGROUND} - {"order-service"}
+OTHER_DATABASES = tuple(f"DatabaseUnavailable{{job={program}}}" for program in sorted(OTHER_PROGRAMS))
+INTERRUPTED = ("OrdersUndone", "StrayReservations")  # orders that were given up between reservation and write
+CONSUMERS_MISSING = "ConsumersMissing{queue=notifications}"
 HEALTHY = Fault("nothing", lambda _: nullcontext())
 FAULTS = (
     _program_down("order-worker", "ServiceDown{job=order-worker}"),
     _program_down(
         "notification-consumer",
         "ServiceDown{job=notification-consumer}",
-        "ConsumersMissing{queue=notifications}",
+        CONSUMERS_MISSING,
     ),
     _program_down("user-service", "ServiceDown{job=user-service}"),
-    _program_down("rabbitmq", "ServiceDown{job=rabbitmq}", "ServiceDown{job=rabbitmq-overview}", "OutboxStuck"),
+    # The consumer's backoff, before it connects again, is not shortened.
+    _program_down("rabbitmq", *("ServiceDown{job=rabbitmq}", "OutboxStuck"), may_raise=(CONSUMERS_MISSING,)),
     Fault("the mail server refuses all mail", _mail_refused, frozenset({"DeadLetters{queue=notifications.dead}"})),
     Fault(
         "product-service hangs",
         lambda scene: _frozen(scene, "product-service"),
         frozenset({"ServiceDown{job=product-service}", "ProductServiceHanging{job=order-service}", *BUDGET}),
+        frozenset({"ProductServiceHanging{job=order-worker}", "OrdersSlow", *INTERRUPTED}),
     ),
-    _program_down("mongodb", "DatabaseUnavailable{job=order-service}", *BUDGET),
+    # product-service then answers 503, or late, so that order-service treats it as if it hung.
+    _program_down(
+        "mongodb",
+        *("DatabaseUnavailable{job=order-service}", *BUDGET),
+        may_raise=(*OTHER_DATABASES, *INTERRUPTED, "ProductServiceHanging{job=order-service}", "OrdersSlow"),
+    ),
 )

@@ -1,7 +1,7 @@
 """The rules of deploy/monitoring on a shorter scale of time, so that a fault of seconds raises its alerts.
 
 Every range and every `for` is `FACTOR` times as short, and no range is longer than `LONGEST`: so an alert ends soon
-after its fault. Thresholds stay, also those in seconds: a program that shows a heartbeat every second cannot do so 20
+after its fault. Thresholds stay, also those in seconds: a program that shows a heartbeat every second cannot do so 24
 times as often. Exceptions are the alerts that wait for a duration to pass while the fault lasts (`SCALED`).
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-FACTOR = 20.0
-SHORTEST, LONGEST = 4.0, 20.0  # s; a range needs at least two scrapes, which are a second apart
+FACTOR = 24.0
+SHORTEST, LONGEST = 4.0, 12.0  # s; a range needs at least two scrapes, which are a second apart
 SCALED = {"OutboxStuck"}  # "the oldest event waits for more than 30 seconds"
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}

@@ -13,8 +13,8 @@ from tools.client import TIMEOUT, ShopClient
 from tools.stack import programs
 from tools.stack.stack import Stack
 
-SHOPPERS = 6
-PAUSE = 0.6  # s between two things that a shopper does, at most
+SHOPPERS = 10
+PAUSE = 1.0  # s between two things that a shopper does, at most
 METHODS = (*["pm_card_ok"] * 16, *["pm_card_declined"] * 2, "pm_card_lost", "pm_card_slow")
 STOCK = {"Moka Pot": 100_000, "Milk Frother": 100_000, "Coffee Grinder": 100_000, "Rare Roast": 5}
 RECENT = 10  # orders that a shopper still cares about

@@ -1,6 +1,5 @@
 """A stack's own Prometheus: the jobs and rules of deploy/monitoring, with the addresses of this machine."""
 
-import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from tools.paths import MONITORING
 from tools.stack.readiness import StackError
 
 KEPT = "2d"  # how long; a learner looks at what happened just now
+# Relative to the server's folder, which may have a path that Prometheus takes for a pattern. `rules` is a link.
+CONFIGURATION, RULES = "prometheus.yml", "rules/*.yml"
 
 
 @dataclass(frozen=True)
@@ -44,31 +45,37 @@ class PrometheusServer:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """Return the command that starts the server."""
-        storage = (f"--storage.tsdb.path={self.home / 'data'}", f"--storage.tsdb.retention.time={KEPT}")
-        listen = f"--web.listen-address=127.0.0.1:{self.port}"
-        return (str(apt.prometheus()), f"--config.file={self.home / 'prometheus.yml'}", *storage, listen)
+        """Return the command that starts the server in its own folder."""
+        start = ("/usr/bin/env", f"--chdir={self.home}", str(apt.prometheus()), f"--config.file={CONFIGURATION}")
+        storage = ("--storage.tsdb.path=data", f"--storage.tsdb.retention.time={KEPT}")
+        return (*start, *storage, f"--web.listen-address=127.0.0.1:{self.port}")
 
     def write_configuration(self) -> None:
         """Write the configuration, and check it together with the rules. Raises StackError with what is wrong."""
         self.home.mkdir(parents=True, exist_ok=True)
-        path = self.home / "prometheus.yml"
+        rules = self.home / "rules"
+        rules.unlink(missing_ok=True)
+        rules.symlink_to(self.observe.rules.resolve())
         template = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
-        path.write_text(yaml.safe_dump(configuration(template, self.targets, self.observe), sort_keys=False))
-        check = subprocess.run([apt.promtool(), "check", "config", path], capture_output=True, text=True)
+        made = configuration(template, self.targets, self.observe.interval)
+        (self.home / CONFIGURATION).write_text(yaml.safe_dump(made, sort_keys=False))
+        command = [str(apt.promtool()), "check", "config", CONFIGURATION]
+        check = subprocess.run(command, cwd=self.home, capture_output=True, text=True)
         if check.returncode:
             raise StackError(f"Prometheus cannot use its configuration.\n{check.stdout}{check.stderr}")
 
 
-def configuration(template: Mapping[str, Any], targets: Mapping[str, str], observe: Observe) -> dict[str, Any]:
+def configuration(
+    template: Mapping[str, Any], targets: Mapping[str, str], interval: float | None = None
+) -> dict[str, Any]:
     """Return a configuration for this machine: the jobs that run here, the rules, and no Alertmanager."""
     jobs = [_local(job, targets[job["job_name"]]) for job in template["scrape_configs"] if job["job_name"] in targets]
     intervals = {}
-    if observe.interval:
-        intervals = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), _duration(observe))
+    if interval:
+        names = ("scrape_interval", "scrape_timeout", "evaluation_interval")
+        intervals = dict.fromkeys(names, f"{round(interval * 1000)}ms")
         jobs = [{key: value for key, value in job.items() if key not in intervals} for job in jobs]
-    rules = [_without_pattern(path) for path in sorted(observe.rules.glob("*.yml"))]
-    return {"global": {**template.get("global", {}), **intervals}, "rule_files": rules, "scrape_configs": jobs}
+    return {"global": {**template.get("global", {}), **intervals}, "rule_files": [RULES], "scrape_configs": jobs}
 
 
 def _local(job: Mapping[str, Any], address: str) -> dict[str, Any]:
@@ -76,12 +83,3 @@ def _local(job: Mapping[str, Any], address: str) -> dict[str, Any]:
     labels: list[dict[str, str]] = [target["labels"] for target in job.get("static_configs", []) if "labels" in target]
     kept = {key: value for key, value in job.items() if not key.endswith(("_sd_configs", "static_configs"))}
     return {**kept, "static_configs": [{"targets": [address], **({"labels": labels[0]} if labels else {})}]}
-
-
-def _duration(observe: Observe) -> str:
-    return f"{round((observe.interval or 0) * 1000)}ms"
-
-
-def _without_pattern(path: Path) -> str:
-    """Return a path in which Prometheus finds no wildcard."""
-    return re.sub(r"([\\*?\[])", r"\\\1", str(path.resolve()))

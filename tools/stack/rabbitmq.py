@@ -18,9 +18,11 @@ log.console = true
 log.console.level = warning
 log.console.use_colors = off
 """
+# Queues are counted once a second: their alerts and the dashboards should not be older than a scrape.
 PROMETHEUS = """\
 prometheus.tcp.ip = 127.0.0.1
 prometheus.tcp.port = {port}
+collect_statistics_interval = 1000
 """
 
 
