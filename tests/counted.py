@@ -11,10 +11,13 @@ OF_EVERY_CALL = ("http_", "process_", "shop_store_")  # these grow with whatever
 
 
 def samples(text: str | None = None) -> dict[str, float]:
-    """Return each sample of an exposition, by default this process's, by its name and the values of its labels."""
+    """Return each sample of an exposition, by default this process's, by its name and the values of its labels.
+
+    The labels are in the order of their names.
+    """
     families = text_string_to_metric_families(metrics.exposition().decode() if text is None else text)
     return {
-        " ".join([sample.name, *sample.labels.values()]): sample.value
+        " ".join([sample.name, *(label for _, label in sorted(sample.labels.items()))]): sample.value
         for family in families
         for sample in family.samples
     }

@@ -3,10 +3,13 @@
 import gc
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -21,6 +24,7 @@ from chassis.telemetry.tracing import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERV
 from tests.metric_values import value
 from tests.otlp_receiver import Collector, collecting, dripping, hanging
 from tests.waiting import until
+from tools.paths import ROOT
 from tools.stack.ports import free_ports
 
 PARENT = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", SAMPLED, "vendor=1,other=2")
@@ -292,3 +296,38 @@ def test_a_program_counts_the_spans_that_it_loses() -> None:
         tracing.start("work", INTERNAL, None).end()
     tracing.stop(10)
     assert value("shop_spans_lost_total") == before + 3
+
+
+PROGRAM = """
+import time
+from chassis.config import TelemetrySettings
+from chassis.telemetry import programs, tracing
+programs.observe("order-worker", TelemetrySettings.load())
+for _ in range(100):
+    tracing.start("work", tracing.INTERNAL, None).end()
+started = time.monotonic()
+tracing.stop()
+print(time.monotonic() - started)
+"""
+
+
+@pytest.mark.parametrize("timeout", ["0.9", "1", "2"])
+def test_a_program_ends_quietly_and_in_time_while_its_collector_hangs(timeout: str) -> None:
+    with hanging() as collector:
+        environment = {
+            "PYTHONPATH": str(ROOT),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_EXPORTER_OTLP_TIMEOUT": timeout,
+            "OTEL_TRACES_SAMPLER_ARG": "1",
+        }
+        with subprocess.Popen(
+            [sys.executable, "-c", PROGRAM], env=environment, stdout=PIPE, stderr=PIPE, text=True
+        ) as program:
+            assert program.stdout
+            assert program.stderr
+            lines = program.stdout.readlines()
+            ended, errors = time.monotonic(), program.stderr.read()
+            assert (program.wait(60), errors) == (0, "")
+            assert time.monotonic() - ended < EXIT_WITHIN
+    assert float(lines[-1]) < EXIT_WITHIN
+    assert all(json.loads(line)["logger"] == "chassis.telemetry.otlp" for line in lines[:-1])

@@ -3,16 +3,23 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker, ConnectionClosedByBroker
 
 from deploy import broker, healthcheck, lock_subset
 from tests.local_server import serving
+from tools.checks import supply_chain
+from tools.paths import ROOT
+from tools.services import SERVICES
 
 CONSTRAINTS = """\
 flask==3.1.0 \\
@@ -141,3 +148,29 @@ def test_a_topology_that_the_broker_refuses_ends_the_provisioning_at_once(monkey
     monkeypatch.setattr("pika.BlockingConnection", Connection)
     with pytest.raises(SystemExit, match=r"^RabbitMQ refuses contracts/topology\.json: PRECONDITION_FAILED"):
         broker.declare_topology("amqp://rabbitmq", deadline=60)
+
+
+IMPORT_WITHOUT = """
+import importlib, sys
+blocked, modules = sys.argv[1].split(","), sys.argv[2:]
+class Missing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in blocked:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+for module in modules:
+    importlib.import_module(module)
+"""
+
+
+@pytest.mark.parametrize("image", supply_chain.IMAGES)
+def test_an_image_has_the_packages_that_its_programs_import(image: str) -> None:
+    """Import each program without the packages that only the development environment has."""
+    service = next((service for service in SERVICES if service.name == image), None)
+    modules = [f"{service.package}.app", *service.background.values()] if service else ["deploy.provision"]
+    installed = supply_chain.packages(image)
+    distributions = packages_distributions().items()
+    blocked = {top for top, names in distributions if not installed & set(map(canonicalize_name, names))}
+    command = [sys.executable, "-c", IMPORT_WITHOUT, ",".join(blocked), *modules]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
