@@ -9,6 +9,7 @@ from tools.observe.spans import Span
 from tools.observe.waterfall import in_order, notes
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8c6d31", "#6a3d9a", "#7f7f7f", "#b2182b")
+LEGEND_ROW = 16  # pixels
 STYLE = """
 body {margin: 0; padding: 14px; background: #f4f5f5; color: #24292e; font: 12px/16px "DejaVu Sans", sans-serif}
 h1 {font-size: 17px; margin: 0 0 12px}
@@ -18,7 +19,7 @@ h1 {font-size: 17px; margin: 0 0 12px}
 .panel h2 {font-size: 12px; margin: 0 0 4px; white-space: nowrap}
 .number {font-size: 24px; line-height: 38px}
 .none {color: #8b949e; text-align: center; padding-top: 20px}
-.legend {display: flex; flex-wrap: wrap; gap: 0 12px; height: 16px; overflow: hidden; font-size: 11px; color: #57606a}
+.legend {display: flex; flex-wrap: wrap; gap: 0 12px; overflow: hidden; font-size: 11px; color: #57606a}
 .legend i {display: inline-block; width: 10px; height: 3px; margin: 0 4px 3px 0}
 svg text {font-size: 10px; fill: #6e7781}
 .bar {display: flex; align-items: center; gap: 6px; height: 15px; font-size: 10px; white-space: nowrap}
@@ -88,7 +89,9 @@ def lines(series: Sequence[Series], unit: str, period: tuple[float, float], widt
     if not series:
         return _nothing()
     start, end = period
-    left, bottom = 52.0, height - 16
+    rows = 1 if sum(6.5 * len(each.name) + 26 for each in series) <= width else 2  # of the legend
+    height -= LEGEND_ROW * rows
+    left, upper, bottom = 52.0, 9.0, height - 16
     top = max((value for each in series for _, value in each.points), default=0) or 1
     low = min(0.0, *(value for each in series for _, value in each.points))
 
@@ -96,7 +99,7 @@ def lines(series: Sequence[Series], unit: str, period: tuple[float, float], widt
         return left + (at - start) / (end - start) * (width - left)
 
     def y(value: float) -> float:
-        return bottom - (value - low) / (top - low) * (bottom - 4)
+        return bottom - (value - low) / (top - low) * (bottom - upper)
 
     parts = []
     for value in (low, (low + top) / 2, top):
@@ -112,7 +115,8 @@ def lines(series: Sequence[Series], unit: str, period: tuple[float, float], widt
         f"<span><i style='background:{colour}'></i>{html.escape(each.name)}</span>"
         for colour, each in zip(_colours(series), series, strict=True)
     )
-    return f"<svg width={width:.0f} height={height:.0f}>{''.join(parts)}</svg><div class=legend>{legend}</div>"
+    drawing = f"<svg width={width:.0f} height={height:.0f}>{''.join(parts)}</svg>"
+    return f"{drawing}<div class=legend style=height:{LEGEND_ROW * rows}px>{legend}</div>"
 
 
 def trace(spans: Sequence[Span]) -> str:

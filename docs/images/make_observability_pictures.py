@@ -72,7 +72,7 @@ def draw(panel: dict[str, Any], prometheus: Prometheus, period: tuple[float, flo
         "stat": lambda: charts.number(series, unit),
         "bargauge": lambda: charts.bars(series, unit),
         "table": lambda: charts.table(series),
-        "timeseries": lambda: charts.lines(series, unit, period, place["w"] * COLUMN - 26, place["h"] * ROW - 56),
+        "timeseries": lambda: charts.lines(series, unit, period, place["w"] * COLUMN - 26, place["h"] * ROW - 40),
     }[panel["type"]]()
     return charts.panel(place, panel["title"], drawn, COLUMN, ROW)
 
