@@ -90,15 +90,16 @@ class _Queue(BatchSpanProcessor):
 
     def __init__(self, exporter: _Exporter, on_loss: Callable[[int], None]) -> None:
         super().__init__(exporter)
-        self._on_loss = on_loss
+        self._on_loss, self._lock = on_loss, threading.Lock()
         self._waiting = self._batch_processor._queue
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue an ended span, unless the queue is full."""
-        if len(self._waiting) == self._waiting.maxlen:
-            self._on_loss(1)
-        else:
-            super().on_end(span)
+        with self._lock:
+            if len(self._waiting) != self._waiting.maxlen:
+                super().on_end(span)
+                return
+        self._on_loss(1)
 
     def give_up(self) -> None:
         """Report the spans that still wait as lost."""

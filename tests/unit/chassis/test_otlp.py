@@ -21,6 +21,7 @@ from chassis.telemetry import programs, tracing
 from chassis.telemetry.context import SAMPLED, TraceContext
 from chassis.telemetry.otlp import OtlpRecorder
 from chassis.telemetry.tracing import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, Span
+from tests.at_once import at_once
 from tests.metric_values import value
 from tests.otlp_receiver import Collector, collecting, dripping, hanging
 from tests.waiting import until
@@ -202,6 +203,17 @@ def test_a_full_queue_drops_spans_and_counts_them(start: Start, losses: Losses) 
         collector.goes_on.set()
         recorder.stop(10)
         assert (len(collector.received), losses.total) == (QUEUE + BATCH, 3000 - QUEUE)
+
+
+def test_no_span_of_many_threads_is_lost_without_being_counted(start: Start, losses: Losses) -> None:
+    with hanging() as collector:
+        recorder = start(collector.url, **small_queue())
+        at_once(8, lambda _: [record(recorder) for _ in range(500)])
+        counted = losses.total
+        collector.goes_on.set()
+        recorder.stop(10)
+        assert losses.total == counted
+        assert len(collector.received) == 4000 - counted
 
 
 def closed_port() -> str:
