@@ -60,6 +60,8 @@ def queries_of(database: str, name: str, command: dict[str, Any]) -> Iterator[tu
     """Return the collection, condition and order of each query in a command."""
     if name in FILTERS:
         yield database, command[name], command.get(FILTERS[name], {}), command.get("sort")
+    if name == "aggregate":
+        yield database, command[name], command["pipeline"][0]["$match"], None
     for update in command.get("updates", ()) if name == "update" else ():
         yield database, command[name], update["q"], None
 
