@@ -1,12 +1,14 @@
-"""Make the pictures of traces and dashboards: `.venv/bin/python docs/images/make_observability_pictures.py`.
+"""Make the pictures of traces and dashboards: `.venv/bin/python docs/images/make_observability_pictures.py [MONGODB]`.
 
 Runs a shop of its own with customers for two minutes; in the second one, product-service is slow for some seconds. The
-trace is the slowest order of that time, and the dashboards are those of deploy/monitoring with what Prometheus answers.
+trace is an order of that time, and the dashboards are those of deploy/monitoring with what Prometheus answers. MONGODB
+is the server program, as for `./dev up --mongodb`.
 """
 
 import base64
 import json
 import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +23,7 @@ from tools.observe.spans import Span
 from tools.observe.trace_command import by_id, fetch
 from tools.observe.traffic import traffic
 from tools.paths import MONITORING
+from tools.stack import processes
 from tools.stack.prometheus import Observe
 from tools.stack.spec import Options, free_ports
 from tools.stack.stack import Stack
@@ -28,32 +31,34 @@ from tools.stack.stack import Stack
 SECONDS = 120.0  # of traffic
 WARM_UP = 15.0  # s that no picture shows: connections and caches begin cold
 SLOW = (75.0, 90.0)  # when product-service is slow, in seconds after the start
-PAUSE, WORK = 0.15, 0.35  # s that it stands still, and goes on, in turns
+PAUSE, WORK = 0.06, 0.02  # s that it stands still, and goes on, in turns
 STEP = 2.0  # s between two points of a line
 VARIABLES = {"$__rate_interval": "12s", "$job": ".+", "$__range": f"{SECONDS:.0f}s"}
 WIDTH, ROW, MARGIN = 1172, 19, 45  # pixels: of a page, of a row of a dashboard, of its title
 COLUMN = WIDTH / 24
-PICTURED = {"POST /orders", "publish shop.events:order_created", "send email", "NotificationStore.mark_sent"}
+SLOW_CALL = "ReservationStore.reserve"
+PICTURED = {"POST /orders", SLOW_CALL, "publish shop.events:order_created", "send email", "NotificationStore.mark_sent"}
 
 
 def run(stack: Stack) -> tuple[float, float]:
     """Let customers use the shop, and return from when to when the pictures are."""
+    slow = stack.processes("product-service")
     with traffic(stack):
         started = time.time()
         while (elapsed := time.time() - started) < SECONDS:
             if SLOW[0] < elapsed < SLOW[1]:
-                stack.kill("product-service", signal.SIGSTOP)
+                processes.send(slow, signal.SIGSTOP)
                 time.sleep(PAUSE)
-                stack.kill("product-service", signal.SIGCONT)
+                processes.send(slow, signal.SIGCONT)
             time.sleep(WORK)
         return started + WARM_UP, time.time()
 
 
 def slow_order(stack: Stack) -> list[Span]:
-    """Return the trace of the slowest order that was placed and notified."""
+    """Return the trace of the order whose reservation was the slowest, of those that were placed and notified."""
     traces = by_id(fetch(stack.pages()["traces"])).values()
     complete = [spans for spans in traces if {span.name for span in spans} >= PICTURED]
-    return max(complete, key=lambda spans: max(span.end - span.start for span in spans if span.name == "POST /orders"))
+    return max(complete, key=lambda spans: max(span.end - span.start for span in spans if span.name == SLOW_CALL))
 
 
 def dashboard(path: Path, prometheus: Prometheus, period: tuple[float, float]) -> tuple[str, int]:
@@ -102,7 +107,7 @@ def save(browser: Browser, name: str, document: str, height: int) -> None:
 def main() -> None:
     """Make all pictures."""
     settings = {"REGISTRATIONS_PER_MINUTE": "1000", "PAYMENT_MINUTES": "0.5"}
-    options = Options(settings=settings, observe=Observe(interval=STEP))
+    options = Options(settings=settings, mongodb="".join(sys.argv[1:]), observe=Observe(interval=STEP))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         stack = Stack(Path(folder) / "shop", free_ports(), options)
         try:
