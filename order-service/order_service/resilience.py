@@ -80,11 +80,12 @@ class Bulkhead:
         """Hold a place during the block; wait for it at most `wait` seconds. Raises BulkheadFull."""
         if not self._places.acquire(timeout=wait):
             raise BulkheadFull
+        self._shown.take()
         try:
-            with self._shown.place():
-                yield
+            yield
         finally:
             self._places.release()
+            self._shown.free()
 
 
 @dataclass
