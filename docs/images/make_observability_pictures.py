@@ -28,7 +28,7 @@ from tools.stack.stack import Stack
 SECONDS = 120.0  # of traffic
 WARM_UP = 15.0  # s that no picture shows: connections and caches begin cold
 SLOW = (75.0, 90.0)  # when product-service is slow, in seconds after the start
-PAUSE, WORK = 0.25, 0.15  # s that it stands still, and goes on, in turns
+PAUSE, WORK = 0.15, 0.35  # s that it stands still, and goes on, in turns
 STEP = 2.0  # s between two points of a line
 VARIABLES = {"$__rate_interval": "12s", "$job": ".+", "$__range": f"{SECONDS:.0f}s"}
 WIDTH, ROW, MARGIN = 1172, 19, 45  # pixels: of a page, of a row of a dashboard, of its title
@@ -82,7 +82,7 @@ def ask(target: dict[str, Any], prometheus: Prometheus, period: tuple[float, flo
     expression = target["expr"]
     for variable, value in VARIABLES.items():
         expression = expression.replace(variable, value)
-    start, end = (period[1] - STEP, period[1]) if target.get("instant") else period
+    start, end = (period[1], period[1]) if target.get("instant") else period
     found = []
     for result in prometheus.query_range(expression, start, end, STEP):
         name = target["legendFormat"]
