@@ -1,9 +1,8 @@
 """The home of OpenTelemetry: records spans with its SDK, and sends them by OTLP over HTTP (protobuf).
 
 A collector that is away, slow or refuses costs nothing but its spans: one thread sends them in batches from a bounded
-queue, and what finds the queue full is dropped and counted. The variables of OpenTelemetry's SDK apply, for example
-OTEL_EXPORTER_OTLP_HEADERS and OTEL_BSP_MAX_QUEUE_SIZE
-(https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
+queue, and what finds the queue full is dropped and counted. The library itself reads OTEL_EXPORTER_OTLP_HEADERS,
+OTEL_BSP_* and some others (docs/configuration.md).
 """
 
 import logging

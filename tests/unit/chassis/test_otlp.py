@@ -16,7 +16,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
 from chassis import logs
-from chassis.config import TelemetrySettings
+from chassis.config import ConfigurationError, TelemetrySettings
 from chassis.telemetry import programs, tracing
 from chassis.telemetry.context import SAMPLED, TraceContext
 from chassis.telemetry.otlp import OtlpRecorder
@@ -300,7 +300,7 @@ def test_a_program_counts_the_spans_that_it_loses() -> None:
 
 PROGRAM = """
 import time
-from chassis.config import TelemetrySettings
+from chassis.config import ConfigurationError, TelemetrySettings
 from chassis.telemetry import programs, tracing
 programs.observe("order-worker", TelemetrySettings.load())
 for _ in range(100):
@@ -331,3 +331,10 @@ def test_a_program_ends_quietly_and_in_time_while_its_collector_hangs(timeout: s
             assert time.monotonic() - ended < EXIT_WITHIN
     assert float(lines[-1]) < EXIT_WITHIN
     assert all(json.loads(line)["logger"] == "chassis.telemetry.otlp" for line in lines[:-1])
+
+
+def test_a_setting_that_the_library_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "100")  # less than a batch
+    settings = TelemetrySettings(otel_exporter_otlp_endpoint="http://127.0.0.1:9")
+    with pytest.raises(ConfigurationError, match=r"^configuration: OTEL_\*: max_export_batch_size must be"):
+        programs.observe("order-worker", settings)
