@@ -6,7 +6,7 @@ Each part knows nothing of HTTP, and several threads may use it at once. `clock`
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -69,11 +69,14 @@ class BulkheadFull(Exception):
 
 
 class Bulkhead:
-    """Lets at most `max_concurrent` threads in, so that the others stay free for work that needs no neighbour."""
+    """Lets at most `max_concurrent` threads in, so that the others stay free for work that needs no neighbour.
 
-    def __init__(self, max_concurrent: int, name: str) -> None:
+    With a `name` it is shown as a pool among the metrics.
+    """
+
+    def __init__(self, max_concurrent: int, name: str = "") -> None:
         self._places = threading.BoundedSemaphore(max_concurrent)
-        self._shown = Pool(name, max_concurrent)
+        self._shown = Pool(name, max_concurrent) if name else None
 
     @contextmanager
     def enter(self, *, wait: float) -> Iterator[None]:
@@ -81,7 +84,7 @@ class Bulkhead:
         if not self._places.acquire(timeout=wait):
             raise BulkheadFull
         try:
-            with self._shown.place():
+            with self._shown.place() if self._shown else nullcontext():
                 yield
         finally:
             self._places.release()
