@@ -5,19 +5,22 @@ process has stopped, and the number of files does not grow with the kills. The f
 observation is a write.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from chassis.telemetry import metrics
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable by which prometheus_client finds the files
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108
+MIN_FREE = 32 * 2**20  # bytes: where shared memory is full, a write to a mapped file kills the process
 MASTER = "master"
-_PREFIX = "shop-metrics-"
+_PREFIX, _LOCK = "shop-metrics-", "lock"
 
 
 class Slots:
@@ -40,8 +43,9 @@ class Slots:
 
     def release(self, worker: Any) -> None:
         """Forget a worker that has ended."""
-        self._pid_file(worker.slot).unlink(missing_ok=True)
-        metrics.forget_gauges(worker.slot)
+        with suppress(OSError):
+            self._pid_file(worker.slot).unlink(missing_ok=True)
+            metrics.forget_gauges(worker.slot)
 
     def pids(self) -> list[int]:
         """Return the pids of all processes, the master's last."""
@@ -53,7 +57,8 @@ class Slots:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _note_pid(self) -> None:
-        self._pid_file(self.own).write_text(str(os.getpid()))
+        with suppress(OSError):  # without room for it, the figures of CPU time and memory are too low
+            self._pid_file(self.own).write_text(str(os.getpid()))
 
     def _pid_file(self, slot: str) -> Path:
         return self._folder / f"{slot}.pid"
@@ -65,21 +70,33 @@ def slots() -> Slots:
 
     They are the same after SIGHUP, when gunicorn runs its configuration again.
     """
-    folder = _make_folder(SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir()))
+    folder = _make_folder(SHARED_MEMORY if _has_room(SHARED_MEMORY) else Path(tempfile.gettempdir()))
     os.environ[FOLDER] = str(folder)
     made = Slots(folder)
     metrics.share(lambda: made.own, made.pids)
     return made
 
 
+def _has_room(folder: Path) -> bool:
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= MIN_FREE
+
+
+_locks: list[IO[str]] = []  # of this gunicorn: its processes hold them as long as one of them lives
+
+
 def _make_folder(parent: Path) -> Path:
-    """Return a new folder for this process and its workers, and remove those of masters that were killed."""
-    own_pid = str(os.getpid())
+    """Return a new folder for this process and its workers, and remove those of gunicorns that were killed.
+
+    Each gunicorn holds a lock in its folder. Its pid would not do: containers may share the memory, and no pids.
+    """
     for folder in parent.glob(f"{_PREFIX}*"):
-        pid = folder.name.split("-")[2]
-        if pid == own_pid or not Path(f"/proc/{pid}").exists():
+        with suppress(OSError), (folder / _LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{own_pid}-", dir=parent))
+    made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    _locks.append((made / _LOCK).open("w"))
+    fcntl.flock(_locks[-1], fcntl.LOCK_EX)
+    return made
 
 
 def _read(file: Path) -> str:

@@ -6,15 +6,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from chassis.errors import Unavailable
 from chassis.telemetry import context, metrics, tracing
 from chassis.telemetry.tracing import CLIENT
 
 DURATION = metrics.histogram(
     "shop_store_duration_seconds", "The duration of each call of a store.", ["verb"], buckets=metrics.STORE_SECONDS
-)
-UNAVAILABLE = metrics.counter(
-    "shop_database_unavailable_total", "Calls of a store that failed because the database is away or refuses."
 )
 
 
@@ -30,8 +26,6 @@ def observed(verb: str, method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(*args, **kwargs)
         except Exception as exc:
-            if isinstance(exc, Unavailable):
-                UNAVAILABLE.inc()
             if span:
                 span.fail(type(exc).__name__)
             raise

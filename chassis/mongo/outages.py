@@ -9,8 +9,13 @@ from pymongo.errors import AutoReconnect, ConnectionFailure, OperationFailure, P
 
 from chassis.errors import Misconfigured, Unavailable
 from chassis.mongo.observation import observed
+from chassis.telemetry import metrics
 
 C = TypeVar("C", bound=type)
+
+UNAVAILABLE = metrics.counter(
+    "shop_database_unavailable_total", "Calls of a store that failed because the database is away or refuses."
+)
 
 _TRANSIENT_LABELS = ("TransientTransactionError", "RetryableWriteError", "SystemOverloadedError")
 _TRANSIENT = {  # server errors that pymongo does not turn into a ConnectionFailure everywhere, by code
@@ -56,6 +61,7 @@ def _with_retry(method: Callable[..., Any]) -> Callable[..., Any]:
         except PyMongoError as exc:
             if not (is_outage(exc) or _refusal(exc)):
                 raise
+            UNAVAILABLE.inc()
             raise problem_of(exc) from exc
 
     return call

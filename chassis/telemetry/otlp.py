@@ -1,9 +1,8 @@
 """The home of OpenTelemetry: records spans with its SDK, and sends them by OTLP over HTTP (protobuf).
 
 A collector that is away, slow or refuses costs nothing but its spans: one thread sends them in batches from a bounded
-queue, and what finds the queue full is dropped and counted. The variables of OpenTelemetry's SDK apply, for example
-OTEL_EXPORTER_OTLP_HEADERS and OTEL_BSP_MAX_QUEUE_SIZE
-(https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
+queue, and what finds the queue full is dropped and counted. The library itself reads OTEL_EXPORTER_OTLP_HEADERS,
+OTEL_BSP_* and some others (docs/configuration.md).
 """
 
 import logging
@@ -91,15 +90,16 @@ class _Queue(BatchSpanProcessor):
 
     def __init__(self, exporter: _Exporter, on_loss: Callable[[int], None]) -> None:
         super().__init__(exporter)
-        self._on_loss = on_loss
+        self._on_loss, self._lock = on_loss, threading.Lock()
         self._waiting = self._batch_processor._queue
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue an ended span, unless the queue is full."""
-        if len(self._waiting) == self._waiting.maxlen:
-            self._on_loss(1)
-        else:
-            super().on_end(span)
+        with self._lock:
+            if len(self._waiting) != self._waiting.maxlen:
+                super().on_end(span)
+                return
+        self._on_loss(1)
 
     def give_up(self) -> None:
         """Report the spans that still wait as lost."""

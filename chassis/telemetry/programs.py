@@ -12,15 +12,20 @@ LOST = metrics.counter("shop_spans_lost_total", "Spans that the collector did no
 def observe(program: str, settings: TelemetrySettings) -> None:
     """Send the logs of this process to standard output, and its traces to the collector, if there is one.
 
-    Call it after a fork: the thread that sends the spans does not survive one.
+    Call it after a fork: the thread that sends the spans does not survive one. Raises ConfigurationError.
     """
     logs.configure(program, settings.log_level)
-    recorder = None
-    if settings.collector:
-        from chassis.telemetry.otlp import OtlpRecorder  # takes 4 MB, which is wasted without a collector
-
-        recorder = OtlpRecorder(program, settings.collector, settings.otel_exporter_otlp_timeout, LOST.inc)
+    recorder = _recorder(program, settings.collector, settings) if settings.collector else None
     tracing.record_with(recorder, settings.sampling_ratio)
+
+
+def _recorder(program: str, collector: str, settings: TelemetrySettings) -> tracing.Recorder:
+    from chassis.telemetry.otlp import OtlpRecorder  # takes 4 MB, which is wasted without a collector
+
+    try:
+        return OtlpRecorder(program, collector, settings.otel_exporter_otlp_timeout, LOST.inc)
+    except ValueError as exc:  # from one of the variables that the library reads itself
+        raise ConfigurationError(f"configuration: OTEL_*: {exc}") from exc
 
 
 def preload(settings: TelemetrySettings) -> None:

@@ -9,12 +9,12 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 from chassis import logs
+from chassis.schemas import read_time
 from chassis.telemetry import context, tracing
-from chassis.telemetry.tracing import PRODUCER, Attributes, Span
+from chassis.telemetry.tracing import PRODUCER, Span
 
 log = logging.getLogger(__name__)
 
@@ -43,15 +43,16 @@ def _start(exchange: str, event: dict[str, Any], batch: int) -> Span | None:
     if cause is None or not cause.is_sampled:
         return cause and tracing.NoSpan(cause)
     destination = f"{exchange}:{event['type']}"
-    attributes: Attributes = {
+    attributes: dict[str, str | int | float | bool] = {
         "messaging.system": "rabbitmq",
         "messaging.operation.name": "publish",
         "messaging.operation.type": "send",
         "messaging.destination.name": destination,
         "messaging.message.id": event["id"],
         "messaging.batch.message_count": batch,
-        "shop.outbox.seconds": round(max(0.0, time.time() - datetime.fromisoformat(event["time"]).timestamp()), 3),
     }
+    if occurred_at := read_time(event.get("time")):
+        attributes["shop.outbox.seconds"] = round(max(0.0, time.time() - occurred_at.timestamp()), 3)
     return tracing.start(f"publish {destination}", PRODUCER, cause, attributes, [cause])
 
 

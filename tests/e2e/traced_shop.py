@@ -156,7 +156,7 @@ def place(customer: Client, product_id: str, **headers: str) -> str:
 
 
 def is_closed(url: str) -> Callable[[], bool]:
-    """Return a function that tells whether nobody listens at a URL of this machine."""
+    """Return a function that returns whether nobody listens at a URL of this machine."""
     port = int(url.rpartition(":")[2])
 
     def check() -> bool:

@@ -11,8 +11,10 @@ from functools import cache
 from typing import Any
 
 import pytest
+from flask import Flask
 
-from chassis.web.observation import METHODS, Observer
+from chassis.web import observation
+from chassis.web.observation import METHODS
 from notification_service.config import ConsumerSettings
 from notification_service.consumer import _shown
 from notification_service.smtp_pool import SmtpPool
@@ -103,7 +105,7 @@ def test_the_methods_of_requests_are_those_of_the_registry() -> None:
 
 def test_the_pools_are_those_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     make_shop(monkeypatch)
-    Observer(1)
+    observation.init_app(Flask("test"), 1)
     ProductClient("http://unused", None, max_concurrent=1)  # type: ignore[arg-type]
     SmtpPool(None).close()  # type: ignore[arg-type]
     settings = ConsumerSettings(environment="development", mongo_url="mongodb://m/n", rabbitmq_url="amqp://r/")

@@ -75,6 +75,7 @@ def _program_down(program: str, *raises: str, may_raise: tuple[str, ...] = ()) -
 BUDGET = tuple(f"OrderErrorBudgetBurn{{long_window={window}}}" for window in ("1h", "6h", "1d", "3d"))
 OTHER_PROGRAMS = {*(service.name for service in SERVICES), *BACKGROUND} - {"order-service"}
 OTHER_DATABASES = tuple(f"DatabaseUnavailable{{job={program}}}" for program in sorted(OTHER_PROGRAMS))
+HANGING = tuple(f"ProductServiceHanging{{job={program}}}" for program in ("order-service", "order-worker"))
 INTERRUPTED = ("OrdersUndone", "StrayReservations")  # orders that were given up between reservation and write
 CONSUMERS_MISSING = "ConsumersMissing{queue=notifications}"
 HEALTHY = Fault("nothing", lambda _: nullcontext())
@@ -93,12 +94,12 @@ FAULTS = (
         "product-service hangs",
         lambda scene: _frozen(scene, "product-service"),
         frozenset({"ServiceDown{job=product-service}", "ProductServiceHanging{job=order-service}", *BUDGET}),
-        frozenset({"ProductServiceHanging{job=order-worker}", "OrdersSlow", *INTERRUPTED}),
+        frozenset({*HANGING, "OrdersSlow", *INTERRUPTED}),
     ),
     # product-service then answers 503, or late, so that order-service treats it as if it hung.
     _program_down(
         "mongodb",
         *("DatabaseUnavailable{job=order-service}", *BUDGET),
-        may_raise=(*OTHER_DATABASES, *INTERRUPTED, "ProductServiceHanging{job=order-service}", "OrdersSlow"),
+        may_raise=(*OTHER_DATABASES, *HANGING, *INTERRUPTED, "OrdersSlow"),
     ),
 )

@@ -15,8 +15,9 @@ from tools.stack.stack import Stack
 
 SHOPPERS = 10
 PAUSE = 1.0  # s between two things that a shopper does, at most
-METHODS = (*["pm_card_ok"] * 16, *["pm_card_declined"] * 2, "pm_card_lost", "pm_card_slow")
+METHODS = (*["pm_card_ok"] * 32, *["pm_card_declined"] * 3, "pm_card_lost", "pm_card_slow")
 STOCK = {"Moka Pot": 100_000, "Milk Frother": 100_000, "Coffee Grinder": 100_000, "Rare Roast": 5}
+OFTEN = 5  # times as often as the last product, of which there is too little, each of the others is ordered
 RECENT = 10  # orders that a shopper still cares about
 
 
@@ -57,10 +58,10 @@ class Shopper(Visitor):
     def actions(self) -> list[Callable[[], Any]]:
         """Return what a customer does: mostly order and pay."""
         rare = [self._look_around, self._read, self._cancel, self._repeat, self._sign_in, self._mistake]
-        return [self._order] * 6 + [self._pay] * 4 + rare
+        return [self._order] * 10 + [self._pay] * 7 + rare
 
     def _order(self) -> None:
-        chosen = self._random.sample(self._products, self._random.choice([1, 1, 2]))
+        chosen = {self._random.choice(self._products) for _ in range(self._random.choice([1, 1, 2]))}
         body = {"items": [{"product_id": product, "quantity": self._random.randint(1, 2)} for product in chosen]}
         self._place({"Idempotency-Key": uuid.uuid4().hex}, body)
 
@@ -138,7 +139,7 @@ def traffic(stack: Stack, shoppers: int = SHOPPERS) -> Iterator[None]:
     for number in range(shoppers):
         shop = ShopClient(stack.urls)
         shop.register(phone="+4930123456" if number % 2 else None)
-        visitors.append(Shopper(shop, f"shopper-{number}", stop, products))
+        visitors.append(Shopper(shop, f"shopper-{number}", stop, [*products[:-1] * OFTEN, products[-1]]))
     for visitor in visitors:
         visitor.start()
     try:

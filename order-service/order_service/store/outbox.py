@@ -33,9 +33,9 @@ class Outbox:
 
         Delayed events wait, too. Of more orders than a sample, the oldest event is that of the sample.
         """
-        found = self._orders.find({"due": ANY_TIME}, {"outbox.time": True}).limit(SAMPLE)
+        found = list(self._orders.find({"due": ANY_TIME}, {"outbox.time": True}).limit(SAMPLE))
         outboxes = [document["outbox"] for document in found if document.get("outbox")]
-        is_sample = len(outboxes) == SAMPLE
+        is_sample = len(found) == SAMPLE
         number = self._orders.count_documents({"due": ANY_TIME}, limit=MAX_COUNT) if is_sample else len(outboxes)
         times = filter(None, (read_time(outbox[0].get("time")) for outbox in outboxes))
         return number, min(times, default=None)

@@ -16,11 +16,12 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
 from chassis import logs
-from chassis.config import TelemetrySettings
+from chassis.config import ConfigurationError, TelemetrySettings
 from chassis.telemetry import programs, tracing
 from chassis.telemetry.context import SAMPLED, TraceContext
 from chassis.telemetry.otlp import OtlpRecorder
 from chassis.telemetry.tracing import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, Span
+from tests.at_once import at_once
 from tests.metric_values import value
 from tests.otlp_receiver import Collector, collecting, dripping, hanging
 from tests.waiting import until
@@ -204,6 +205,17 @@ def test_a_full_queue_drops_spans_and_counts_them(start: Start, losses: Losses) 
         assert (len(collector.received), losses.total) == (QUEUE + BATCH, 3000 - QUEUE)
 
 
+def test_no_span_of_many_threads_is_lost_without_being_counted(start: Start, losses: Losses) -> None:
+    with hanging() as collector:
+        recorder = start(collector.url, **small_queue())
+        at_once(8, lambda _: [record(recorder) for _ in range(500)])
+        counted = losses.total
+        collector.goes_on.set()
+        recorder.stop(10)
+        assert losses.total == counted
+        assert len(collector.received) == 4000 - counted
+
+
 def closed_port() -> str:
     return f"http://127.0.0.1:{free_ports(1)[0]}"
 
@@ -300,7 +312,7 @@ def test_a_program_counts_the_spans_that_it_loses() -> None:
 
 PROGRAM = """
 import time
-from chassis.config import TelemetrySettings
+from chassis.config import ConfigurationError, TelemetrySettings
 from chassis.telemetry import programs, tracing
 programs.observe("order-worker", TelemetrySettings.load())
 for _ in range(100):
@@ -331,3 +343,10 @@ def test_a_program_ends_quietly_and_in_time_while_its_collector_hangs(timeout: s
             assert time.monotonic() - ended < EXIT_WITHIN
     assert float(lines[-1]) < EXIT_WITHIN
     assert all(json.loads(line)["logger"] == "chassis.telemetry.otlp" for line in lines[:-1])
+
+
+def test_a_setting_that_the_library_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "100")  # less than a batch
+    settings = TelemetrySettings(otel_exporter_otlp_endpoint="http://127.0.0.1:9")
+    with pytest.raises(ConfigurationError, match=r"^configuration: OTEL_\*: max_export_batch_size must be"):
+        programs.observe("order-worker", settings)

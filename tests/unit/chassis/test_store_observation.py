@@ -73,6 +73,7 @@ def test_a_method_keeps_its_name_and_what_is_private_is_not_observed() -> None:
         (OperationFailure(SECRET, 91), Unavailable, True),
         (OperationFailure(SECRET, 13), Misconfigured, True),
         (DuplicateKeyError(SECRET), DuplicateKeyError, False),
+        (Unavailable("Too many orders of one product."), Unavailable, False),
         (KeyError(SECRET), KeyError, False),
     ],
 )
@@ -126,3 +127,19 @@ def test_calls_of_many_threads_are_counted_exactly() -> None:
     before = calls()
     at_once(8, lambda _: [ObservedStore().read("a") for _ in range(250)])
     assert calls() == before + 2000
+
+
+@retry_and_translate
+class NestedStore:
+    def outer(self) -> None:
+        self.inner()
+
+    def inner(self) -> None:
+        raise NetworkTimeout(SECRET)
+
+
+def test_an_outage_within_a_call_within_a_call_counts_once() -> None:
+    counted = outages()
+    with pytest.raises(Unavailable):
+        NestedStore().outer()
+    assert outages() == counted + 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy.worker_slots import FOLDER, Slots, _make_folder
+from deploy.worker_slots import FOLDER, MIN_FREE, Slots, _has_room, _make_folder
 from tools.paths import ROOT
 
 
@@ -99,19 +99,58 @@ def test_the_files_go_with_the_master(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_folders_of_masters_that_were_killed_are_removed(tmp_path: Path) -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
-        stale = [tmp_path / f"shop-metrics-{pid}-abc" for pid in (ended.pid, os.getpid())]
-        kept = [tmp_path / f"shop-metrics-{living.pid}-abc", tmp_path / "others"]
-        for folder in stale + kept:
-            folder.mkdir()
-            (folder / "counter_0.db").touch()
+MASTER = """
+import sys
+from pathlib import Path
+from deploy.worker_slots import _make_folder
+print(_make_folder(Path(sys.argv[1])), flush=True)
+input()
+"""
+
+
+def start_master(parent: Path) -> tuple[subprocess.Popen[str], Path]:
+    """Start a process that makes a folder as gunicorn does, and holds it until it is killed."""
+    command = [sys.executable, "-c", MASTER, str(parent)]
+    master = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert master.stdout
+    return master, Path(master.stdout.readline().strip())
+
+
+def test_folders_of_gunicorns_that_were_killed_are_removed(tmp_path: Path) -> None:
+    (killed, stale), (living, kept) = start_master(tmp_path), start_master(tmp_path)
+    (tmp_path / "others").mkdir()
+    for folder in (stale, kept):
+        (folder / "counter_0.db").touch()
+    with killed, living:
+        killed.kill()
+        killed.wait()
         made = _make_folder(tmp_path)
-        living.communicate(b"\n")
-    assert set(tmp_path.iterdir()) == {made, *kept}
-    assert (made.name.startswith(f"shop-metrics-{os.getpid()}-"), made.stat().st_mode & 0o777) == (True, 0o700)
+        assert set(tmp_path.iterdir()) == {made, kept, tmp_path / "others"}
+        assert {file.name for file in kept.iterdir()} == {"lock", "counter_0.db"}
+        living.kill()
+    assert made.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_another_user_or_a_start_in_progress_holds_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "shop-metrics-abc").mkdir()  # its lock is about to be made
+    assert {_make_folder(tmp_path), tmp_path / "shop-metrics-abc"} == set(tmp_path.iterdir())
+
+
+def test_memory_with_too_little_room_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _has_room(tmp_path) is True
+    assert _has_room(tmp_path / "missing") is False
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=MIN_FREE - 1))
+    assert _has_room(tmp_path) is False
+
+
+def test_a_full_disk_stops_no_worker(folder: Path) -> None:
+    slots = Slots(folder)
+    arbiter = Arbiter(slots)
+    arbiter.spawn(11)
+    slots.remove_files()  # as if nothing could be written
+    slots.take(arbiter.WORKERS[11])
+    arbiter.reap(11)
+    assert slots.pids() == []
 
 
 PROCESSES = """
