@@ -94,8 +94,10 @@ def _make_folder(parent: Path) -> Path:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
     made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    _locks.append((made / _LOCK).open("w"))
+    new_lock = made / "new-lock"  # gets its name only when it is locked: services start at the same moment
+    _locks.append(new_lock.open("w"))
     fcntl.flock(_locks[-1], fcntl.LOCK_EX)
+    new_lock.rename(made / _LOCK)
     return made
 
 

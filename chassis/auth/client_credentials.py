@@ -41,7 +41,7 @@ class ClientCredentials:
 
     def _fetch(self) -> tuple[str, float]:
         form, settings = {"grant_type": "client_credentials"}, "CLIENT_ID, CLIENT_SECRET and TOKEN_URL"
-        response = ask("POST", self._url, settings, data=form, auth=self._credentials, timeout=self._timeout)
+        response = ask("POST", self._url, settings, form=form, account=self._credentials, timeout=self._timeout)
         try:
             grant = response.json()
             return str(grant["access_token"]), float(grant["expires_in"])

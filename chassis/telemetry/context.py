@@ -1,7 +1,8 @@
 """The trace context: which trace the current work belongs to, and whether that trace is recorded.
 
-It follows W3C Trace Context (https://www.w3.org/TR/trace-context-2/): the headers `traceparent` and `tracestate`. Every
-request has one, also where no traces are sent, so that all its log lines and events have the same `trace_id`.
+Context propagation: it travels with the work, in headers, events and messages. Its form is W3C Trace Context
+(https://www.w3.org/TR/trace-context-2/), the headers `traceparent` and `tracestate`. Every request has one, also where
+no traces are sent, so that all its log lines and events have the same `trace_id`.
 """
 
 import os

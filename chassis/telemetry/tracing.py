@@ -1,8 +1,8 @@
 """Spans: the parts of a trace. `chassis.telemetry.otlp` records and sends them, if a collector is set.
 
-Whether a trace is recorded is decided once, at its start, and before OpenTelemetry is touched: an unrecorded request
-costs a few microseconds, and without a collector OpenTelemetry is not even imported. No attribute has data of a person,
-a secret or a search text; `contracts/telemetry.json` lists all spans and their attributes.
+Whether a trace is recorded (sampling) is decided once, at its start, and before OpenTelemetry is touched: an unrecorded
+request costs a few microseconds, and without a collector OpenTelemetry is not even imported. No attribute has data of a
+person, a secret or a search text; `contracts/telemetry.json` lists all spans and their attributes.
 
 To trace more work, add the span to that list and wrap the work in `span(...)`.
 """

@@ -12,8 +12,12 @@ from werkzeug.routing import RequestRedirect
 
 from chassis import logs
 from chassis.errors import ContentTooLarge, Invalid, Problem
+from chassis.telemetry import metrics
 from chassis.web.json_bodies import MAX_BODY
 
+UNEXPECTED_ERRORS = metrics.counter(
+    "shop_unexpected_errors_total", "Requests that ended with an unexpected exception and were answered 500."
+)
 MAX_ERRORS, MAX_FIELD_NAME = 100, 100  # a response must not grow with what a client sends
 _UNUSUAL_SEGMENT = re.compile(r"[^/]*[^/0-9A-Za-z_.-][^/]*|[^/]{65,}")
 
@@ -75,6 +79,7 @@ def _to_response(error: Exception) -> Response:
         return problem_response(ContentTooLarge(f"The body is larger than {MAX_BODY} bytes."))
     if isinstance(error, HTTPException):
         return _http_problem(error)
+    UNEXPECTED_ERRORS.inc()
     logging.getLogger(current_app.name).error("unexpected error", exc_info=error)
     return problem_response(Problem("An unexpected error happened. The request id leads to it in the logs."))
 

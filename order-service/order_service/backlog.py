@@ -7,7 +7,14 @@ from datetime import datetime
 
 from order_service.store import OrderStore, Outbox, PaymentStore
 from order_service.timings import Timings
-from order_service.worker_metrics import OUTBOX_EVENTS, OUTBOX_OLDEST, PAYMENTS_DUE, RELEASES_DUE
+from order_service.worker_metrics import (
+    OUTBOX_EVENTS,
+    OUTBOX_OLDEST,
+    PAYMENTS_DUE,
+    PAYMENTS_OLDEST,
+    RELEASES_DUE,
+    RELEASES_OLDEST,
+)
 
 
 @dataclass
@@ -30,8 +37,15 @@ class Backlog:
         if time.monotonic() < self.next_run:
             return
         self.next_run = time.monotonic() + self.timings.measure_every
-        number, oldest = self.outbox.waiting()
-        OUTBOX_EVENTS.set(number)
-        OUTBOX_OLDEST.set(max(0.0, (self.clock() - oldest).total_seconds()) if oldest else 0.0)
-        RELEASES_DUE.set(self.store.count_releases())
+        events, oldest_event = self.outbox.waiting()
+        OUTBOX_EVENTS.set(events)
+        OUTBOX_OLDEST.set(self._age(oldest_event))
+        releases, oldest_release = self.store.waiting_releases()
+        RELEASES_DUE.set(releases)
+        RELEASES_OLDEST.set(self._age(oldest_release))
         PAYMENTS_DUE.set(self.payments.count_due(within=self.timings.settle_retry_delay))
+        PAYMENTS_OLDEST.set(self._age(self.payments.oldest_due()))
+
+    def _age(self, since: datetime | None) -> float:
+        """Return how many seconds ago a time was, 0 without one."""
+        return max(0.0, (self.clock() - since).total_seconds()) if since else 0.0

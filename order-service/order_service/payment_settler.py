@@ -10,7 +10,7 @@ from chassis.errors import Unavailable
 from chassis.misconfigurations import Misconfigurations
 from chassis.telemetry import context, tracing
 from order_service.model import Order
-from order_service.payment.provider import PaymentPending, ProviderUnavailable
+from order_service.payment.provider import PaymentPending, ProviderUnavailable, RequestRejected
 from order_service.payments import Payments
 from order_service.store import PaymentStore
 from order_service.timings import Timings
@@ -53,7 +53,7 @@ class PaymentSettler:
         orders = self.store.due(BATCH, unsettled_only=not has_provider)
         settle = partial(self._settle, end=time.monotonic() + self.timings.settle_budget)
         if waiting := list(filter(None, self._threads.map(settle, orders))):
-            self.store.delay(waiting, self.timings.settle_retry_delay)
+            self.store.delay_failed(waiting, self.timings.settle_retry_delay)
         return has_provider and len(orders) == BATCH
 
     def _settle(self, order: Order, end: float) -> str | None:
@@ -61,12 +61,12 @@ class PaymentSettler:
         now = time.monotonic()
         if self.payments.needs_provider(order) and now < self.pause_until:
             return order.id
-        if now < end and (delay := self._try(order)):
-            self.store.delay([order.id], delay)
+        if now < end:
+            self._try(order)
         return None
 
-    def _try(self, order: Order) -> float:
-        """Settle a payment; return how long it waits (s) if that has failed, else 0."""
+    def _try(self, order: Order) -> None:
+        """Settle a payment, or let it wait if that fails. Raises Unavailable if the database is away."""
         used = order.payment.provider if order.payment else "-"
         cause = context.read({"traceparent": order.traceparent})
         try:
@@ -75,21 +75,24 @@ class PaymentSettler:
                 self.misconfigurations.watch(f"payments through {used}"),
             ):
                 self.payments.settle(order)
+        except RequestRejected as exc:
+            log.warning("a payment waits to be settled: %s", exc.detail, extra={"order_id": order.id})
+            self.store.delay_failed([order.id], self.timings.pending_retry_delay)
         except PaymentPending as exc:
             log.info("a payment is not decided yet: %s", exc.detail, extra={"order_id": order.id})
-            return self.timings.pending_retry_delay
+            self.store.delay(order.id, self.timings.pending_retry_delay)
         except ProviderUnavailable as exc:
             log.warning("a payment waits to be settled: %s", exc.detail, extra={"order_id": order.id})
             self._note_failure()
-            return self.timings.settle_retry_delay
+            self.store.delay_failed([order.id], self.timings.settle_retry_delay)
         except Unavailable:
             raise
         except Exception as exc:
             log.error("a payment waits to be settled: unexpected error", exc_info=exc, extra={"order_id": order.id})
-            return self.timings.pending_retry_delay
-        if self.payments.needs_provider(order):
-            self.failures = 0
-        return 0.0
+            self.store.delay_failed([order.id], self.timings.pending_retry_delay)
+        else:
+            if self.payments.needs_provider(order):
+                self.failures = 0
 
     def _note_failure(self) -> None:
         self.failures = min(self.failures + 1, MAX_FAILURES)

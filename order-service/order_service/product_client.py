@@ -39,7 +39,7 @@ BULKHEAD_WAIT, OPEN_CIRCUIT_WAIT = 1.0, 0.01  # s; while the circuit is open, a 
 
 
 class ProductClient:
-    """Calls product-service with a service token, over pooled connections."""
+    """Calls product-service with a service token, over pooled connections. `pool` is its name among the metrics."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class ProductClient:
         token: ClientCredentials,
         *,
         max_concurrent: int,
+        pool: str = PRODUCT_SERVICE,
         call_deadline: float = CALL_DEADLINE,
         attempt_timeout: float = ATTEMPT_TIMEOUT,
         clock: Any = time,
@@ -56,7 +57,7 @@ class ProductClient:
         self._call_deadline = call_deadline
         self._attempt_timeout = attempt_timeout
         self._clock = clock
-        self._bulkhead = Bulkhead(max_concurrent, PRODUCT_SERVICE)
+        self._bulkhead = Bulkhead(max_concurrent, pool)
         on_change = metrics.CIRCUIT_OPEN[PRODUCT_SERVICE].set
         self._circuit_breaker = CircuitBreaker(slow_call=SLOW_CALL, clock=clock, on_change=on_change)
         self._retries = Retries(patience=call_deadline, min_attempt=MIN_ATTEMPT, backoff=BACKOFF, clock=clock)

@@ -69,22 +69,28 @@ class BulkheadFull(Exception):
 
 
 class Bulkhead:
-    """Lets at most `max_concurrent` threads in, so that the others stay free for work that needs no neighbour."""
+    """Lets at most `max_concurrent` threads in, so that the others stay free for work that needs no neighbour.
 
-    def __init__(self, max_concurrent: int, name: str) -> None:
+    With a `name` it is shown as a pool among the metrics.
+    """
+
+    def __init__(self, max_concurrent: int, name: str = "") -> None:
         self._places = threading.BoundedSemaphore(max_concurrent)
-        self._shown = Pool(name, max_concurrent)
+        self._shown = Pool(name, max_concurrent) if name else None
 
     @contextmanager
     def enter(self, *, wait: float) -> Iterator[None]:
         """Hold a place during the block; wait for it at most `wait` seconds. Raises BulkheadFull."""
         if not self._places.acquire(timeout=wait):
             raise BulkheadFull
+        if self._shown:
+            self._shown.take()
         try:
-            with self._shown.place():
-                yield
+            yield
         finally:
             self._places.release()
+            if self._shown:
+                self._shown.free()
 
 
 @dataclass

@@ -52,7 +52,7 @@ class Worker:
         self.releaser = StockReleaser(store, products, misconfigurations, timings)
         self.reconciler = Reconciler(store, cursor, products, clock, misconfigurations, timings)
         payment_store = PaymentStore(database, clock)
-        limiter = CallLimiter(CONCURRENT, name="payment-provider")
+        limiter = CallLimiter(CONCURRENT)  # not shown as a pool, see main
         payments = Payments(Orders(store, products, clock), payment_store, provider, limiter, clock)
         self.settler = PaymentSettler(payments, payment_store, misconfigurations, timings)
         self.backlog = Backlog(outbox, store, payment_store, clock, timings)
@@ -103,7 +103,8 @@ def main() -> None:
     database = mongo.connect(settings.mongo_url, "order-worker")
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     clock, timings = mongo.DatabaseClock(database), Timings(poll=settings.poll_seconds)
-    products = ProductClient(settings.product_service_url, token, max_concurrent=1)
+    # Its only place is always taken while the worker catches up, but nobody waits for it: as a pool it would alarm.
+    products = ProductClient(settings.product_service_url, token, max_concurrent=1, pool="")
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
     provider = make_provider(settings, database, clock)
     worker = Worker(database, clock, products, Publisher(settings.rabbitmq_url), heartbeat, timings, provider)

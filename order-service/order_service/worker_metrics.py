@@ -14,7 +14,11 @@ from order_service.events import TYPES
 OUTBOX_EVENTS = metrics.gauge("shop_outbox_events", "Orders whose outbox holds events that wait to be published.")
 OUTBOX_OLDEST = metrics.gauge("shop_outbox_oldest_seconds", "The age of the oldest event that waits to be published.")
 RELEASES_DUE = metrics.gauge("shop_releases_due", "Orders whose stock waits to be released.")
+RELEASES_OLDEST = metrics.gauge("shop_releases_oldest_seconds", "How long the oldest release of stock has waited.")
 PAYMENTS_DUE = metrics.gauge("shop_payments_due", "Payments that wait for a look-up or a refund, and are due.")
+PAYMENTS_OLDEST = metrics.gauge(
+    "shop_payments_oldest_seconds", "How long a payment has been overdue or failing, of the one that waits longest."
+)
 RECONCILED = metrics.gauge(
     "shop_reconciled_timestamp_seconds", "When the worker last reached the end of the reservations."
 )

@@ -24,14 +24,14 @@ HOMES = {
     "flask_jwt_extended": {"*.api", "chassis.auth.access"},
     "jwt": {"*.api", "chassis.auth.*"},
     "pymongo": {"*.store", "*.store.*", "*.indexes", "chassis.mongo.*", "deploy.*"},
-    "requests": {"chassis.auth.user_service", "deploy.*"},
+    "requests": {"deploy.*"},
     "stripe": {
         "order_service.payment.stripe_errors",
         "order_service.payment.stripe_provider",
         "order_service.payment.stripe_replies",
         "order_service.payment.stripe_webhook",
     },
-    "urllib3": {"order_service.product_client", "order_service.product_replies"},
+    "urllib3": {"chassis.auth.user_service", "order_service.product_client", "order_service.product_replies"},
     "pika": {
         "chassis.amqp",
         "order_service.publisher",

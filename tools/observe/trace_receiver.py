@@ -95,6 +95,9 @@ class TraceReceiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), handler)
         self.spans = SpanStore()
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing: exporters that were killed leave broken connections."""
+
     @property
     def url(self) -> str:
         """Return the endpoint for exporters."""

@@ -23,6 +23,10 @@ class PaymentPending(ProviderUnavailable):
     """The payment provider has not decided yet, which may take days. Ask again later."""
 
 
+class RequestRejected(PaymentPending):
+    """The payment provider rejects the request, and will again until a person looks at it. Ask again later."""
+
+
 class ProviderMisconfigured(Misconfigured, ProviderUnavailable):
     """The payment provider rejects this service: its key or a right is wrong. Safe to repeat once corrected."""
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import stripe
 
-from order_service.payment.provider import PaymentPending, ProviderMisconfigured, ProviderUnavailable
+from order_service.payment.provider import ProviderMisconfigured, ProviderUnavailable, RequestRejected
 
 DECLINED = "The payment was declined."
 NOT_COMPLETED = "The payment was not completed."
@@ -30,7 +30,7 @@ def translated() -> Iterator[None]:
         raise ProviderMisconfigured("STRIPE_API_KEY lacks a right (403): see docs/operations.md.") from None
     except stripe.InvalidRequestError as exc:
         log.error("Stripe rejects a request, and will again until a person looks at it: %s", description(exc))
-        raise PaymentPending("Stripe rejects the request.") from None
+        raise RequestRejected("Stripe rejects the request.") from None
     except stripe.StripeError as exc:
         log.warning("no certain answer from Stripe, asking again later: %s", description(exc))
         raise ProviderUnavailable("Stripe gives no certain answer.") from None

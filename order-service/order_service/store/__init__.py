@@ -3,7 +3,7 @@
 An order is created once, when its outcome is known; every later change is a compare-and-set in one write. Every method
 is safe to run twice. `due`, `release` and `payment_due` are times, present only while the worker has something to do:
 to publish the outbox, to release the stock, to settle, refund or expire the payment. They are separate, so that events
-never wait for product-service or the payment provider.
+never wait for product-service or the payment provider. A failed attempt moves them; `payment.failing_since` stays.
 
 Orders are read with read concern majority: nobody may act on a write that a new primary could roll back.
 """

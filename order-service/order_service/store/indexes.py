@@ -14,6 +14,9 @@ ANY_TIME = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
 
 MAX_COUNT = 100_000  # documents; counting more would keep the worker from its work for too long
 
+FAILING_SINCE = "payment.failing_since"
+"""When the worker's attempts to settle a payment began to fail; absent while they do not."""
+
 _NEWEST_FIRST = [("created_at", DESCENDING), ("_id", DESCENDING)]
 _INDEXES = [
     IndexModel(_NEWEST_FIRST),
@@ -22,6 +25,7 @@ _INDEXES = [
     IndexModel("due", sparse=True),
     IndexModel("release", sparse=True),
     IndexModel("payment_due", sparse=True),
+    IndexModel(FAILING_SINCE, sparse=True),
 ]
 
 

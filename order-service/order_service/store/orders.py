@@ -16,6 +16,7 @@ from order_service.store.documents import to_document, to_order
 from order_service.store.indexes import ANY_TIME, MAX_COUNT, ensure_indexes
 from order_service.transition import Transition
 
+SAMPLE = 1000  # orders that are read to find the oldest release
 _NEWEST_FIRST: list[tuple[str, int, type]] = [("created_at", DESCENDING, datetime), ("_id", DESCENDING, str)]
 
 
@@ -118,9 +119,18 @@ class OrderStore:
         later = {"release": self._clock() + timedelta(seconds=seconds)}
         self._orders.update_many({"_id": {"$in": order_ids}, "release": {"$exists": True}}, {"$set": later})
 
-    def count_releases(self) -> int:
-        """Return how many orders wait for the release of their stock, also for one that is delayed."""
-        return self._orders.count_documents({"release": ANY_TIME}, limit=MAX_COUNT)
+    def waiting_releases(self) -> tuple[int, datetime | None]:
+        """Return how many orders wait for the release of their stock, and since when the oldest does; None: none waits.
+
+        Delayed releases wait, too. Of more orders than a sample, the oldest is that of the sample. `release` itself is
+        no age: each failed attempt moves it. An order that has lost its right to stock does not change any more, except
+        that its money may come back.
+        """
+        waiting: Document = {"release": ANY_TIME}
+        since = [document["updated_at"] for document in self._orders.find(waiting, {"updated_at": True}).limit(SAMPLE)]
+        is_sample = len(since) == SAMPLE
+        number = self._orders.count_documents(waiting, limit=MAX_COUNT) if is_sample else len(since)
+        return number, min(since, default=None)
 
     def audit_records(self) -> list[Document]:
         """Return a record of every order for an audit."""

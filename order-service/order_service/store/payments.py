@@ -5,7 +5,9 @@ closed unseen only as long as nobody stores one.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
+from pymongo import ASCENDING
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
@@ -34,9 +36,10 @@ from order_service.payment.model import (
 )
 from order_service.payment.provider import Charge
 from order_service.store.documents import to_order
-from order_service.store.indexes import MAX_COUNT
+from order_service.store.indexes import ANY_TIME, FAILING_SINCE, MAX_COUNT
 
 _UNSETTLED: Document = {"payment.status": {"$in": [*OPEN_PAYMENT, REFUND_DUE]}}
+_NOTHING_DUE: Document = {"payment_due": "", FAILING_SINCE: ""}
 
 
 @retry_and_translate
@@ -84,11 +87,11 @@ class PaymentStore:
         now = self._clock()
         taken = {"payment.status": CAPTURED, "payment.paid_at": now, "updated_at": now}
         entry = vars(HistoryEntry(PAID, now, CUSTOMER))
-        told = {"$push": {"outbox": event, "history": entry}, "$unset": {"payment_due": ""}}
+        told = {"$push": {"outbox": event, "history": entry}, "$unset": _NOTHING_DUE}
         refund = {"payment.status": REFUND_DUE, "payment_due": now}
         updates: dict[str, Document] = {
             CONFIRMED: {"$set": taken | {"status": PAID, "due": now}, **told},
-            CANCELLED: {"$set": taken | refund},
+            CANCELLED: {"$set": taken | refund, "$unset": {FAILING_SINCE: ""}},
             **dict.fromkeys((SHIPPED, DELIVERED), {"$set": taken | {"due": now}, **told}),
         }
         for status, update in updates.items():
@@ -100,10 +103,10 @@ class PaymentStore:
         """Note that the provider has not taken the money and never will. The order can be paid until `pay_by`."""
         expected = _open(charge) | {"payment.reference": charge.reference}
         changes = {"payment.status": DECLINED, "updated_at": self._clock()}
-        due = (
-            {"$set": changes | {"payment_due": pay_by}} if pay_by else {"$set": changes, "$unset": {"payment_due": ""}}
-        )
-        if self._orders.update_one(expected, due).matched_count:
+        update: Document = {"$set": changes, "$unset": _NOTHING_DUE}
+        if pay_by:
+            update = {"$set": changes | {"payment_due": pay_by}, "$unset": {FAILING_SINCE: ""}}
+        if self._orders.update_one(expected, update).matched_count:
             metrics.PAYMENTS[DECLINED].inc()
 
     def mark_refunded(self, charge: Charge, event: Document) -> None:
@@ -111,7 +114,7 @@ class PaymentStore:
         now = self._clock()
         expected = {"_id": charge.order_id, "payment.status": REFUND_DUE, "payment.attempt": charge.attempt}
         refunded = {"payment.status": REFUNDED, "payment.refunded_at": now, "updated_at": now, "due": now}
-        update = {"$set": refunded, "$push": {"outbox": event}, "$unset": {"payment_due": ""}}
+        update = {"$set": refunded, "$push": {"outbox": event}, "$unset": _NOTHING_DUE}
         if self._orders.update_one(expected, update).matched_count:
             metrics.PAYMENTS[REFUNDED].inc()
 
@@ -127,10 +130,27 @@ class PaymentStore:
         due: Document = {"payment_due": {"$lte": self._after(within)}, **_UNSETTLED}
         return self._orders.count_documents(due, limit=MAX_COUNT)
 
-    def delay(self, order_ids: list[str], seconds: float) -> None:
-        """Let the worker act on these payments later."""
-        waiting = {"_id": {"$in": order_ids}, "payment_due": {"$exists": True}}
+    def oldest_due(self) -> datetime | None:
+        """Return since when a payment is overdue or fails, of the one that waits longest; None if none waits.
+
+        A payment that the provider has not decided is neither: it is asked about in time, and answers.
+        """
+        fields: dict[str, Document] = {"payment_due": {"$lte": self._clock()}, FAILING_SINCE: ANY_TIME}
+        times = [self._earliest(field, condition) for field, condition in fields.items()]
+        return min(filter(None, times), default=None)
+
+    def delay(self, order_id: str, seconds: float) -> None:
+        """Let the worker ask the provider later about a payment that it has not decided."""
+        waiting = {"_id": order_id, "payment_due": {"$exists": True}}
+        change = {"$set": {"payment_due": self._after(seconds)}, "$unset": {FAILING_SINCE: ""}}
+        self._orders.update_one(waiting, change)
+
+    def delay_failed(self, order_ids: list[str], seconds: float) -> None:
+        """Let the worker try these payments again later, and note since when they fail."""
+        waiting: Document = {"_id": {"$in": order_ids}, "payment_due": {"$exists": True}}
         self._orders.update_many(waiting, {"$set": {"payment_due": self._after(seconds)}})
+        first_time = {**waiting, **_UNSETTLED, FAILING_SINCE: {"$exists": False}}
+        self._orders.update_many(first_time, {"$set": {FAILING_SINCE: self._clock()}})
 
     def make_due(self, order_id: str) -> None:
         """Let the worker ask the provider now about an unknown payment or a refund. A request has the started ones."""
@@ -146,6 +166,15 @@ class PaymentStore:
         is_unpaid = order.status == CONFIRMED and order.pay_by
         change = {"$set": {"payment_due": order.pay_by}} if is_unpaid else {"$unset": {"payment_due": ""}}
         self._orders.update_one(unchanged, change)
+
+    def _earliest(self, field: str, condition: Document) -> datetime | None:
+        """Return the earliest time in a field of an unsettled payment."""
+        query: Document = {field: condition, **_UNSETTLED}
+        found: Any = self._orders.find_one(query, {field: True}, sort=[(field, ASCENDING)])
+        for name in field.split(".") if found else ():
+            found = found[name]
+        time: datetime | None = found
+        return time
 
     def _after(self, seconds: float) -> datetime:
         return self._clock() + timedelta(seconds=seconds)

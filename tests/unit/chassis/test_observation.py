@@ -250,6 +250,14 @@ def test_metrics_are_text_that_anybody_in_the_network_may_read(client: FlaskClie
     assert value(COUNT, answer.text, http_route="/things") >= 1
 
 
+def test_only_a_request_that_ends_with_an_unexpected_exception_counts_as_such(client: FlaskClient) -> None:
+    shown = [value("shop_unexpected_errors_total")]
+    for path in ("/things/9", "/things/1", "/things/2", "/things/3", "/nothing"):
+        client.get(path)
+        shown.append(value("shop_unexpected_errors_total"))
+    assert [number - shown[0] for number in shown] == [0, 0, 0, 1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "series"),
     [

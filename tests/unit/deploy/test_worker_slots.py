@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from deploy import worker_slots
 from deploy.worker_slots import FOLDER, MIN_FREE, Slots, _has_room, _make_folder
+from tests.at_once import at_once
 from tools.paths import ROOT
 
 
@@ -102,6 +104,7 @@ def test_the_files_go_with_the_master(folder: Path) -> None:
 MASTER = """
 import sys
 from pathlib import Path
+from deploy import worker_slots
 from deploy.worker_slots import _make_folder
 print(_make_folder(Path(sys.argv[1])), flush=True)
 input()
@@ -134,6 +137,15 @@ def test_folders_of_gunicorns_that_were_killed_are_removed(tmp_path: Path) -> No
 def test_a_folder_that_another_user_or_a_start_in_progress_holds_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "shop-metrics-abc").mkdir()  # its lock is about to be made
     assert {_make_folder(tmp_path), tmp_path / "shop-metrics-abc"} == set(tmp_path.iterdir())
+
+
+def test_gunicorns_that_start_at_the_same_moment_leave_each_other_s_folders_alone(tmp_path: Path) -> None:
+    for round_number in range(25):
+        (parent := tmp_path / str(round_number)).mkdir()
+        made = at_once(8, lambda _, parent=parent: _make_folder(parent))  # type: ignore[misc]
+        assert set(parent.iterdir()) == set(made)
+        while worker_slots._locks:
+            worker_slots._locks.pop().close()
 
 
 def test_memory_with_too_little_room_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

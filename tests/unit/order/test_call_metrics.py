@@ -15,6 +15,7 @@ from tests.at_once import meanwhile
 from tests.counted import counted, value
 from tests.fake_time import FakeTime
 from tests.local_server import Asked, serving
+from tests.unit.order.order_app import FakeProvider, make_shop
 from tests.unit.order.test_product_client import HELD, ITEMS, PROBLEM, answering, closing, frozen
 from tests.waiting import until
 
@@ -88,6 +89,18 @@ def test_the_bulkhead_and_the_circuit_breaker_are_shown_and_a_call_without_a_pla
             end.set()
         assert (shown, value("shop_pool_busy product-service")) == ([1, 1], 0)
         assert value("shop_circuit_open product-service") == 0
+
+
+def test_the_places_of_the_worker_are_not_shown_because_it_uses_all_of_them_to_catch_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop, shown = make_shop(monkeypatch, FakeProvider()), []
+    for module in ("resilience", "payment.limits"):
+        monkeypatch.setattr(f"order_service.{module}.Pool", lambda name, _size: shown.append(name))
+    shop.make_worker(shop.heartbeat)
+    with answering((201, HELD), pool="") as (client, _):
+        client.reserve("o1", ITEMS)
+    assert shown == []
 
 
 def test_the_places_of_payments_are_shown_also_those_of_calls_that_were_given_up() -> None:

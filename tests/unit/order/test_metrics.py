@@ -9,7 +9,7 @@ from chassis.errors import Unavailable
 from order_service import metrics, worker_metrics
 from order_service.model import Buyer, Item, OrderRequest
 from order_service.payment.model import PaymentTerms
-from order_service.payment.provider import PaymentPending
+from order_service.payment.provider import PaymentPending, RequestRejected
 from order_service.payments import SETTLE_STARTED_AFTER, SETTLE_UNKNOWN_AFTER
 from order_service.placing import Placement
 from order_service.store import OrderStore
@@ -317,9 +317,15 @@ def test_the_end_of_the_reservations_has_a_time_and_an_earlier_page_has_none(sho
 # --- The backlog ------------------------------------------------------------------------------------------------------
 
 
+BACKLOG = (
+    *("outbox_events", "outbox_oldest_seconds"),
+    *("releases_due", "releases_oldest_seconds"),
+    *("payments_due", "payments_oldest_seconds"),
+)
+
+
 def backlog() -> dict[str, float]:
-    names = ("outbox_events", "outbox_oldest_seconds", "releases_due", "payments_due")
-    return {name: value(f"shop_{name}") for name in names}
+    return {name: value(f"shop_{name}") for name in BACKLOG}
 
 
 def measure(shop: Shop) -> dict[str, float]:
@@ -328,8 +334,8 @@ def measure(shop: Shop) -> dict[str, float]:
     return backlog()
 
 
-def test_the_backlog_has_what_waits_and_the_age_of_the_oldest_event(paid_shop: Shop) -> None:
-    nothing = dict.fromkeys(("outbox_events", "outbox_oldest_seconds", "releases_due", "payments_due"), 0)
+def test_the_backlog_has_what_waits_and_for_how_long(paid_shop: Shop) -> None:
+    nothing = dict.fromkeys(BACKLOG, 0)
     assert measure(paid_shop) == nothing
     cancelled = paid_shop.ordered(1)
     paid_shop.pay(cancelled)
@@ -344,7 +350,9 @@ def test_the_backlog_has_what_waits_and_the_age_of_the_oldest_event(paid_shop: S
         "outbox_events": 2,
         "outbox_oldest_seconds": 90,
         "releases_due": 1,
+        "releases_oldest_seconds": 30,
         "payments_due": 1,
+        "payments_oldest_seconds": 30,
     }
     paid_shop.publisher.away = False
     paid_shop.work()
@@ -364,6 +372,94 @@ def test_a_payment_that_is_tried_again_in_a_moment_is_due(paid_shop: Shop) -> No
     paid_shop.provider.loses_answers = False
     paid_shop.pay(other)
     assert measure(paid_shop)["payments_due"] == 1
+
+
+def test_the_age_of_a_payment_counts_from_its_first_failure_until_it_is_settled(paid_shop: Shop) -> None:
+    """Each try makes it due anew, so that `payment_due` alone would never be old."""
+    paid_shop.provider.loses_answers = True
+    paid_shop.pay(paid_shop.ordered())
+    assert measure(paid_shop)["payments_oldest_seconds"] == 0
+    settle(paid_shop)  # the first failure of the worker
+    for minutes in (1, 2, 3):
+        settle(paid_shop, 60)
+        assert measure(paid_shop)["payments_oldest_seconds"] == 60 * minutes
+    paid_shop.provider.loses_answers = False
+    settle(paid_shop)
+    assert measure(paid_shop)["payments_oldest_seconds"] == 0
+    assert "failing_since" not in str(paid_shop.database.orders.find_one({}))
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        (PaymentPending("The bank is thinking."), 0),
+        (RequestRejected("A person must look."), 240),
+        (ZeroDivisionError(), 240),
+    ],
+    ids=lambda reason: type(reason).__name__,
+)
+def test_a_refund_that_takes_days_has_no_age_and_one_that_a_person_must_look_at_has_one(
+    paid_shop: Shop, monkeypatch: pytest.MonkeyPatch, reason: Exception, shown: float
+) -> None:
+    def fail(_charge: object) -> None:
+        raise reason
+
+    order_id = paid_shop.ordered()
+    paid_shop.pay(order_id)
+    paid_shop.act(order_id, "cancel")
+    monkeypatch.setattr(paid_shop.provider, "refund", fail)
+    settle(paid_shop, 0)
+    ages = []
+    for _ in range(4):
+        settle(paid_shop, 60)
+        ages.append(measure(paid_shop)["payments_oldest_seconds"])
+    assert (min(ages), ages[-1]) == (shown / 4, shown)
+
+
+def test_a_refund_that_was_rejected_and_is_now_decided_by_the_bank_is_young_again(
+    paid_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = [RequestRejected("no"), PaymentPending("later")]
+
+    def fail(_charge: object) -> None:
+        raise reasons.pop(0)
+
+    order_id = paid_shop.ordered()
+    paid_shop.pay(order_id)
+    paid_shop.act(order_id, "cancel")
+    monkeypatch.setattr(paid_shop.provider, "refund", fail)
+    settle(paid_shop, 0)
+    paid_shop.clock.move(59)
+    assert measure(paid_shop)["payments_oldest_seconds"] == 59
+    settle(paid_shop, 1)
+    assert measure(paid_shop)["payments_oldest_seconds"] == 0
+
+
+def test_an_order_whose_expiry_fails_gets_no_payment(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = make_shop(monkeypatch, FakeProvider(), payment_minutes=1.0)
+    order_id = shop.ordered()
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("order_service.payments.Payments._expire", fail)
+    settle(shop, 60)
+    assert "payment" not in shop.document(order_id)
+
+
+def test_a_release_is_as_old_as_the_cancellation_however_often_it_has_failed(shop: Shop) -> None:
+    order_id = shop.ordered(1)
+    shop.clock.move(3600)
+    shop.products.away = True
+    shop.act(order_id, "cancel", ANA)
+    for minutes in (1, 2, 3):
+        shop.clock.move(60)
+        shop.work()
+        assert measure(shop)["releases_oldest_seconds"] == 60 * minutes
+    shop.products.away = False
+    shop.clock.move(60)
+    shop.work()
+    assert measure(shop)["releases_oldest_seconds"] == 0
 
 
 def test_an_unpaid_order_that_may_still_be_paid_is_no_payment_due(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,3 +495,13 @@ def test_of_a_long_backlog_all_orders_count(shop: Shop, monkeypatch: pytest.Monk
         shop.clock.move(1)
     shown = measure(shop)
     assert (shown["outbox_events"], shown["outbox_oldest_seconds"]) == (4, 4)
+
+
+def test_of_many_releases_all_orders_count(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("order_service.store.orders.SAMPLE", 2)
+    shop.products.away = True
+    for _ in range(3):
+        shop.order()
+    shop.clock.move(4)
+    shown = measure(shop)
+    assert (shown["releases_due"], shown["releases_oldest_seconds"]) == (3, 4)
