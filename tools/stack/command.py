@@ -75,6 +75,8 @@ def up(*, detach: bool, fresh: bool, mongodb: str = "", observe: bool = False) -
     stack = Stack(STATE, options=options)
     if fresh and stack.is_running():
         return _fail("The shop is running, and --fresh would remove its data. Stop it first: ./dev down")
+    if observe and stack.is_running() and "prometheus" not in stack.pages():
+        return _fail("The shop is running without --observe. Stop it first: ./dev down")
     for number in STOP_SIGNALS:
         signal.signal(number, _interrupt)
     try:

@@ -15,7 +15,7 @@ from tools.observe.faults import FAULTS, Fault
 from tools.observe.queries import Alert, Prometheus, QueryError
 from tools.paths import MONITORING
 from tools.services import METRICS, PORTS, SERVICES
-from tools.stack import dev_secrets, prometheus, screen
+from tools.stack import command, dev_secrets, prometheus, screen
 from tools.stack.observers import targets
 from tools.stack.prometheus import Observe, PrometheusServer
 from tools.stack.readiness import StackError
@@ -114,6 +114,16 @@ def test_status_shows_where_the_metrics_are(tmp_path: Path) -> None:
     lines = list(screen.status(Stack(tmp_path), unready=[]))
     assert [line.split()[0] for line in lines] == ["supervisord", "order-service", "order-worker", "old"]
     assert [line.split()[-1] for line in lines[1:3]] == ["ready", "http://127.0.0.1:9470/metrics"]
+
+
+def test_a_shop_that_runs_already_is_not_observed_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "programs.json").write_text(json.dumps({"order-worker": {"page": "http://127.0.0.1:9464/metrics"}}))
+    monkeypatch.setattr(command, "STATE", tmp_path)
+    monkeypatch.setattr(Stack, "is_running", lambda _: True)
+    assert command.up(detach=True, fresh=False, observe=True) == 1
+    assert "The shop is running without --observe. Stop it first: ./dev down" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("5m", 300), ("1h30m", 5400), ("250ms", 0.25), ("3d", 259_200)])
