@@ -255,14 +255,16 @@ def test_a_bad_receiver_slows_no_order_delays_no_exit_and_fills_no_log(
     assert median(during) < 1.5 * median(usual) + 0.01
     assert sorted(during)[-2] < 3 * sorted(usual)[-2] + 0.1 + 3 * max(stalled)
     old = {program: traced.stack.processes(program) for program in traced.stack.services()}
-    started = time.monotonic()
-    for program in old:
-        traced.stack.kill(program, signal.SIGTERM)
-    until(lambda: not any(p.is_running() for found in old.values() for p in found), "all have ended", seconds=30)
-    assert time.monotonic() - started < 5
+    with stalls() as stalled:
+        started = time.monotonic()
+        for program in old:
+            traced.stack.kill(program, signal.SIGTERM)
+        until(lambda: not any(p.is_running() for found in old.values() for p in found), "all have ended", seconds=30)
+        elapsed = time.monotonic() - started
+    assert elapsed < 5 + sum(stalled), "five seconds, and what the machine adds"
     traced.stack.wait_until_ready()
     complaints = {program: traced.log(program)[length:].count(COMPLAINT) for program, length in known.items()}
-    assert complaints["order-service"] > 0
+    assert sum(complaints.values()) > 0
     for program, count in complaints.items():
         assert count <= 2 * max(1, len(old[program]) - 1), "one a minute and process at most, and one at the exit"
     traced.receiver.released.set()
