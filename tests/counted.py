@@ -4,28 +4,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from chassis.telemetry import metrics
 
 OF_EVERY_CALL = ("http_", "process_", "shop_store_")  # these grow with whatever a test does
 
 
-def samples(text: str | None = None) -> dict[str, float]:
-    """Return each sample of an exposition, by default this process's, by its name and the values of its labels.
-
-    The labels are in the order of their names.
-    """
+def shown(text: str | None = None) -> list[Sample]:
+    """Return each sample of an exposition, by default this process's."""
     families = text_string_to_metric_families(metrics.exposition().decode() if text is None else text)
+    return [sample for family in families for sample in family.samples]
+
+
+def samples(text: str | None = None) -> dict[str, float]:
+    """Return the value of each sample by its name and the values of its labels, in the order of the labels' names."""
     return {
         " ".join([sample.name, *(label for _, label in sorted(sample.labels.items()))]): sample.value
-        for family in families
-        for sample in family.samples
+        for sample in shown(text)
     }
 
 
 def value(name: str) -> float:
     """Return a sample, for example `shop_pool_busy smtp`."""
     return samples()[name]
+
+
+def total(name: str, text: str | None = None, **labels: str) -> float:
+    """Return the sum of the samples of a name that have these labels, 0 if there is none."""
+    return sum(each.value for each in shown(text) if each.name == name and labels.items() <= each.labels.items())
 
 
 @contextmanager

@@ -32,8 +32,8 @@ from prometheus_client.registry import Collector
 from chassis.telemetry import processes
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)  # buckets for answers that somebody waits for
-STORE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0)  # buckets for one call of a store
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)  # buckets for answers that somebody waits for
+STORE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0)  # buckets for one call of a store
 DELAYS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)  # buckets for work in the background
 
 Family = TypeVar("Family", bound=MetricWrapperBase)
@@ -48,16 +48,21 @@ SUM, LARGEST = "livesum", "livemax"
 
 
 class _Usage(Collector):
-    """Measures the CPU time and the memory of all processes of this program."""
+    """Measures the CPU time and the memory of all processes of this program, and when it has started."""
 
     def __init__(self) -> None:
         self.pids: Callable[[], Sequence[int]] = lambda: [os.getpid()]
 
     def collect(self) -> Iterator[Metric]:
-        """Yield two metrics, with names that Prometheus' own libraries use."""
-        cpu_seconds, resident_bytes = processes.usage(self.pids())
+        """Yield three metrics, with names that Prometheus' own libraries use."""
+        pids = self.pids()
+        cpu_seconds, resident_bytes = processes.usage(pids)
         yield CounterMetricFamily("process_cpu_seconds", "CPU time of all processes, in seconds.", cpu_seconds)
         yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory of all processes.", resident_bytes)
+        if started := processes.started(pids[-1]):
+            yield GaugeMetricFamily(
+                "process_start_time_seconds", "When the program has started, in Unix time.", started
+            )
 
 
 _USAGE = _Usage()

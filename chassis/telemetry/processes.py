@@ -1,4 +1,4 @@
-"""CPU time and memory of processes, from Linux's /proc (proc(5))."""
+"""CPU time, memory and start of processes, from Linux's /proc (proc(5))."""
 
 import os
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CPU_TIMES = slice(11, 15)  # utime, stime, and those of the children that have ended: fields 14 to 17 of stat
+_STARTED = 19  # field 22, in ticks after the start of the machine
 _RESIDENT = 21  # field 24, in pages
 
 
@@ -22,6 +23,14 @@ def usage(pids: Sequence[int]) -> tuple[float, int]:
     living = [fields for fields in stats if fields]
     cpu_ticks = sum(int(ticks) for fields in living for ticks in fields[_CPU_TIMES])
     return cpu_ticks / _TICKS, sum(int(fields[_RESIDENT]) for fields in living) * _PAGE
+
+
+def started(pid: int) -> float:
+    """Return when a process has started, in seconds since 1970; 0 if it is gone."""
+    fields = _stat(pid)
+    times = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    boot = next(float(words[1]) for words in times if words[0] == "btime")
+    return boot + int(fields[_STARTED]) / _TICKS if fields else 0.0
 
 
 def _stat(pid: int) -> list[str]:

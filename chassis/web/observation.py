@@ -24,6 +24,7 @@ DURATION = metrics.histogram(
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # a client can invent others
 NOT_OBSERVED = frozenset({"health", "ready", "metrics"})  # endpoints that other programs ask every few seconds
+NOT_MEASURED = ("/docs", "/openapi.json")  # routes whose duration nobody waits for; each would have a dozen series
 
 _OBSERVATION = "shop.observation"  # its key in the environment of the request
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
@@ -55,7 +56,8 @@ class Observation:
         seconds, status = time.perf_counter() - self._started, response.status_code
         path = redacted_path(self._request.path)
         logs.access(self._request.method, path, status, seconds)
-        _durations(self._method, self._route, status).observe(seconds)
+        if not self._route.startswith(NOT_MEASURED):
+            _durations(self._method, self._route, status).observe(seconds)
         if tracing.is_recording():
             self._describe(path, response)
 

@@ -5,6 +5,7 @@ trace goes into the message's headers, where the consumer continues; the event i
 (OpenTelemetry's conventions for messaging, and the CloudEvents extension for distributed tracing).
 """
 
+import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from chassis import logs
 from chassis.schemas import read_time
 from chassis.telemetry import context, tracing
+from chassis.telemetry.context import TraceContext
 from chassis.telemetry.tracing import PRODUCER, Span
 
 log = logging.getLogger(__name__)
@@ -22,7 +24,8 @@ log = logging.getLogger(__name__)
 @contextmanager
 def publishing(exchange: str, events: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, str]]]:
     """Record the publishing of events, which are confirmed at the end of the block; yield the headers of each."""
-    spans = [_start(exchange, event, len(events)) for event in events]
+    causes = [context.read(event) for event in events]
+    spans = [_start(exchange, event, cause, len(events)) for event, cause in zip(events, causes, strict=True)]
     try:
         yield [span.context.headers if span else {} for span in spans]
     except Exception as exc:
@@ -30,16 +33,16 @@ def publishing(exchange: str, events: Sequence[dict[str, Any]]) -> Iterator[list
             span.fail(type(exc).__name__)
         raise
     else:
-        for event in events:
-            _log(event)
+        for event, cause in zip(events, causes, strict=True):
+            fields = f'"event_id": {json.dumps(event["id"])}'
+            logs.write(log, "event published", event.get("requestid", ""), cause.trace_id if cause else "", fields)
     finally:
         for span in filter(None, spans):
             span.end()
 
 
-def _start(exchange: str, event: dict[str, Any], batch: int) -> Span | None:
+def _start(exchange: str, event: dict[str, Any], cause: TraceContext | None, batch: int) -> Span | None:
     """Start the span of an event; None for one that an older version wrote, without a trace."""
-    cause = context.read(event)
     if cause is None or not cause.is_sampled:
         return cause and tracing.NoSpan(cause)
     destination = f"{exchange}:{event['type']}"
@@ -54,8 +57,3 @@ def _start(exchange: str, event: dict[str, Any], batch: int) -> Span | None:
     if occurred_at := read_time(event.get("time")):
         attributes["shop.outbox.seconds"] = round(max(0.0, time.time() - occurred_at.timestamp()), 3)
     return tracing.start(f"publish {destination}", PRODUCER, cause, attributes, [cause])
-
-
-def _log(event: dict[str, Any]) -> None:
-    with logs.bind_request_id(event.get("requestid", "")), context.use(context.read(event)):
-        log.info("event published", extra={"event_id": event["id"]})

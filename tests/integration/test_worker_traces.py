@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 import requests
 
+from tests.counted import total
 from tests.integration.test_web_workers import gunicorn
-from tests.metric_values import value
 from tests.otlp_receiver import Collector, collecting, hanging
 from tests.waiting import until
 from tools.stack.ports import free_ports
@@ -61,7 +61,7 @@ class Server(NamedTuple):
         return answered
 
     def show(self, name: str) -> float:
-        return value(name, requests.get(f"{self.url}/metrics", timeout=60).text)
+        return total(name, requests.get(f"{self.url}/metrics", timeout=60).text)
 
     def stop(self) -> float:
         """Stop gunicorn; return how long that took."""

@@ -6,7 +6,6 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,15 +15,6 @@ from chassis.auth.access import public
 from chassis.telemetry import context
 from chassis.telemetry.context import TraceContext
 from chassis.web.app import make_app
-
-
-@pytest.fixture
-def untouched_root() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def line_of(message: str, *args: object, level: int = logging.INFO, **more: Any) -> dict[str, Any]:
@@ -91,7 +81,6 @@ def test_causes_that_form_a_circle_come_to_an_end() -> None:
     assert logged == "ValueError\ncaused by\nKeyError"
 
 
-@pytest.mark.usefixtures("untouched_root")
 def test_an_uncaught_exception_is_logged_without_its_text_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,7 +108,6 @@ def test_values_that_json_does_not_know_are_written_as_text() -> None:
     assert line_of("x", extra={"kinds": {1}})["kinds"] == "{1}"
 
 
-@pytest.mark.usefixtures("untouched_root")
 def test_the_line_of_a_request_is_like_any_other(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +124,16 @@ def test_the_line_of_a_request_is_like_any_other(
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.usefixtures("untouched_root")
+def test_each_line_has_its_own_second(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("order-service")
+    shown = []
+    for now in (1798718399.9999, 1798718400.0, 1798718400.9, 1798718401.1, 1798718400.2):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        logs.access("GET", "/orders", 200, 0.01)
+        shown.append(json.loads(capsys.readouterr().out)["time"][14:])
+    assert shown == ["59:59.999Z", "00:00.000Z", "00:00.900Z", "00:01.100Z", "00:00.200Z"]
+
+
 def test_the_line_of_a_request_is_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(disk))
@@ -150,7 +147,6 @@ class FullDisk(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-@pytest.mark.usefixtures("untouched_root")
 def test_a_request_whose_line_cannot_be_written_is_answered_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     app = make_app("things", "things", "")
     app.add_url_rule("/things", view_func=public(lambda: "made"))
@@ -160,7 +156,6 @@ def test_a_request_whose_line_cannot_be_written_is_answered_all_the_same(monkeyp
     assert app.test_client().get("/nothing").json["type"] == "not-found"
 
 
-@pytest.mark.usefixtures("untouched_root")
 def test_configure_sends_everything_to_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     output = io.StringIO()
     monkeypatch.setattr(sys, "stdout", output)

@@ -1,6 +1,7 @@
 """The metrics that every program has, and how a background program serves them."""
 
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -9,7 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from chassis.auth.jwks import JwksClient
 from chassis.config import ConfigurationError
@@ -151,6 +156,44 @@ def test_the_time_of_a_child_that_ends_is_never_lost_and_never_counted_twice(mon
 
         monkeypatch.setattr(processes, "_stat", read)
         assert processes.usage([child, parent])[0] == 8 / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_start_of_this_process_is_shown() -> None:
+    started = psutil.Process().create_time()
+    assert value("process_start_time_seconds") == pytest.approx(started, abs=1.1)
+
+
+def test_a_process_that_is_gone_has_not_started_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 0 would look like a restart."""
+    monkeypatch.setattr(processes, "_stat", lambda _pid: [])
+    assert "process_start_time_seconds" not in samples()
+
+
+# --- The files of several processes -----------------------------------------------------------------------------------
+
+
+def of_files(folder: Path) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+    return registry
+
+
+def test_a_file_that_is_being_made_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "counter_1.db"
+    made.touch()
+    monkeypatch.setattr(metrics, "_registry", lambda: of_files(tmp_path))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: MmapedDict(str(made)).close())  # type: ignore[no-untyped-call]
+    assert metrics.exposition() == b""
+
+
+def test_a_file_that_stays_empty_is_an_error_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "counter_1.db").touch()
+    slept: list[float] = []
+    monkeypatch.setattr(metrics, "_registry", lambda: of_files(tmp_path))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    with pytest.raises(struct.error):
+        metrics.exposition()
+    assert 0.005 <= sum(slept) <= 0.1
 
 
 # --- Serving ----------------------------------------------------------------------------------------------------------

@@ -19,12 +19,12 @@ from chassis.schemas import Query
 from chassis.telemetry import context, tracing
 from chassis.telemetry.context import SAMPLED, TraceContext
 from chassis.telemetry.tracing import SERVER
-from chassis.web import exposition, health
+from chassis.web import docs, exposition, health
 from chassis.web.app import make_app
 from chassis.web.health import Health
 from chassis.web.responses import created
 from tests.at_once import at_once
-from tests.metric_values import samples, value
+from tests.counted import shown, total
 from tests.recorded_spans import FakeRecorder, recording
 from tools.paths import ROOT
 
@@ -61,7 +61,7 @@ def app() -> OpenAPI:
     @public
     def things() -> Response:
         logging.getLogger("shop").info("looking")
-        return Response(f"{context.trace_id()} {request_id.get()} {value('shop_pool_busy', pool='web-threads')}")
+        return Response(f"{context.trace_id()} {request_id.get()} {total('shop_pool_busy', pool='web-threads')}")
 
     @app.post("/things")
     @public
@@ -95,7 +95,7 @@ def recorder() -> Iterator[FakeRecorder]:
 
 
 def busy() -> float:
-    return value("shop_pool_busy", pool="web-threads")
+    return total("shop_pool_busy", pool="web-threads")
 
 
 def new_series(work: Callable[[], object]) -> set[tuple[str, str, str]]:
@@ -103,7 +103,9 @@ def new_series(work: Callable[[], object]) -> set[tuple[str, str, str]]:
     labels = ("http_request_method", "http_route", "http_response_status_code")
 
     def counts() -> dict[tuple[str, ...], float]:
-        return {tuple(sample.labels[name] for name in labels): sample.value for sample in samples(COUNT)}
+        return {
+            tuple(sample.labels[name] for name in labels): sample.value for sample in shown() if sample.name == COUNT
+        }
 
     before = counts()
     work()
@@ -243,19 +245,31 @@ def test_what_other_programs_ask_every_few_seconds_is_not_observed(
     assert (answer.status_code, answer.headers["X-Request-ID"]) == (200, PARENT.trace_id)
 
 
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/docs/start.js", "/docs/assets/swagger-ui.css"])
+def test_the_documentation_is_logged_and_traced_but_not_measured(
+    app: OpenAPI, recorder: FakeRecorder, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    docs.init_app(app)
+    logs.configure("shop")
+    client = app.test_client()
+    assert new_series(lambda: client.get(path)) == set()
+    assert (len(recorder.spans), busy()) == (1, 0)
+    assert json.loads(capsys.readouterr().out)["path"] == path
+
+
 def test_metrics_are_text_that_anybody_in_the_network_may_read(client: FlaskClient) -> None:
     client.get("/things")
     answer = client.get("/metrics")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    assert value(COUNT, answer.text, http_route="/things") >= 1
+    assert total(COUNT, answer.text, http_route="/things") >= 1
 
 
 def test_only_a_request_that_ends_with_an_unexpected_exception_counts_as_such(client: FlaskClient) -> None:
-    shown = [value("shop_unexpected_errors_total")]
+    counts = [total("shop_unexpected_errors_total")]
     for path in ("/things/9", "/things/1", "/things/2", "/things/3", "/nothing"):
         client.get(path)
-        shown.append(value("shop_unexpected_errors_total"))
-    assert [number - shown[0] for number in shown] == [0, 0, 0, 1, 1, 1]
+        counts.append(total("shop_unexpected_errors_total"))
+    assert [number - counts[0] for number in counts] == [0, 0, 0, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -280,9 +294,9 @@ def test_a_request_counts_by_method_route_and_status(
     def ask() -> None:
         client.open(path, method=method)
 
-    before = value(COUNT)
+    before = total(COUNT)
     assert new_series(ask) == {series}
-    assert value(COUNT) == before + 1
+    assert total(COUNT) == before + 1
 
 
 def test_paths_and_methods_that_clients_invent_make_no_series(client: FlaskClient) -> None:
@@ -304,7 +318,7 @@ def test_paths_and_methods_that_clients_invent_make_no_series(client: FlaskClien
 
 
 def test_a_request_is_busy_until_its_end(client: FlaskClient) -> None:
-    assert value("shop_pool_size", pool="web-threads") == 8
+    assert total("shop_pool_size", pool="web-threads") == 8
     assert float(client.get("/things").text.split()[2]) == 1
     assert busy() == 0
 
@@ -384,7 +398,7 @@ def test_threads_that_answer_at_once_do_not_mix_their_traces(app: OpenAPI, recor
             assert client.get("/things", headers=mine.headers).text.split()[0] == mine.trace_id
             assert context.current.get() is None
 
-    before = value(COUNT, http_route="/things")
+    before = total(COUNT, http_route="/things")
     at_once(8, ask)
-    assert value(COUNT, http_route="/things") == before + 200
+    assert total(COUNT, http_route="/things") == before + 200
     assert (busy(), len({span.context.trace_id for span in recorder.spans})) == (0, 200)

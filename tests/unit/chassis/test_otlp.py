@@ -22,7 +22,7 @@ from chassis.telemetry.context import SAMPLED, TraceContext
 from chassis.telemetry.otlp import OtlpRecorder
 from chassis.telemetry.tracing import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, Span
 from tests.at_once import at_once
-from tests.metric_values import value
+from tests.counted import total
 from tests.otlp_receiver import Collector, collecting, dripping, hanging
 from tests.waiting import until
 from tools.paths import ROOT
@@ -303,11 +303,11 @@ def test_a_collector_that_comes_back_gets_what_waits(start: Start, losses: Losse
 def test_a_program_counts_the_spans_that_it_loses() -> None:
     settings = TelemetrySettings(otel_exporter_otlp_endpoint=closed_port(), otel_traces_sampler_arg=1.0)
     programs.observe("order-service", settings)
-    before = value("shop_spans_lost_total")
+    before = total("shop_spans_lost_total")
     for _ in range(3):
         tracing.start("work", INTERNAL, None).end()
     tracing.stop(10)
-    assert value("shop_spans_lost_total") == before + 3
+    assert total("shop_spans_lost_total") == before + 3
 
 
 PROGRAM = """

@@ -12,7 +12,7 @@ from chassis.telemetry import context, tracing
 from chassis.telemetry.context import SAMPLED, TraceContext
 from chassis.telemetry.tracing import CLIENT
 from tests.at_once import at_once
-from tests.metric_values import samples, value
+from tests.counted import samples, total
 from tests.recorded_spans import FakeRecorder, recording
 from tools.paths import ROOT
 
@@ -45,25 +45,25 @@ def recorder() -> Iterator[FakeRecorder]:
 
 
 def calls() -> float:
-    return value(COUNT, verb="ObservedStore.read")
+    return total(COUNT, verb="ObservedStore.read")
 
 
 def outages() -> float:
-    return value("shop_database_unavailable_total")
+    return total("shop_database_unavailable_total")
 
 
 def test_a_call_is_timed_under_the_name_of_its_verb() -> None:
-    before, seconds = calls(), value(SECONDS, verb="ObservedStore.read")
+    before, seconds = calls(), total(SECONDS, verb="ObservedStore.read")
     assert ObservedStore().read("a") == "a"
     assert (calls(), outages()) == (before + 1, outages())
-    assert 0 < value(SECONDS, verb="ObservedStore.read") - seconds < 10
+    assert 0 < total(SECONDS, verb="ObservedStore.read") - seconds < 10
 
 
 def test_a_method_keeps_its_name_and_what_is_private_is_not_observed() -> None:
     assert (ObservedStore.read.__name__, ObservedStore.read.__doc__) == ("read", "Return the value of a key.")
     with pytest.raises(AssertionError):
         ObservedStore()._inner()
-    assert samples(COUNT, verb="ObservedStore._inner") == []
+    assert f"{COUNT} ObservedStore._inner" not in samples()
 
 
 @pytest.mark.parametrize(

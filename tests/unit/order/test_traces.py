@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chassis import logs
 from chassis.telemetry import context, tracing
 from chassis.telemetry.context import SAMPLED, TraceContext
 from order_service.event_traces import publishing
@@ -129,11 +130,27 @@ def test_an_event_is_published_below_its_request_and_its_message_continues_there
     assert event["traceparent"] == REQUEST.traceparent  # the event's own place never changes
 
 
-def test_an_event_that_was_not_confirmed_fails_its_span(recorder: FakeRecorder) -> None:
+def test_an_event_that_was_not_confirmed_fails_its_span(
+    recorder: FakeRecorder, capsys: pytest.CaptureFixture[str]
+) -> None:
     event = {"id": "o1.order_created", "type": "order_created", "time": "2026-01-31T12:00:00.000Z"} | REQUEST.headers
+    logs.configure("order-worker")
     with pytest.raises(TimeoutError), publishing("shop.events", [event]):
         raise TimeoutError("no confirm")
     assert recorder.only("publish shop.events:order_created").error == "TimeoutError"
+    assert capsys.readouterr().out == ""
+
+
+def test_the_line_of_a_confirmed_event_has_the_ids_of_its_request(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("order-worker")
+    events = [{"id": "o1.order_created", "type": "order_created", "requestid": 'r"1'} | UNRECORDED.headers]
+    events += [{"id": "o2.order_created", "type": "order_created"}]
+    with publishing("shop.events", events):
+        assert capsys.readouterr().out == ""
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["message"], first["logger"]) == ("event published", "order_service.event_traces")
+    assert (first["event_id"], first["request_id"], first["trace_id"]) == ("o1.order_created", 'r"1', "a" * 32)
+    assert (second["event_id"], second["request_id"], second["trace_id"]) == ("o2.order_created", "", "")
 
 
 @pytest.mark.parametrize("headers", [{}, UNRECORDED.headers, UNRECORDED._replace(state="a=b").headers])
