@@ -47,8 +47,7 @@ class Observers:
 
 
 def targets(ports: Mapping[str, int], broker: str) -> dict[str, str]:
-    """Return the address of every job of Prometheus; `broker` is the host of RabbitMQ."""
+    """Return the address of every job of Prometheus; `broker` is that of RabbitMQ's metrics."""
     own = (*(service.name for service in SERVICES), *METRICS, "prometheus")
-    rabbitmq = f"{broker}:{ports['rabbitmq-metrics']}"
-    brokers = dict.fromkeys(("rabbitmq", "rabbitmq-overview"), rabbitmq)
+    brokers = dict.fromkeys(("rabbitmq", "rabbitmq-overview"), broker)
     return {**{name: f"127.0.0.1:{ports[name]}" for name in own}, **brokers}

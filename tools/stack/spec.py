@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tools import apt
-from tools.services import MOVABLE, PORTS, SERVERS, SERVICES, Service, local_urls
+from tools.services import MOVABLE, OBSERVERS, PORTS, SERVERS, SERVICES, Service, local_urls
 from tools.stack import ports, programs, server_history
 from tools.stack.mongodb import ADMINISTRATOR, MongoServer
 from tools.stack.observers import Observers
@@ -44,8 +44,7 @@ class StackSpec:
         self.mongodb = None if options.mongo_url else self._mongo_server()
         self.rabbitmq = None if options.rabbitmq_url else self._rabbit_server()
         self._urls = local_urls(ports)
-        broker = urlsplit(self.rabbitmq_url).hostname or "127.0.0.1"
-        self._observers = Observers(state / "data", ports, options.observe, options.settings, broker)
+        self._observers = Observers(state / "data", ports, options.observe, options.settings, self._broker_metrics)
 
     def _mongo_server(self) -> MongoServer:
         return MongoServer.choose(self._state / "data", self._ports["mongodb"], self._options.mongodb)
@@ -74,6 +73,13 @@ class StackSpec:
     def rabbitmq_url(self) -> str:
         """Return the administrator's RabbitMQ URL."""
         return self.rabbitmq.url if self.rabbitmq else self._options.rabbitmq_url
+
+    @property
+    def _broker_metrics(self) -> str:
+        """Return host and port of RabbitMQ's metrics: on a server of somebody else, the usual port."""
+        name = "rabbitmq-metrics"
+        port = self._ports[name] if self.rabbitmq else OBSERVERS[name]
+        return f"{urlsplit(self.rabbitmq_url).hostname or '127.0.0.1'}:{port}"
 
     def servers(self) -> dict[str, ServerRecord]:
         """Return which servers the stack uses and where their data is, by name."""

@@ -41,7 +41,7 @@ def endpoints(spec: StackSpec) -> set[str | None]:
 
 
 def test_prometheus_scrapes_every_program_on_this_machine() -> None:
-    made = prometheus.configuration(TEMPLATE, targets(PORTS, "127.0.0.1"))
+    made = prometheus.configuration(TEMPLATE, targets(PORTS, "127.0.0.1:15692"))
     jobs = {job["job_name"]: job for job in made["scrape_configs"]}
     assert {name: job["static_configs"] for name, job in jobs.items()} == {
         **{service.name: [{"targets": [f"127.0.0.1:{service.port}"]}] for service in SERVICES},
@@ -51,6 +51,16 @@ def test_prometheus_scrapes_every_program_on_this_machine() -> None:
     assert jobs["rabbitmq"]["metrics_path"] == "/metrics/detailed"
     assert not any("sd_configs" in key for job in jobs.values() for key in job)
     assert made["global"] == TEMPLATE["global"]
+
+
+@pytest.mark.parametrize(("url", "address"), [("", "127.0.0.1:15777"), ("amqp://u:p@mq:5673/", "mq:15692")])
+def test_the_broker_s_metrics_are_scraped_where_it_has_them(tmp_path: Path, url: str, address: str) -> None:
+    ports = {**PORTS, "rabbitmq-metrics": 15777}
+    options = Options(mongo_url="mongodb://m/", rabbitmq_url=url, observe=Observe())
+    StackSpec(tmp_path, ports, dev_secrets.load(tmp_path / "secrets.json"), options).write_configuration()
+    made = yaml.safe_load((tmp_path / "data/prometheus/prometheus.yml").read_text())
+    addresses = {job["job_name"]: job["static_configs"][0]["targets"] for job in made["scrape_configs"]}
+    assert (addresses["rabbitmq"], addresses["rabbitmq-overview"]) == ([address], [address])
 
 
 def test_a_job_keeps_its_labels_and_one_that_does_not_run_here_is_left_out() -> None:
@@ -72,7 +82,7 @@ def test_rules_are_found_in_a_folder_with_wildcards_in_its_name(tmp_path: Path) 
     rules = tmp_path / "100% *of [it]?"
     rules.mkdir()
     (rules / "a.yml").write_text("groups: []")
-    server = PrometheusServer(rules / "data", 9090, targets(PORTS, "mq"), Observe(rules))
+    server = PrometheusServer(rules / "data", 9090, targets(PORTS, "mq:15692"), Observe(rules))
     server.write_configuration()
     server.write_configuration()
     (rules / "a.yml").write_text("groups: [{name: x, rules: [{alert: X, expr: 'up =='}]}]")
