@@ -60,7 +60,7 @@ def create_app():
     @app.get("/widen")
     @public
     def widen():
-        for kind in range(90):
+        for kind in range(120):
             WIDE.labels(str(kind)).observe(0.1)
         return Response(str(os.getpid()))
 
