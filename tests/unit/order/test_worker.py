@@ -343,7 +343,7 @@ def test_the_worker_is_healthy_while_the_broker_is_away_and_unhealthy_while_it_r
 ) -> None:
     monkeypatch.setattr("chassis.heartbeat.INTERVAL", 0.01)
     heartbeat = tmp_path / "heartbeat"
-    worker = shop.make_worker(Heartbeat(str(heartbeat)), check_every=0.05)
+    worker = shop.make_worker(Heartbeat(str(heartbeat)), check_every=0.05, check_in_outage_every=0.05)
     shop.publisher.away = True
     stop = threading.Event()
     with meanwhile(lambda: worker.run(stop), stop=stop, seconds=5):
