@@ -21,7 +21,9 @@ from chassis.telemetry.context import trace_id
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _ENCODER = json.JSONEncoder(default=str)
-_quoted = json.encoder.encode_basestring_ascii
+quoted = json.encoder.encode_basestring_ascii
+"""Return a text as JSON."""
+
 _service = '""'  # as JSON text; set by `configure`
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}  # not from `extra`
 _ACCESS = logging.getLogger("access")
@@ -30,24 +32,25 @@ _ACCESS = logging.getLogger("access")
 def access(method: str, path: str, status: int, seconds: float) -> None:
     """Log a request and its duration."""
     milliseconds = f"{seconds * 1000:.1f}"
-    fields = f'"method": {_quoted(method)}, "path": {_quoted(path)}, "status": {status}, "milliseconds": {milliseconds}'
-    write(_ACCESS, "request", request_id.get(), trace_id(), fields)
+    fields = f'"method": {quoted(method)}, "path": {quoted(path)}, "status": {status}, "milliseconds": {milliseconds}'
+    write(_ACCESS, "request", (request_id.get(), trace_id(), fields))
 
 
-def write(logger: logging.Logger, message: str, request: str, trace: str, fields: str) -> None:
-    """Log at level info, with further fields as JSON text.
+def write(logger: logging.Logger, message: str, *entries: tuple[str, str, str]) -> None:
+    """Log lines at level info; an entry is the request's id, the trace's id and further fields as JSON text.
 
-    It is for the lines of every request and event: without a log record they take a third of the time.
+    It is for what every order writes: without log records a line takes a third of the time.
     """
-    if logger.isEnabledFor(logging.INFO):
-        line = (
-            f'{{"time": "{_timestamp(time.time())}", "level": "info", "service": {_service}, '
-            f'"logger": "{logger.name}", "message": "{message}", '
-            f'"request_id": {_quoted(request)}, "trace_id": "{trace}", {fields}}}\n'
-        )
-        with suppress(OSError, ValueError):  # a full disk or a closed pipe must not fail the work
-            sys.stdout.write(line)
-            sys.stdout.flush()
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    start = (
+        f'{{"time": "{_timestamp(time.time())}", "level": "info", "service": {_service}, '
+        f'"logger": "{logger.name}", "message": "{message}", "request_id": '
+    )
+    lines = [f'{start}{quoted(request)}, "trace_id": "{trace}", {fields}}}\n' for request, trace, fields in entries]
+    with suppress(OSError, ValueError):  # a full disk or a closed pipe must not fail the work
+        sys.stdout.write("".join(lines))
+        sys.stdout.flush()
 
 
 def _timestamp(seconds: float) -> str:
@@ -98,7 +101,7 @@ class JsonFormatter(logging.Formatter):
 def configure(service: str, level: str = "INFO") -> None:
     """Send the whole process's log to standard output as JSON."""
     global _service
-    _service = _quoted(service)
+    _service = quoted(service)
     # Do not collect fields that no line has (Logging HOWTO, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None

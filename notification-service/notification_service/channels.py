@@ -8,6 +8,8 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import localtime
 
+from chassis import logs
+from chassis.telemetry.context import trace_id
 from notification_service.addresses import mailbox
 from notification_service.delivery import Channel, PermanentDeliveryError
 from notification_service.model import EMAIL, SMS, Notification
@@ -32,8 +34,9 @@ class SimulatedChannel:
 
     def send(self, notification: Notification) -> None:
         """Log a notification instead of sending it."""
-        extra = {"event_id": notification.event_id}
-        log.info("notification simulated: no provider for %s", notification.channel, extra=extra)
+        message = f"notification simulated: no provider for {notification.channel}"
+        fields = f'"event_id": {logs.quoted(notification.event_id)}'
+        logs.write(log, message, (logs.request_id.get(), trace_id(), fields))
 
 
 class EmailChannel:

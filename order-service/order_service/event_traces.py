@@ -5,7 +5,6 @@ trace goes into the message's headers, where the consumer continues; the event i
 (OpenTelemetry's conventions for messaging, and the CloudEvents extension for distributed tracing).
 """
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -33,12 +32,14 @@ def publishing(exchange: str, events: Sequence[dict[str, Any]]) -> Iterator[list
             span.fail(type(exc).__name__)
         raise
     else:
-        for event, cause in zip(events, causes, strict=True):
-            fields = f'"event_id": {json.dumps(event["id"])}'
-            logs.write(log, "event published", event.get("requestid", ""), cause.trace_id if cause else "", fields)
+        logs.write(log, "event published", *map(_log_entry, events, causes))
     finally:
         for span in filter(None, spans):
             span.end()
+
+
+def _log_entry(event: dict[str, Any], cause: TraceContext | None) -> tuple[str, str, str]:
+    return event.get("requestid", ""), cause.trace_id if cause else "", f'"event_id": {logs.quoted(event["id"])}'
 
 
 def _start(exchange: str, event: dict[str, Any], cause: TraceContext | None, batch: int) -> Span | None:

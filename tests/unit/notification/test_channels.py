@@ -1,13 +1,14 @@
 """The channels: their messages and their errors. No address is ever logged."""
 
 import dataclasses
-import logging
+import json
 import socket
 from email.message import EmailMessage
 
 import pytest
 from jinja2 import UndefinedError
 
+from chassis import logs
 from notification_service.addresses import mailbox
 from notification_service.channels import EmailChannel, SimulatedChannel, channels
 from notification_service.config import MAIL_FROM
@@ -129,13 +130,19 @@ def test_a_mailbox_keeps_its_name_and_gets_a_domain_that_every_mail_server_knows
     assert str(mailbox(text)) == written
 
 
-def test_without_a_mail_server_email_is_simulated_and_the_log_names_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+def test_without_a_mail_server_email_is_simulated_and_the_log_names_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("notification-consumer")
     simulated = channels(None, MAIL_FROM)
-    for kind in ("email", "sms"):
-        simulated[kind].send(notification(channel=kind))
-    assert caplog.messages == [f"notification simulated: no provider for {kind}" for kind in ("email", "sms")]
-    assert "ana@example.com" not in str([vars(record) for record in caplog.records])
+    with logs.bind_request_id("r-1"):
+        for kind in ("email", "sms"):
+            simulated[kind].send(notification(channel=kind))
+    output = capsys.readouterr().out
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert [line["message"] for line in lines] == [
+        f"notification simulated: no provider for {kind}" for kind in ("email", "sms")
+    ]
+    assert {(line["request_id"], line["event_id"]) for line in lines} == {("r-1", notification().event_id)}
+    assert "ana@example.com" not in output
 
 
 def test_with_a_mail_server_only_the_sms_is_simulated() -> None:
