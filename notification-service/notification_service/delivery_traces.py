@@ -10,7 +10,7 @@ from typing import Protocol
 
 from chassis.telemetry import tracing
 from chassis.telemetry.context import TraceContext
-from chassis.telemetry.tracing import CONSUMER, Attributes, Span
+from chassis.telemetry.tracing import CONSUMER, Attributes, NoSpan, Span
 from notification_service.delivery import Disposition, Outcome
 from notification_service.topology import NOTIFICATIONS
 
@@ -43,6 +43,14 @@ class DeliveryTraces:
 
     def begin(self, delivery: Delivery, cause: TraceContext | None) -> TraceContext:
         """Begin the span of the next message, whose event has the place of its `cause`; return the span's place."""
+        parent = delivery.trace or cause
+        span = NoSpan(parent) if parent and not parent.is_sampled else self._start(delivery, parent, cause)
+        self._spans.append(span)
+        if self.shared is None and span.context.is_sampled:
+            self.shared = span.context
+        return span.context
+
+    def _start(self, delivery: Delivery, parent: TraceContext | None, cause: TraceContext | None) -> Span:
         links = [link for link in (cause, self.shared) if link is not None]
         attributes: Attributes = {
             "messaging.system": "rabbitmq",
@@ -53,11 +61,7 @@ class DeliveryTraces:
             "messaging.batch.message_count": self._size,
             "messaging.rabbitmq.attempt": delivery.attempts + 1,
         }
-        span = tracing.start(f"process {NOTIFICATIONS}", CONSUMER, delivery.trace or cause, attributes, links)
-        self._spans.append(span)
-        if self.shared is None and span.context.is_sampled:
-            self.shared = span.context
-        return span.context
+        return tracing.start(f"process {NOTIFICATIONS}", CONSUMER, parent, attributes, links)
 
     def end(self, outcomes: Sequence[Outcome]) -> None:
         """End the spans with the outcomes of their messages."""

@@ -2,7 +2,8 @@
 
 The span is below the request that caused the event, however long ago that was, and linked to it. Its own place in the
 trace goes into the message's headers, where the consumer continues; the event itself keeps the place of its cause
-(OpenTelemetry's conventions for messaging, and the CloudEvents extension for distributed tracing).
+(OpenTelemetry's conventions for messaging, and the CloudEvents extension for distributed tracing). Without a span there
+are no headers: the event alone says where its trace is.
 """
 
 import logging
@@ -43,9 +44,9 @@ def _log_entry(event: dict[str, Any], cause: TraceContext | None) -> tuple[str, 
 
 
 def _start(exchange: str, event: dict[str, Any], cause: TraceContext | None, batch: int) -> Span | None:
-    """Start the span of an event; None for one that an older version wrote, without a trace."""
+    """Start the span of an event; None if its trace is not recorded, or an older version wrote it without one."""
     if cause is None or not cause.is_sampled:
-        return cause and tracing.NoSpan(cause)
+        return None
     destination = f"{exchange}:{event['type']}"
     attributes: dict[str, str | int | float | bool] = {
         "messaging.system": "rabbitmq",
