@@ -18,7 +18,7 @@ import requests
 
 from tests.e2e.clients import Client, notifications_of
 from tests.e2e.shop import Shop
-from tests.e2e.traced_shop import HANG, MoodyReceiver, TracedShop, is_closed, listening, place
+from tests.e2e.traced_shop import AWAY, HANG, MoodyReceiver, TracedShop, is_closed, listening, place
 from tests.integration import mailroom
 from tests.integration.mailroom import SILENCE, MailServer, answers
 from tests.waiting import stalls, until
@@ -245,6 +245,7 @@ def test_a_bad_receiver_slows_no_order_delays_no_exit_and_fills_no_log(
     usual = order_times(customer, pot)
     known = {program: len(traced.log(program)) for program in traced.stack.services()}
     if mood == "is away":
+        traced.receiver.mood = AWAY
         traced.receiver.shutdown()
         traced.receiver.server_close()
         until(is_closed(traced.receiver.url), "nobody listens")
@@ -255,16 +256,14 @@ def test_a_bad_receiver_slows_no_order_delays_no_exit_and_fills_no_log(
     assert median(during) < 1.5 * median(usual) + 0.01
     assert sorted(during)[-2] < 3 * sorted(usual)[-2] + 0.1 + 3 * max(stalled)
     old = {program: traced.stack.processes(program) for program in traced.stack.services()}
-    with stalls() as stalled:
-        started = time.monotonic()
-        for program in old:
-            traced.stack.kill(program, signal.SIGTERM)
-        until(lambda: not any(p.is_running() for found in old.values() for p in found), "all have ended", seconds=30)
-        elapsed = time.monotonic() - started
-    assert elapsed < 5 + sum(stalled), "five seconds, and what the machine adds"
+    started = time.monotonic()
+    for program in old:
+        traced.stack.kill(program, signal.SIGTERM)
+    until(lambda: not any(p.is_running() for found in old.values() for p in found), "all have ended", seconds=30)
+    assert time.monotonic() - started < 5
     traced.stack.wait_until_ready()
     complaints = {program: traced.log(program)[length:].count(COMPLAINT) for program, length in known.items()}
-    assert sum(complaints.values()) > 0
+    assert complaints["order-service"] > 0
     for program, count in complaints.items():
         assert count <= 2 * max(1, len(old[program]) - 1), "one a minute and process at most, and one at the exit"
     traced.receiver.released.set()

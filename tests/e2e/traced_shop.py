@@ -24,7 +24,7 @@ from tools.order import recent_events
 from tools.paths import ROOT
 from tools.stack.stack import Stack
 
-HANG = 0
+HANG, AWAY = 0, -1
 
 
 class MoodyHandler(Handler):
@@ -36,6 +36,8 @@ class MoodyHandler(Handler):
         mood = self.server.mood
         if mood == HANG:
             self.server.released.wait(60)
+            self.close_connection = True
+        elif mood == AWAY:
             self.close_connection = True
         elif mood != 200:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -51,7 +53,10 @@ class MoodyHandler(Handler):
 
 
 class MoodyReceiver(TraceReceiver):
-    """A receiver that takes spans (`mood` 200), answers another status, or never (`HANG`)."""
+    """A receiver that takes spans (`mood` 200), answers another status, or never (`HANG`).
+
+    When it is shut down, it still answers on open connections, unless its mood is `AWAY`.
+    """
 
     def __init__(self, port: int = 0) -> None:
         super().__init__(port, MoodyHandler)
