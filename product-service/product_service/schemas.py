@@ -1,4 +1,4 @@
-"""The requests and replies of product-service over HTTP, each with an example of the demo shop."""
+"""The requests and replies about products over HTTP, each with an example of the demo shop."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,6 @@ from chassis.schemas import (
     VISIBLE,
     BlankIsNone,
     Body,
-    Identifier,
     MoneyIn,
     MoneyOut,
     MoneyQuery,
@@ -20,16 +19,10 @@ from chassis.schemas import (
 )
 from product_service.model import MAX_STOCK
 
-_ORDER_ID = "3f0c6c1e9b5d4a7f8e2d1c0b9a8f7e6d"
 _TIME = "2026-01-31T12:00:00.000Z"
 _TEXTS = {"description": "Pump pressure of 15 bar, stainless steel.", "category": "kitchen", "sku": "ESPRESSO-15"}
 _WRITTEN = {"name": "Espresso Machine", "price": "249.00", "stock": 25, **_TEXTS}
 _PRODUCT = {"id": "demo-1", **_WRITTEN, "currency": "EUR", "created_at": _TIME, "updated_at": _TIME}
-_LINE = {"product_id": "demo-1", "quantity": 2}
-_PRICED_LINE = {**_LINE, "name": "Espresso Machine", "unit_price": "249.00"}
-_RESERVATION = {"order_id": _ORDER_ID, "state": "held"}
-_LISTED = {**_RESERVATION, "created_at": _TIME}
-_CURSOR = "WyJjcmVhdGVkX2F0LF9pZCIsIDE3Njk4NjA4MDAwMDAsICIzZjBjNmMxZTliNWQ0YTdmOGUyZDFjMGI5YThmN2U2ZCJd"
 
 Name = Annotated[str, Field(min_length=1, max_length=200), VISIBLE]
 Stock = Annotated[int, Field(ge=0, le=MAX_STOCK)]
@@ -42,12 +35,6 @@ class ProductPath(Query):
     """The product in a path."""
 
     product_id: str = Field(json_schema_extra={"example": "demo-1"})
-
-
-class ReservationPath(Query):
-    """The order in a path, whose id is the id of its reservation as well."""
-
-    order_id: Identifier = Field(json_schema_extra={"example": _ORDER_ID})
 
 
 class ProductBody(Body):
@@ -103,29 +90,6 @@ class ProductQuery(PageQuery):
     sort: Literal["name", "price", "-price", "newest"] = "name"
 
 
-class ReservationQuery(PageQuery):
-    """Which reservations to list, by their age in seconds."""
-
-    older_than: float = Field(0, ge=0, le=10**9, allow_inf_nan=False, json_schema_extra={"example": 15})
-
-
-class LineBody(Body):
-    """Some units of a product."""
-
-    model_config = with_example(**_LINE)
-
-    product_id: Identifier
-    quantity: int = Field(ge=1, le=100_000)
-
-
-class ReservationBody(Body):
-    """The lines to reserve stock for."""
-
-    model_config = with_example(lines=[_LINE])
-
-    lines: list[LineBody] = Field(min_length=1, max_length=100)
-
-
 class ProductReply(Reply):
     """A product. `stock` is what can be bought now."""
 
@@ -149,45 +113,4 @@ class ProductList(Reply):
     model_config = with_example(items=[_PRODUCT], next_cursor=None)
 
     items: list[ProductReply]
-    next_cursor: str | None
-
-
-class PricedLineReply(Reply):
-    """A line with the name and unit price at which its stock was reserved."""
-
-    model_config = with_example(**_PRICED_LINE)
-
-    product_id: str
-    name: str
-    unit_price: MoneyOut
-    quantity: int
-
-
-class ReservationReply(Reply):
-    """Stock that is held for an order."""
-
-    model_config = with_example(**_RESERVATION, currency="EUR", lines=[_PRICED_LINE])
-
-    order_id: str
-    state: str
-    currency: str
-    lines: list[PricedLineReply]
-
-
-class ReservationItem(Reply):
-    """A reservation in a list. Its state is `held`, `refused` or `released`."""
-
-    model_config = with_example(**_LISTED)
-
-    order_id: str
-    state: str
-    created_at: Timestamp
-
-
-class ReservationList(Reply):
-    """A page of reservations. `next_cursor` is null only after an empty page: new reservations may follow."""
-
-    model_config = with_example(items=[_LISTED], next_cursor=_CURSOR)
-
-    items: list[ReservationItem]
     next_cursor: str | None

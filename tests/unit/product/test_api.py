@@ -12,14 +12,19 @@ from chassis.auth.access import ADMIN, SERVICE, allowed_roles
 from chassis.config import ConfigurationError
 from chassis.errors import Problem
 from chassis.schemas import Body, Reply
-from product_service import config, model, schemas
+from product_service import config, model, reservation_schemas, schemas
 from tests.openapi import faults
 from tests.unit.product.product_app import make_app
 
 LOCKED = {"401", "403"}
 BODY = {"400", "413", "415"}
 ALWAYS = {"422", "503"}
-OWN_CLASSES = [c for c in vars(schemas).values() if isinstance(c, type) and c.__module__ == schemas.__name__]
+OWN_CLASSES = [
+    c
+    for module in (schemas, reservation_schemas)
+    for c in vars(module).values()
+    if isinstance(c, type) and c.__module__ == module.__name__
+]
 DESCRIBED = [c for c in OWN_CLASSES if issubclass(c, Body | Reply)]
 PROBLEMS = [c for c in vars(model).values() if isinstance(c, type) and issubclass(c, Problem)]
 
