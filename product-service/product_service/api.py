@@ -35,10 +35,19 @@ def list_products(query: schemas.ProductQuery) -> Response:
 
     `q` finds words of the name by their beginning, whatever their case, accents and script.
     """
-    criteria = model.ProductFilter(
-        query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort
+    return json_response(
+        schemas.ProductList, catalogue.search(query.criteria(), limit=query.page_size, cursor=query.cursor)
     )
-    return json_response(schemas.ProductList, catalogue.search(criteria, limit=query.limit, cursor=query.cursor))
+
+
+@api.get("/categories", tags=[CATALOGUE], responses={200: schemas.CategoryList})
+@public
+def list_categories() -> Response:
+    """List the categories of what is for sale, by name.
+
+    Products without a category are not counted.
+    """
+    return json_response(schemas.CategoryList, {"items": catalogue.categories()})
 
 
 @api.get("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply, 304: None})

@@ -65,6 +65,7 @@ def test_no_field_takes_control_characters_or_half_characters(model: type[Body],
         (product_service.schemas.ProductBody, "name", 200),
         (product_service.schemas.ProductPatch, "description", 5000),
         (product_service.schemas.ProductPatch, "category", 100),
+        (product_service.schemas.ProductPatch, "image_url", 2000),
         (product_service.schemas.ProductQuery, "q", 200),
     ],
 )

@@ -53,6 +53,7 @@ def test_the_description_is_valid(described: Any) -> None:
     [
         ("/products", "get", {"200"}),
         ("/products", "post", {"201", "409"} | LOCKED | BODY),
+        ("/categories", "get", {"200"}),
         ("/products/{product_id}", "get", {"200", "304", "404"}),
         ("/products/{product_id}", "put", {"200", "404", "409", "412"} | LOCKED | BODY),
         ("/products/{product_id}", "patch", {"200", "404", "409", "412"} | LOCKED | BODY),
@@ -113,7 +114,7 @@ def test_every_parameter_but_the_cursor_has_an_example_or_a_default(described: A
 
 
 def test_all_routes_are_in_the_table_above(described: Any) -> None:
-    assert sum(len(methods) for methods in described["paths"].values()) == 10
+    assert sum(len(methods) for methods in described["paths"].values()) == 11
 
 
 def test_every_route_states_who_may_use_it(app: OpenAPI) -> None:
@@ -132,6 +133,7 @@ def test_every_route_states_who_may_use_it(app: OpenAPI) -> None:
         "GET /docs/start.js": public,
         "GET /docs/assets/{name}": public,
         "GET /products": public,
+        "GET /categories": public,
         "GET /products/{product_id}": public,
         "POST /products": {ADMIN},
         "PUT /products/{product_id}": {ADMIN},
