@@ -163,7 +163,8 @@ def test_notifications(
     client = notification_service.create_app(settings).test_client()
     assert client.get("/ready").status_code == 200
     for headers in (ANA, ADMIN):
-        assert client.get("/notifications", headers=headers).status_code == 200
+        for query in ("", "?order_id=order-1"):
+            assert client.get(f"/notifications{query}", headers=headers).status_code == 200
     assert_served(mongo_server, commands)
 
 
