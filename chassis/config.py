@@ -16,6 +16,9 @@ from chassis.urls import split_url
 DEMO_SECRETS = ("demo-", "admin-password", "guest")  # production refuses a value that contains one of these
 MAX_NUMBER = 1_000_000  # of seconds, days or requests: dates and the database can hold this many
 
+# Where `./dev up` and docker compose serve the storefront, by both names of this machine.
+DEVELOPMENT_ORIGINS = ("http://localhost:8080", "http://127.0.0.1:8080")
+
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
@@ -117,6 +120,13 @@ def comma_separated(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _default_origins(value: Any, info: ValidationInfo) -> Any:
+    """Return the value, and for a setting that is not set the storefront's origins in development, else none."""
+    if value is not None:
+        return value
+    return () if is_production(info) else DEVELOPMENT_ORIGINS
+
+
 def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     if not all(map(_ORIGIN.fullmatch, origins)):
         raise ValueError("must be origins such as https://shop.example.com, separated by commas")
@@ -129,7 +139,13 @@ RabbitMqUrl = Annotated[Secret, AfterValidator(_check_rabbitmq_url)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)]
 NewFile = Annotated[str, AfterValidator(_check_folder)]
-Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(comma_separated), AfterValidator(_check_origins)]
+Origins = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(comma_separated),
+    BeforeValidator(_default_origins),  # runs before the one above
+    AfterValidator(_check_origins),
+]
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_NUMBER, allow_inf_nan=False)]
 
@@ -180,4 +196,4 @@ class WebSettings(DatabaseSettings, TelemetrySettings):
     jwt_audience: str = "shop"
     web_threads: PositiveInt = 8
     trusted_proxies: int = Field(0, ge=0)
-    cors_origins: Origins = ()
+    cors_origins: Origins = Field(None, validate_default=True)  # None: not set

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from chassis.characters import has_visible_character, overrides_text_direction
-from chassis.urls import split_url
+from chassis.urls import has_only_url_characters, split_url
 
 MAX_MONEY = 99_999_999_999  # minor units: 999999999.99
 _TIME = re.compile(
@@ -64,7 +64,7 @@ class Reply(BaseModel):
 
 
 def _only_digits(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value):
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,10}", value):
         raise ValueError("must be a whole number")
     return value
 
@@ -74,6 +74,7 @@ def _none_if_blank(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+WholeNumber = Annotated[int, BeforeValidator(_only_digits)]  # of a query, which has texts only
 BlankIsNone = BeforeValidator(_none_if_blank)
 
 
@@ -89,8 +90,7 @@ def _parse_time(text: object) -> datetime:
 
 def _check_web_address(url: str) -> str:
     parts = split_url(url, "http", "https")
-    is_printable = url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')
-    if parts is None or parts.username or not is_printable:
+    if parts is None or parts.username or not has_only_url_characters(url):
         raise ValueError("must be a URL that begins with https:// or http://")
     return url
 
@@ -98,7 +98,7 @@ def _check_web_address(url: str) -> str:
 class PageQuery(Query):
     """The parameters of every list. An empty cursor means the first page."""
 
-    limit: Annotated[int, BeforeValidator(_only_digits)] = Field(20, ge=1, le=100)
+    limit: WholeNumber = Field(20, ge=1, le=100)
     cursor: Annotated[str | None, BlankIsNone] = Field(None, max_length=2000)
 
     @field_validator("*", mode="before")

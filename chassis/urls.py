@@ -10,3 +10,8 @@ def split_url(value: str, *schemes: str) -> SplitResult | None:
         return parts if parts.scheme in schemes and parts.hostname and parts.port != 0 else None
     except ValueError:
         return None
+
+
+def has_only_url_characters(value: str) -> bool:
+    """Return whether a text is printable ASCII without blanks and the characters that RFC 3986 excludes from URLs."""
+    return value.isascii() and value.isprintable() and not set(value) & set(' "<>\\^`{|}')

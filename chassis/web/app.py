@@ -10,7 +10,6 @@ from flask import Response, request
 from flask_openapi3 import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from chassis import logs
 from chassis.errors import BadRequest, Invalid
 from chassis.web import cors, observation, problems
 from chassis.web.conditions import reject_unsupported_conditions
@@ -30,7 +29,7 @@ _HOST = re.compile(r"(?:[0-9A-Za-z._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9
 
 
 class App(OpenAPI):
-    """A Flask app that adds the request's id and `SECURITY_HEADERS` to every response."""
+    """A Flask app that adds the request's id, its trace and `SECURITY_HEADERS` to every response."""
 
     request_class = Request
     checks: list[Callable[[Callable[..., Any]], None]]  # each gets the view; they run in this order before it
@@ -45,7 +44,7 @@ class App(OpenAPI):
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             names = {name for name, _ in headers}
             headers += [header for header in SECURITY_HEADERS if header[0] not in names]
-            headers.append(("X-Request-ID", logs.request_id.get()))
+            headers += observation.response_headers(environ)
             return start_response(status, headers, exc_info)
 
         drop_malformed(environ)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from flask import Flask, Response, request
 
-EXPOSED_HEADERS = "ETag, Idempotent-Replayed, Location, Retry-After, X-Request-ID"
+EXPOSED_HEADERS = "ETag, Idempotent-Replayed, Location, Retry-After, X-Request-ID, traceresponse"
 ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID"
 PREFLIGHT_SECONDS = 600  # a browser caches the result of a preflight for so long
 

@@ -1,5 +1,8 @@
 """What is known of each request: its id, its place in a trace, its log line and its duration.
 
+A preflight of a known route is not observed, and neither is a health check. The request that follows a preflight tells
+more, and each route would have another series.
+
 The names follow OpenTelemetry's conventions for HTTP (https://opentelemetry.io/docs/specs/semconv/http/).
 """
 
@@ -41,13 +44,19 @@ class Observation:
         method = environ["REQUEST_METHOD"]
         self._method = method if method in METHODS else "_OTHER"
         self._route = _route(rule.rule) if rule else ""
-        self._threads = None if rule and rule.endpoint in NOT_OBSERVED else threads
+        is_observed = not (rule and (rule.endpoint in NOT_OBSERVED or _is_preflight(environ)))
+        self._threads = threads if is_observed else None
         self._span = self._start_span(environ)
         self._token: Token[TraceContext | None] = context.current.set(self._span.context)
         client_id = environ.get("HTTP_X_REQUEST_ID", "")
         logs.request_id.set(client_id if _REQUEST_ID.fullmatch(client_id) else self._span.context.trace_id)
         if self._threads:
             self._threads.take()
+
+    @property
+    def traceresponse(self) -> str | None:
+        """Return the value of the header `traceresponse`, None for a request that is not observed."""
+        return self._span.context.traceparent if self._threads else None
 
     def finish(self, response: Response) -> None:
         """Record the response, before it is sent."""
@@ -118,6 +127,23 @@ def init_app(app: Flask, threads: int) -> None:
     app.before_request(begin)
     app.after_request(finish)
     app.teardown_request(end)
+
+
+def response_headers(environ: WSGIEnvironment) -> list[tuple[str, str]]:
+    """Return the headers that name a request to its client: its id and, if it is observed, its place in its trace.
+
+    `traceresponse` is from a draft of the W3C (https://w3c.github.io/trace-context/).
+    """
+    headers = [("X-Request-ID", logs.request_id.get())]
+    observation: Observation | None = environ.get(_OBSERVATION)
+    if observation and (place := observation.traceresponse):
+        headers.append(("traceresponse", place))
+    return headers
+
+
+def _is_preflight(environ: WSGIEnvironment) -> bool:
+    """Return whether a browser asks, before a request, if a page may send it (Fetch standard, CORS-preflight)."""
+    return environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
 
 
 @cache

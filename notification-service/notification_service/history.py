@@ -31,9 +31,13 @@ class NotificationHistory:
         """Return if the database answers and lets this service read."""
         self._notifications.find_one({"_id": ""})
 
-    def page(self, user_id: str | None, *, limit: int, cursor: str | None) -> Page[NotificationRecord]:
-        """Return a page of a user's notifications (all users' for None), newest first. Raises Invalid."""
-        conditions = {} if user_id is None else {"user_id": user_id}
+    def page(
+        self, user_id: str | None, order_id: str | None = None, *, limit: int, cursor: str | None
+    ) -> Page[NotificationRecord]:
+        """Return a page of notifications, newest first: of a user, of an order; None for all. Raises Invalid."""
+        conditions = {} if order_id is None else _of_order(order_id)
+        if user_id is not None:
+            conditions["user_id"] = user_id
         page = find_page(self._notifications, conditions, indexes.NEWEST_FIRST, limit=limit, cursor=cursor)
         records = [NotificationRecord(**{name: document[name] for name in _RECORD_FIELDS}) for document in page.items]
         return Page(records, page.next_cursor)
@@ -49,6 +53,11 @@ class NotificationHistory:
 
     def order_records(self, order_id: str) -> list[Document]:
         """Return all notifications of an order as they are stored, oldest first."""
-        ids = {"$gte": f"{order_id}.", "$lt": f"{order_id}/"}  # they begin with the order's id and a dot; "/" is next
-        stored = self._database.notifications.find({"_id": ids, "order_id": order_id}).sort("created_at", ASCENDING)
+        stored = self._notifications.find(_of_order(order_id)).sort("created_at", ASCENDING)
         return [{"kind": "notification_document", **document} for document in stored]
+
+
+def _of_order(order_id: str) -> Document:
+    """Return the filter for the notifications of an order, which needs no other index than that of the ids."""
+    ids = {"$gte": f"{order_id}.", "$lt": f"{order_id}/"}  # they begin with the order's id and a dot; "/" is next
+    return {"_id": ids, "order_id": order_id}

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from chassis.schemas import PageQuery, Reply, Timestamp, with_example
+from chassis.schemas import Identifier, PageQuery, Reply, Timestamp, with_example
 
 _ORDER = "0f8fad5bd9cb469fa16570867728950e"
 _NOTIFICATION: dict[str, Any] = {
@@ -28,6 +28,7 @@ class NotificationQuery(PageQuery):
     user_id: str | None = Field(
         None, max_length=64, description="Only the notifications of this user; for administrators."
     )
+    order_id: Identifier | None = Field(None, description="Only the notifications of this order.")
 
 
 class NotificationReply(Reply):

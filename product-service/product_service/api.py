@@ -15,7 +15,7 @@ from chassis.web.conditions import check_conditions, conditional
 from chassis.web.docs import raises
 from chassis.web.headers import idempotency_key
 from chassis.web.responses import created, json_response, no_content
-from product_service import model, schemas
+from product_service import model, reservation_schemas, schemas
 from product_service.catalogue import Catalogue
 from product_service.reservations import Reservations
 
@@ -35,10 +35,19 @@ def list_products(query: schemas.ProductQuery) -> Response:
 
     `q` finds words of the name by their beginning, whatever their case, accents and script.
     """
-    criteria = model.ProductFilter(
-        query.q, query.category, query.min_price, query.max_price, query.in_stock, query.sort
+    return json_response(
+        schemas.ProductList, catalogue.search(query.criteria(), limit=query.page_size, cursor=query.cursor)
     )
-    return json_response(schemas.ProductList, catalogue.search(criteria, limit=query.limit, cursor=query.cursor))
+
+
+@api.get("/categories", tags=[CATALOGUE], responses={200: schemas.CategoryList})
+@public
+def list_categories() -> Response:
+    """List the categories of what is for sale, by name.
+
+    Products without a category are not counted.
+    """
+    return json_response(schemas.CategoryList, {"items": catalogue.categories()})
 
 
 @api.get("/products/<product_id>", tags=[CATALOGUE], responses={200: schemas.ProductReply, 304: None})
@@ -125,25 +134,25 @@ def adjust_stock(path: schemas.ProductPath, body: schemas.StockChangeBody) -> Re
 @api.put(
     "/reservations/<order_id>",
     tags=[RESERVATIONS],
-    responses={201: schemas.ReservationReply, 200: schemas.ReservationReply},
+    responses={201: reservation_schemas.ReservationReply, 200: reservation_schemas.ReservationReply},
 )
 @requires(SERVICE)
 @raises(model.InsufficientStock, model.ReservationMismatch, model.ReservationReleased, model.UnknownProduct)
-def reserve(path: schemas.ReservationPath, body: schemas.ReservationBody) -> Response:
+def reserve(path: reservation_schemas.ReservationPath, body: reservation_schemas.ReservationBody) -> Response:
     """Reserve the stock of all lines for an order, or of none.
 
     201: reserved just now. 200: reserved before, with the same lines. A refusal is final for its order id.
     """
     lines = [model.Line(line.product_id, line.quantity) for line in body.lines]
     reservation, is_new = reservations.reserve(path.order_id, lines)
-    response = json_response(schemas.ReservationReply, reservation)
+    response = json_response(reservation_schemas.ReservationReply, reservation)
     response.status_code = 201 if is_new else 200
     return response
 
 
 @api.delete("/reservations/<order_id>", tags=[RESERVATIONS], responses={204: None})
 @requires(SERVICE)
-def release(path: schemas.ReservationPath) -> Response:
+def release(path: reservation_schemas.ReservationPath) -> Response:
     """Release the stock of an order.
 
     It returns once, however often this is sent. Without a reservation a tombstone refuses a late one for 7 days.
@@ -152,15 +161,15 @@ def release(path: schemas.ReservationPath) -> Response:
     return no_content()
 
 
-@api.get("/reservations", tags=[RESERVATIONS], responses={200: schemas.ReservationList})
+@api.get("/reservations", tags=[RESERVATIONS], responses={200: reservation_schemas.ReservationList})
 @requires(SERVICE)
-def list_reservations(query: schemas.ReservationQuery) -> Response:
+def list_reservations(query: reservation_schemas.ReservationQuery) -> Response:
     """List reservations, oldest first.
 
     order-service compares them with its orders. A cursor can be kept to go on later.
     """
     page = reservations.older_than(query.older_than, limit=query.limit, cursor=query.cursor)
-    return json_response(schemas.ReservationList, page)
+    return json_response(reservation_schemas.ReservationList, page)
 
 
 def _with_etag(product: model.Product, response: Response | None = None) -> Response:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.errors import Invalid, NotFound, PreconditionFailed
 from chassis.paging import Page
-from product_service.model import MAX_STOCK, Product, ProductFilter, SkuTaken, StockOutOfBounds
+from product_service.model import MAX_STOCK, Category, Product, ProductFilter, SkuTaken, StockOutOfBounds
 
 if TYPE_CHECKING:  # the core runs without pymongo
     from product_service.store import ProductStore
@@ -28,6 +28,10 @@ class Catalogue:
     def search(self, product_filter: ProductFilter, *, limit: int, cursor: str | None) -> Page[Product]:
         """Return a page of products. Raises Invalid for a cursor of another list."""
         return self._products.search(product_filter, limit=limit, cursor=cursor)
+
+    def categories(self) -> list[Category]:
+        """Return the categories of the products that are for sale, sorted by name."""
+        return self._products.categories()
 
     def get(self, product_id: str) -> Product:
         """Return a product as it is now. Raises NotFound."""

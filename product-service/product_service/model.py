@@ -27,6 +27,7 @@ class Product:
     description: str | None
     category: str | None
     sku: str | None
+    image_url: str | None
     created_at: datetime
     updated_at: datetime
     version: int
@@ -46,7 +47,17 @@ class ProductFilter:
     min_price: int | None = None
     max_price: int | None = None
     in_stock: bool | None = None
+    max_stock: int | None = None
+    ids: tuple[str, ...] | None = None
     sort: str = "name"
+
+
+@dataclass(frozen=True)
+class Category:
+    """A category, and how many products of it are for sale."""
+
+    name: str
+    products: int
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
-"""The requests and replies of product-service over HTTP, each with an example of the demo shop."""
+"""The requests and replies about products over HTTP, each with an example of the demo shop."""
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator
 
 from chassis.schemas import (
     VISIBLE,
     BlankIsNone,
     Body,
-    Identifier,
     MoneyIn,
     MoneyOut,
     MoneyQuery,
@@ -16,38 +15,59 @@ from chassis.schemas import (
     Query,
     Reply,
     Timestamp,
+    WholeNumber,
     with_example,
 )
-from product_service.model import MAX_STOCK
+from chassis.urls import has_only_url_characters, split_url
+from product_service.model import MAX_STOCK, ProductFilter
 
-_ORDER_ID = "3f0c6c1e9b5d4a7f8e2d1c0b9a8f7e6d"
+MAX_IDS = 100  # products in `ids`; a cart has at most as many lines
+MAX_IDS_LENGTH = 4000  # characters; servers and proxies refuse URLs above 4 KiB
+
 _TIME = "2026-01-31T12:00:00.000Z"
 _TEXTS = {"description": "Pump pressure of 15 bar, stainless steel.", "category": "kitchen", "sku": "ESPRESSO-15"}
-_WRITTEN = {"name": "Espresso Machine", "price": "249.00", "stock": 25, **_TEXTS}
+_IMAGE = {"image_url": "/pictures/espresso-machine.svg"}
+_WRITTEN = {"name": "Espresso Machine", "price": "249.00", "stock": 25, **_TEXTS, **_IMAGE}
 _PRODUCT = {"id": "demo-1", **_WRITTEN, "currency": "EUR", "created_at": _TIME, "updated_at": _TIME}
-_LINE = {"product_id": "demo-1", "quantity": 2}
-_PRICED_LINE = {**_LINE, "name": "Espresso Machine", "unit_price": "249.00"}
-_RESERVATION = {"order_id": _ORDER_ID, "state": "held"}
-_LISTED = {**_RESERVATION, "created_at": _TIME}
-_CURSOR = "WyJjcmVhdGVkX2F0LF9pZCIsIDE3Njk4NjA4MDAwMDAsICIzZjBjNmMxZTliNWQ0YTdmOGUyZDFjMGI5YThmN2U2ZCJd"
+_CATEGORY = {"name": "kitchen", "products": 4}
+
+
+def _check_image_url(url: str) -> str:
+    parts = split_url(url, "https") if url.startswith("https://") else None
+    is_path = url.startswith("/") and not url.startswith("//")  # two slashes would lead to another host
+    if not (is_path or (parts and "@" not in parts.netloc)):
+        raise ValueError("must be a URL that begins with https://, or a path that begins with one /")
+    if not has_only_url_characters(url) or "'" in url:
+        raise ValueError("must be printable ASCII without blanks, quotes and any of <>\\^`{|}")
+    return url
+
+
+def _split_ids(text: str) -> tuple[str, ...]:
+    """Return the different ids in a text. Raises ValueError for too many."""
+    if len(text) > MAX_IDS_LENGTH:
+        raise ValueError(f"must have at most {MAX_IDS_LENGTH} characters")
+    ids = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if len(ids) > MAX_IDS:
+        raise ValueError(f"must name at most {MAX_IDS} products")
+    return ids
+
 
 Name = Annotated[str, Field(min_length=1, max_length=200), VISIBLE]
 Stock = Annotated[int, Field(ge=0, le=MAX_STOCK)]
+IMAGE_URL = "An https URL, or a path on the server of the page that shows it."
 Description = Annotated[str, Field(max_length=5000), VISIBLE]
 Label = Annotated[str, Field(min_length=1, max_length=100), VISIBLE]
+ImageUrl = Annotated[str, Field(max_length=2000), AfterValidator(_check_image_url)]
 TextFilter = Annotated[str | None, BlankIsNone]
+Ids = Annotated[
+    tuple[str, ...], BeforeValidator(_split_ids), WithJsonSchema({"type": "string", "maxLength": MAX_IDS_LENGTH})
+]
 
 
 class ProductPath(Query):
     """The product in a path."""
 
     product_id: str = Field(json_schema_extra={"example": "demo-1"})
-
-
-class ReservationPath(Query):
-    """The order in a path, whose id is the id of its reservation as well."""
-
-    order_id: Identifier = Field(json_schema_extra={"example": _ORDER_ID})
 
 
 class ProductBody(Body):
@@ -61,6 +81,7 @@ class ProductBody(Body):
     description: Description | None = None
     category: Label | None = None
     sku: Label | None = None
+    image_url: ImageUrl | None = Field(None, description=IMAGE_URL)
 
 
 class ProductPatch(Body):
@@ -75,6 +96,7 @@ class ProductPatch(Body):
     description: Description | None = None
     category: Label | None = None
     sku: Label | None = None
+    image_url: ImageUrl | None = Field(None, description=IMAGE_URL)
 
 
 class StockChangeBody(Body):
@@ -100,30 +122,25 @@ class ProductQuery(PageQuery):
     min_price: MoneyQuery | None = Field(None, json_schema_extra={"example": "10.00"})
     max_price: MoneyQuery | None = Field(None, json_schema_extra={"example": "100.00"})
     in_stock: bool | None = Field(None, json_schema_extra={"example": True})
+    max_stock: WholeNumber | None = Field(
+        None, ge=0, le=MAX_STOCK, description="At most so many units.", json_schema_extra={"example": 50}
+    )
+    ids: Ids | None = Field(
+        None,
+        description=f"Only these products, at most {MAX_IDS}, between commas. Without `limit`: all on one page.",
+        json_schema_extra={"example": "demo-1,demo-2"},
+    )
     sort: Literal["name", "price", "-price", "newest"] = "name"
 
+    def criteria(self) -> ProductFilter:
+        """Return the filters and the order."""
+        bounds = (self.min_price, self.max_price, self.in_stock, self.max_stock)
+        return ProductFilter(self.q, self.category, *bounds, self.ids, self.sort)
 
-class ReservationQuery(PageQuery):
-    """Which reservations to list, by their age in seconds."""
-
-    older_than: float = Field(0, ge=0, le=10**9, allow_inf_nan=False, json_schema_extra={"example": 15})
-
-
-class LineBody(Body):
-    """Some units of a product."""
-
-    model_config = with_example(**_LINE)
-
-    product_id: Identifier
-    quantity: int = Field(ge=1, le=100_000)
-
-
-class ReservationBody(Body):
-    """The lines to reserve stock for."""
-
-    model_config = with_example(lines=[_LINE])
-
-    lines: list[LineBody] = Field(min_length=1, max_length=100)
+    @property
+    def page_size(self) -> int:
+        """Return the limit; without one, products that are named by their ids are on one page."""
+        return MAX_IDS if self.ids is not None and "limit" not in self.model_fields_set else self.limit
 
 
 class ProductReply(Reply):
@@ -139,6 +156,7 @@ class ProductReply(Reply):
     description: str | None
     category: str | None
     sku: str | None
+    image_url: str | None = Field(description=IMAGE_URL)
     created_at: Timestamp
     updated_at: Timestamp
 
@@ -152,42 +170,18 @@ class ProductList(Reply):
     next_cursor: str | None
 
 
-class PricedLineReply(Reply):
-    """A line with the name and unit price at which its stock was reserved."""
+class CategoryReply(Reply):
+    """A category, and how many products of it are for sale."""
 
-    model_config = with_example(**_PRICED_LINE)
+    model_config = with_example(**_CATEGORY)
 
-    product_id: str
     name: str
-    unit_price: MoneyOut
-    quantity: int
+    products: int
 
 
-class ReservationReply(Reply):
-    """Stock that is held for an order."""
+class CategoryList(Reply):
+    """All categories."""
 
-    model_config = with_example(**_RESERVATION, currency="EUR", lines=[_PRICED_LINE])
+    model_config = with_example(items=[_CATEGORY])
 
-    order_id: str
-    state: str
-    currency: str
-    lines: list[PricedLineReply]
-
-
-class ReservationItem(Reply):
-    """A reservation in a list. Its state is `held`, `refused` or `released`."""
-
-    model_config = with_example(**_LISTED)
-
-    order_id: str
-    state: str
-    created_at: Timestamp
-
-
-class ReservationList(Reply):
-    """A page of reservations. `next_cursor` is null only after an empty page: new reservations may follow."""
-
-    model_config = with_example(items=[_LISTED], next_cursor=_CURSOR)
-
-    items: list[ReservationItem]
-    next_cursor: str | None
+    items: list[CategoryReply]

@@ -33,6 +33,7 @@ user-service          GET     /users                         401 403 403 200 403
 user-service          GET     /users/{user_id}               401 403 403 200 403 401 401
 user-service          PUT     /users/{user_id}/roles         401 403 403 200 403 401 401
 product-service       GET     /products                      200 200 200 200 200 200 200
+product-service       GET     /categories                    200 200 200 200 200 200 200
 product-service       GET     /products/{product_id}         200 200 200 200 200 200 200
 product-service       POST    /products                      401 403 403 201 403 401 401
 product-service       PUT     /products/{product_id}         401 403 403 200 403 401 401

@@ -17,7 +17,10 @@ from tests.signing import bearer
 from tests.waiting import until
 from tools.stack.mongodb import MongoServer
 
-FIELDS = ["id", "name", "price", "currency", "stock", "description", "category", "sku", "created_at", "updated_at"]
+FIELDS = [
+    *("id", "name", "price", "currency", "stock", "description", "category", "sku", "image_url"),
+    *("created_at", "updated_at"),
+]
 
 
 @pytest.fixture
@@ -37,7 +40,8 @@ def quiet_shop(mongo_server: MongoServer) -> Iterator[Shop]:
 
 
 def test_a_product_comes_back_as_it_was_added(shop: Shop) -> None:
-    body = {"name": "Cup", "price": 9.9, "stock": 3, "description": "For tea.", "category": "kitchen", "sku": "C-1"}
+    texts = {"description": "For tea.", "category": "kitchen", "sku": "C-1", "image_url": "/pictures/cup.svg"}
+    body = {"name": "Cup", "price": 9.9, "stock": 3, **texts}
     answer = shop.call("POST", "/products", ADMIN, json=body)
     assert answer.status_code == 201
     product = answer.json
@@ -52,6 +56,14 @@ def test_a_product_comes_back_as_it_was_added(shop: Shop) -> None:
 def test_optional_fields_may_be_left_out(shop: Shop) -> None:
     product = shop.add(0)
     assert (product["description"], product["category"], product["sku"], product["stock"]) == (None, None, None, 0)
+    assert product["image_url"] is None
+
+
+def test_a_product_of_an_earlier_version_has_no_image(shop: Shop) -> None:
+    cup = shop.add(image_url="/cup.svg")["id"]
+    shop.database.products.update_one({"_id": cup}, {"$unset": {"image_url": ""}})
+    assert (shop.product(cup)["image_url"], shop.products()[0]["image_url"]) == (None, None)
+    assert shop.patch(cup, image_url="https://images.example/cup.png").json["image_url"].startswith("https://")
 
 
 @pytest.mark.parametrize("product_id", ["nothing", "a%00b", "%FF", "$ne", "x" * 500])
@@ -77,11 +89,12 @@ def test_a_removed_product_is_not_found_but_stays_stored(shop: Shop) -> None:
 
 
 def test_replacing_clears_fields_that_are_left_out(shop: Shop) -> None:
-    cup = shop.add(3, description="For tea.", category="kitchen", sku="C-1")["id"]
+    texts = {"description": "For tea.", "category": "kitchen", "sku": "C-1", "image_url": "/cup.svg"}
+    cup = shop.add(3, **texts)["id"]
     answer = shop.put(cup, name="Mug", price="5", stock=4)
     assert answer.status_code == 200
-    stored = {key: answer.json[key] for key in ("name", "price", "stock", "description", "category", "sku")}
-    assert stored == {"name": "Mug", "price": "5.00", "stock": 4, "description": None, "category": None, "sku": None}
+    stored = {key: answer.json[key] for key in ("name", "price", "stock", *texts)}
+    assert stored == {"name": "Mug", "price": "5.00", "stock": 4, **dict.fromkeys(texts)}
     assert answer.json == shop.product(cup)
 
 
@@ -93,6 +106,8 @@ def test_replacing_clears_fields_that_are_left_out(shop: Shop) -> None:
         ({"stock": 0}, {"stock": 0}),
         ({"description": None}, {"description": None}),
         ({"category": None, "sku": None}, {"category": None, "sku": None}),
+        ({"image_url": None}, {"image_url": None}),
+        ({"image_url": "/mug.svg"}, {"image_url": "/mug.svg"}),
         ({"description": "$name"}, {"description": "$name"}),
         ({}, {}),
     ],
@@ -100,7 +115,7 @@ def test_replacing_clears_fields_that_are_left_out(shop: Shop) -> None:
 def test_patching_changes_the_given_fields_and_nothing_else(
     shop: Shop, change: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    before = shop.add(3, description="For tea.", category="kitchen", sku="C-1")
+    before = shop.add(3, description="For tea.", category="kitchen", sku="C-1", image_url="/cup.svg")
     answer = shop.patch(before["id"], **change)
     assert answer.status_code == 200
     assert answer.json == {**before, **expected, "updated_at": answer.json["updated_at"]}
@@ -155,6 +170,7 @@ BAD_FIELDS: list[tuple[str, str]] = [
     ("description", '"\\u0007"'),
     *((field, '"\\u3164\\ufe0f "') for field in ("name", "description", "category", "sku")),
     *((field, '"\\u202eexe.gnp"') for field in ("name", "description", "category", "sku")),
+    *(("image_url", value) for value in ('""', "1", "[]", '"cup.svg"', '"//evil.example/cup.svg"', '"/a b.svg"')),
     ("category", '""'),
     ("category", "1"),
     ("sku", '""'),
@@ -481,6 +497,12 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"in_stock": "true"}, {"Blue Cup", "Cupboard", "Äpfel, süß", "STRASSE Map"}),
     ({"in_stock": "false"}, {"red cup", "Desk"}),
     ({"q": "cup", "category": "kitchen", "in_stock": "true", "max_price": "5"}, {"Blue Cup"}),
+    ({"max_stock": "0"}, {"red cup", "Desk"}),
+    ({"max_stock": "2"}, {"red cup", "Desk", "Cupboard", "STRASSE Map"}),
+    ({"max_stock": "2", "in_stock": "true"}, {"Cupboard", "STRASSE Map"}),
+    ({"max_stock": "2", "in_stock": "false"}, {"red cup", "Desk"}),
+    ({"max_stock": "0", "in_stock": "true"}, set()),
+    ({"max_stock": "1000000000"}, {"Blue Cup", "red cup", "Cupboard", "Äpfel, süß", "STRASSE Map", "Desk"}),
 ]
 ORDERS_OF: dict[str, list[str]] = {
     "name": ["Äpfel, süß", "Blue Cup", "Cupboard", "Desk", "red cup", "STRASSE Map"],
@@ -509,6 +531,65 @@ def test_every_filter_gives_its_products_in_every_order(stocked: Shop, sort: str
         else:
             prices = [PRICES[name] for name in names]
             assert prices == sorted(prices, reverse=sort == "-price"), query
+
+
+def test_products_are_named_by_their_ids_and_filtered_and_sorted_as_ever(stocked: Shop) -> None:
+    ids = {product["name"]: product["id"] for product in stocked.products()}
+    hidden = stocked.database.products.find_one({"name": "Hidden Cup"})["_id"]
+    wanted = [ids["Desk"], "unknown", ids["red cup"], hidden, ids["Blue Cup"], ids["Desk"], "", "$ne", "☕"]
+
+    def names(**query: Any) -> list[str]:
+        return [product["name"] for product in stocked.products(ids=",".join(wanted), **query)]
+
+    for limit in ({}, {"limit": 1}):
+        assert names(**limit) == ["Blue Cup", "Desk", "red cup"]
+        assert names(sort="-price", **limit) == ["Desk", "red cup", "Blue Cup"]
+        assert names(q="cup", in_stock="true", **limit) == ["Blue Cup"]
+        assert names(category="kitchen", max_stock="2", **limit) == ["red cup"]
+    assert [stocked.products(ids=text) for text in ("", ",", " , ", "unknown")] == [[], [], [], []]
+    assert [product["name"] for product in stocked.products(ids=f" {ids['Desk']} ,")] == ["Desk"]
+
+
+def test_a_cart_of_a_hundred_products_is_one_page(shop: Shop) -> None:
+    ids = [shop.add(name=f"Cup {number:03d}")["id"] for number in range(101)]
+    text = ",".join(ids[:100])
+    for query, count in ((f"ids={text}", 100), (f"ids={text}&limit=20", 20), (f"ids={text.replace(',', '%2C')}", 100)):
+        page = shop.call("GET", f"/products?{query}").json
+        assert (len(page["items"]), page["next_cursor"] is None) == (count, count == 100)
+    answer = shop.call("GET", "/products", query_string={"ids": ",".join(ids)})
+    assert (answer.status_code, answer.json["errors"]) == (
+        422,
+        [{"field": "ids", "message": "must name at most 100 products"}],
+    )
+    again = ",".join([*map(str, range(100)), *"0123456789"])  # counts once
+    assert shop.call("GET", f"/products?ids={again}").json["items"] == []
+
+
+def test_categories_are_those_of_what_is_for_sale_sorted_as_people_sort(shop: Shop) -> None:
+    assert shop.call("GET", "/categories").json == {"items": []}
+    for category in (
+        "Zubehör",
+        "kitchen",
+        "Äpfel",
+        "office",
+        "Kitchen",
+        "kitchen",
+        "apfel",
+        "$ne",
+        None,
+        "gone",
+        "Tee",
+    ):
+        shop.add(name=f"Cup of {category}", category=category, stock=0)
+    (gone,) = shop.products(category="gone")
+    assert shop.remove(gone["id"]).status_code == 204
+    (tea,) = shop.products(category="Tee")
+    assert shop.patch(tea["id"], category=None).status_code == 200
+    shop.reserve("o1", (shop.add(category="office")["id"], 1))
+    counts = {"$ne": 1, "apfel": 1, "Äpfel": 1, "Kitchen": 1, "kitchen": 2, "office": 2, "Zubehör": 1}
+    items = shop.call("GET", "/categories").json["items"]
+    assert items == [{"name": name, "products": number} for name, number in counts.items()]
+    assert [len(shop.products(category=name)) for name in counts] == [*counts.values()]
 
 
 def test_lists_are_sorted_by_name_and_have_twenty_products_by_default(shop: Shop) -> None:
@@ -557,6 +638,8 @@ def test_a_cursor_of_another_order_is_refused(stocked: Shop, made_for: str, used
         ),
         *("min_price=-1", "min_price=1e2", "min_price=x", "max_price=1.999", "max_price=NaN"),
         *("q=%00", "q=" + "x" * 201, "category=%00", "q[$ne]=1"),
+        *("max_stock=-1", "max_stock=1.0", "max_stock=x", "max_stock=", "max_stock=1000000001", "max_stock=true"),
+        *("ids=" + "x" * 4001, "ids=%00", "ids=" + ",".join(map(str, range(101))), "ids=a&ids=b"),
     ],
 )
 def test_a_query_that_breaks_a_rule_is_refused(quiet_shop: Shop, query: str) -> None:
@@ -635,6 +718,7 @@ def test_demo_products_are_added_once_and_stay_as_they_are_at_later_starts(mongo
         with running(mongo_url, demo_products=True) as shop:
             products = shop.products()
     assert len(products) == 12
+    assert {product["image_url"] for product in products} >= {"/pictures/notebook.svg", "/pictures/desk-lamp.svg"}
     with running(mongo_url, demo_products=True) as shop:
         shop.patch("demo-1", stock=1)
         shop.remove("demo-2")

@@ -15,7 +15,7 @@ import user_service.config
 from tests.integration.commands import Commands, recorded
 from tests.integration.order_stack import ADMIN, ANA, Stack, order_stack
 from tests.signing import PublishedKeys, bearer
-from tools.stack.mongodb import STAND_IN, MongoServer
+from tools.stack.mongodb import FAST_STAND_IN, STAND_IN, MongoServer
 
 SERVICE = bearer("service", user="order-service")
 FILTERS = {"find": "filter", "findAndModify": "query"}
@@ -29,6 +29,7 @@ PRODUCT_LISTS = [
     "?in_stock=true&sort=newest",
     "?q=mug&min_price=5.00&in_stock=true",
     "?category=kitchen",
+    "?in_stock=true&max_stock=9",
 ]
 ORDER_LISTS = ["", "?status=confirmed"]
 
@@ -111,6 +112,8 @@ def test_products(stack: Stack, commands: Commands, mongo_server: MongoServer) -
         assert page.get("next_cursor"), (query, page)
         assert client.get(f"/products{query or '?'}&limit=1&cursor={page['next_cursor']}").status_code == 200
     assert client.get(path).status_code == 200
+    assert client.get(f"/products?ids={first},{second}&sort=price").status_code == 200
+    assert client.get("/categories").status_code == 200
     assert client.patch(path, json={"price": "8.00"}, headers=ADMIN).status_code == 200
     assert client.post(f"{path}/stock", json={"change": 1}, headers=ADMIN).status_code == 200
     lines = {"lines": [{"product_id": first, "quantity": 1}, {"product_id": second, "quantity": 1}]}
@@ -120,6 +123,34 @@ def test_products(stack: Stack, commands: Commands, mongo_server: MongoServer) -
     assert client.delete("/reservations/o1", headers=SERVICE).status_code == 204
     assert client.delete(path, headers=ADMIN).status_code == 204
     assert_served(mongo_server, commands)
+
+
+def test_categories_are_counted_in_an_index_alone(stack: Stack, commands: Commands, mongo_server: MongoServer) -> None:
+    assert stack.products_app.test_client().get("/categories").status_code == 200
+    [(database, _, command)] = [sent for sent in commands.sent if sent[1] == "aggregate"]
+    match, group = (next(iter(stage.values())) for stage in command["pipeline"])
+    assert {*match, group["_id"].removeprefix("$")} <= set(command["hint"])
+    with pymongo.MongoClient[dict[str, Any]](mongo_server.url()) as client:
+        products = client[database][command["aggregate"]]
+        assert list(command["hint"]) in [list(index["key"]) for index in products.list_indexes()]
+        if mongo_server.program.name not in (STAND_IN, FAST_STAND_IN):
+            asked = {name: command[name] for name in ("aggregate", "pipeline", "hint")} | {"cursor": {}}
+            plan = client[database].command("explain", asked, verbosity="queryPlanner")
+            assert "IXSCAN" in str(plan)
+            assert "FETCH" not in str(plan)
+
+
+def test_no_order_changes_an_index_of_products(stack: Stack, commands: Commands, mongo_server: MongoServer) -> None:
+    commands.forget()
+    assert stack.order().status_code == 201
+    [(_, _, write)] = [sent for sent in commands.sent if sent[1] == "bulkWrite"]
+    changed = {field for update in write["ops"] if "update" in update for field in update["updateMods"]["$inc"]}
+    assert changed == {"stock", "version"}
+    with pymongo.MongoClient[dict[str, Any]](mongo_server.url()) as client:
+        [namespace] = {each["ns"] for each in write["nsInfo"] if each["ns"].endswith(".products")}
+        database, _, collection = namespace.partition(".")
+        indexed = {field for index in client[database][collection].list_indexes() for field in index["key"]}
+    assert (len(indexed) > 5, indexed & changed) == (True, set())
 
 
 def test_notifications(
@@ -132,7 +163,8 @@ def test_notifications(
     client = notification_service.create_app(settings).test_client()
     assert client.get("/ready").status_code == 200
     for headers in (ANA, ADMIN):
-        assert client.get("/notifications", headers=headers).status_code == 200
+        for query in ("", "?order_id=order-1"):
+            assert client.get(f"/notifications{query}", headers=headers).status_code == 200
     assert_served(mongo_server, commands)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import order_service.schemas
+import product_service.reservation_schemas
 import product_service.schemas
 import user_service.schemas
 from chassis.errors import Invalid
@@ -19,8 +20,13 @@ from order_service.schemas import MAX_QUANTITY, OrderBody
 from user_service.emails import MAX_EMAIL_LENGTH, canonical_email
 from user_service.schemas import Email
 
-SERVICES = (user_service.schemas, product_service.schemas, order_service.schemas)
-BODIES = [model for model in Body.__subclasses__() if model.__module__ in {module.__name__ for module in SERVICES}]
+MODULES = (
+    user_service.schemas,
+    product_service.schemas,
+    product_service.reservation_schemas,
+    order_service.schemas,
+)
+BODIES = [model for model in Body.__subclasses__() if model.__module__ in {module.__name__ for module in MODULES}]
 FIELDS = [(model, name) for model in BODIES for name in model.model_fields]
 OPERATORS: list[Any] = [{"$ne": None}, {"$gt": ""}, {"$regex": ".*"}, {"$where": "sleep(1000)"}, [{"$ne": None}]]
 
@@ -59,6 +65,7 @@ def test_no_field_takes_control_characters_or_half_characters(model: type[Body],
         (product_service.schemas.ProductBody, "name", 200),
         (product_service.schemas.ProductPatch, "description", 5000),
         (product_service.schemas.ProductPatch, "category", 100),
+        (product_service.schemas.ProductPatch, "image_url", 2000),
         (product_service.schemas.ProductQuery, "q", 200),
     ],
 )

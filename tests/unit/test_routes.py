@@ -10,6 +10,7 @@ from flask_openapi3 import OpenAPI
 import notification_service
 from chassis import mongo
 from chassis.auth.access import allowed_roles
+from chassis.config import DEVELOPMENT_ORIGINS
 from chassis.errors import Unavailable
 from notification_service.config import Settings
 from product_service.store import Indexes
@@ -20,6 +21,9 @@ from tests.unit.product import product_app
 from tests.unit.user import user_app
 
 EVERY_SERVICE = {"/health", "/ready", "/openapi.json", "/docs", "/docs/start.js", "/docs/assets/{name}", "/metrics"}
+
+PAGE = DEVELOPMENT_ORIGINS[0]
+SENT = "authorization,content-type,idempotency-key,if-match,if-none-match,x-request-id"  # as a browser asks
 
 
 def notifications(monkeypatch: pytest.MonkeyPatch) -> OpenAPI:
@@ -85,6 +89,18 @@ def test_the_checks_of_a_request_have_one_order(monkeypatch: pytest.MonkeyPatch)
     assert [*seen, client.put(**request).status_code] == [400, 401, 403, 412, 422, 415, 400, 422]
 
 
+def test_a_page_may_call_every_route_with_every_header_of_the_api(app: OpenAPI) -> None:
+    """Nothing is asked for before the request itself: no token, and no database."""
+    for rule in app.url_map.iter_rules():
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            asked = {"Origin": PAGE, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": SENT}
+            answer = app.test_client().options(re.sub(r"<[^>]+>", "1", rule.rule), headers=asked)
+            assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, PAGE), rule
+            assert method in answer.headers["Access-Control-Allow-Methods"].split(", "), rule
+            allowed = answer.headers["Access-Control-Allow-Headers"].lower().split(", ")
+            assert set(SENT.split(",")) <= set(allowed), rule
+
+
 def test_a_preflight_asks_for_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     client = product_app.make_app(monkeypatch, cors_origins=("https://shop.example",)).test_client()
     asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "PUT"}
@@ -105,6 +121,8 @@ def test_a_service_that_started_without_its_database_prepares_it_for_the_first_r
 
     monkeypatch.setattr(Indexes, "ensure_indexes", prepare)
     client = product_app.make_app(monkeypatch).test_client()
+    preflight = client.options("/products", headers={"Origin": PAGE, "Access-Control-Request-Method": "POST"})
+    assert (preflight.status_code, prepared) == (200, [])
     assert (client.get("/products").status_code, client.put("/reservations/o1").status_code) == (503, 401)
     away = False
     assert ([client.get("/products").status_code for _ in range(2)], prepared) == ([200, 200], [True])

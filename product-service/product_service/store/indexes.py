@@ -9,7 +9,7 @@ from pymongo.operations import IndexModel
 from chassis.config import ConfigurationError
 from chassis.mongo import ASCENDING, Document, missing_feature, retry_and_translate
 from chassis.mongo.rekeying import rekey
-from product_service.store.products import search_keys
+from product_service.store.products import CATEGORY_INDEX, search_keys
 from product_service.store.words import KEYS_VERSION
 
 
@@ -33,7 +33,9 @@ class Indexes:
         if "stock_changes" not in self._database.list_collection_names():
             with suppress(CollectionInvalid):
                 self._database.create_collection("stock_changes")
-        self._database.products.create_indexes([*by_sort, IndexModel("sku_key", unique=True, sparse=True)])
+        self._database.products.create_indexes(
+            [*by_sort, IndexModel(CATEGORY_INDEX), IndexModel("sku_key", unique=True, sparse=True)]
+        )
         self._database.reservations.create_indexes(
             [
                 IndexModel([("created_at", ASCENDING), ("_id", ASCENDING)]),

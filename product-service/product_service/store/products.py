@@ -9,7 +9,7 @@ from pymongo.errors import DuplicateKeyError
 
 from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
-from product_service.model import MAX_STOCK, Product, ProductFilter, SkuTaken, StockChange
+from product_service.model import MAX_STOCK, Category, Product, ProductFilter, SkuTaken, StockChange
 from product_service.store.transactions import Transactions
 from product_service.store.words import KEYS_VERSION, prefixes_of, sku_key, sort_key, words_of
 
@@ -19,6 +19,10 @@ _SORTS: dict[str, tuple[str, int, type]] = {
     "-price": ("price", DESCENDING, int),
     "newest": ("created_at", DESCENDING, datetime),
 }
+
+# It covers the counting of categories, and no order changes an entry of it. The category comes first, so that MongoDB
+# considers this index only for queries by category: every query has `hidden`, those of orders as well.
+CATEGORY_INDEX = {"category": ASCENDING, "hidden": ASCENDING}
 
 
 @retry_and_translate
@@ -50,6 +54,16 @@ class ProductStore:
         sort = [(field, direction, kind), ("_id", direction, str)]
         page = find_page(self._products, _conditions(product_filter), sort, limit=limit, cursor=cursor)
         return Page([_product(document) for document in page.items], page.next_cursor)
+
+    def categories(self) -> list[Category]:
+        """Return the categories of the products that are for sale, sorted by name."""
+        pipeline: list[Document] = [
+            {"$match": {"category": {"$gt": ""}, "hidden": False}},  # a text: not null, or missing
+            {"$group": {"_id": "$category", "products": {"$sum": 1}}},
+        ]
+        found = self._products.aggregate(pipeline, hint=CATEGORY_INDEX)
+        categories = [Category(document["_id"], document["products"]) for document in found]
+        return sorted(categories, key=lambda category: (sort_key(category.name), category.name))
 
     def add(self, product_id: str, attributes: dict[str, Any]) -> None:
         """Insert a product, unless there is one with this id. Raises SkuTaken."""
@@ -142,12 +156,18 @@ def _conditions(product_filter: ProductFilter) -> Document:
         conditions["words"] = {"$all": words} if words else {"$in": []}  # a text without words finds nothing
     if product_filter.category is not None:
         conditions["category"] = product_filter.category
-    price = {"$gte": product_filter.min_price, "$lte": product_filter.max_price}
-    if bounds := {operator: value for operator, value in price.items() if value is not None}:
-        conditions["price"] = bounds
-    if product_filter.in_stock is not None:
-        conditions["stock"] = {"$gt": 0} if product_filter.in_stock else 0
-    return conditions
+    if product_filter.ids is not None:
+        conditions["_id"] = {"$in": list(product_filter.ids)}
+    least_stock = 1 if product_filter.in_stock else None
+    most_stock = 0 if product_filter.in_stock is False else product_filter.max_stock
+    conditions |= _between("price", product_filter.min_price, product_filter.max_price)
+    return conditions | _between("stock", least_stock, most_stock)
+
+
+def _between(field: str, least: int | None, most: int | None) -> Document:
+    """Return the condition that a field is not beyond its bounds; None is no bound."""
+    bounds = {operator: value for operator, value in (("$gte", least), ("$lte", most)) if value is not None}
+    return {field: bounds} if bounds else {}
 
 
 def _with_keys(attributes: dict[str, Any]) -> Document:

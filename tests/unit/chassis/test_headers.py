@@ -9,11 +9,20 @@ from flask_openapi3 import OpenAPI
 
 from chassis.auth.access import public
 from chassis.config import ConfigurationError, WebSettings
+from chassis.errors import Conflict, Problem, TooManyRequests, Unauthorized, Unavailable
 from chassis.web import docs
 from chassis.web.app import make_app
 from chassis.web.headers import SECURITY_HEADERS
+from chassis.web.responses import conditional_response
 
 SHOP, EVIL = "https://shop.example.com", "https://evil.example"
+
+PROBLEMS: dict[str, Problem] = {
+    "401": Unauthorized(),
+    "409": Conflict(),
+    "429": TooManyRequests(retry_after=7),
+    "503": Unavailable(retry_after=7),
+}
 
 
 def make_client(*origins: str) -> FlaskClient:
@@ -29,6 +38,13 @@ def make_client(*origins: str) -> FlaskClient:
     def fail() -> Response:
         raise KeyError("unexpected")
 
+    @public
+    def thing(name: str) -> Response:
+        if name in PROBLEMS:
+            raise PROBLEMS[name]
+        return conditional_response(jsonify(name=name))
+
+    app.add_url_rule("/things/<name>", view_func=thing)
     docs.init_app(app)
     return app.test_client()
 
@@ -79,6 +95,33 @@ def test_pages_of_a_named_origin_may_read_answers_and_errors(origin: str) -> Non
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/things/401", 401),
+        ("GET", "/things/409", 409),
+        ("GET", "/things/429", 429),
+        ("GET", "/things/503", 503),
+        ("DELETE", "/things", 500),
+        ("PUT", "/things", 405),
+        ("GET", "/things?a=1", 200),
+        ("GET", "/things/tea", 304),
+    ],
+)
+def test_a_page_may_read_every_answer_and_the_headers_that_tell_what_to_do(method: str, path: str, status: int) -> None:
+    known = make_client().get("/things/tea").headers["ETag"]
+    headers = {"Origin": SHOP, "If-None-Match": known}
+    answer = make_client(SHOP).open(path, method=method, headers=headers)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (status, SHOP)
+    exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+    assert exposed == ["ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-ID", "traceresponse"]
+    assert {"X-Request-ID", "traceresponse"} <= {*answer.headers.keys()}
+    assert ("ETag" in answer.headers, answer.headers.get("Retry-After")) == (
+        status == 304,
+        "7" if status in (429, 503) else None,
+    )
+
+
 def test_the_response_to_a_preflight_lists_methods_and_headers() -> None:
     headers = {"Origin": SHOP, "Access-Control-Request-Method": "DELETE"}
     answer = make_client(SHOP).options("/things", headers=headers)
@@ -87,8 +130,9 @@ def test_the_response_to_a_preflight_lists_methods_and_headers() -> None:
     assert {"Authorization", "Idempotency-Key"} <= set(answer.headers["Access-Control-Allow-Headers"].split(", "))
 
 
-def origins(value: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def origins(value: str, monkeypatch: pytest.MonkeyPatch, environment: str = "production") -> tuple[str, ...]:
     monkeypatch.setenv("MONGO_URL", "mongodb://u:pw@h/shop")
+    monkeypatch.setenv("ENVIRONMENT", environment)
     monkeypatch.setenv("CORS_ORIGINS", value)
     return WebSettings.load().cors_origins
 
@@ -96,6 +140,20 @@ def origins(value: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
 @pytest.mark.parametrize("value", ["https://shop.example.com,http://localhost:3000", "http://[::1]:80", ""])
 def test_origins_are_read(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert origins(value, monkeypatch) == tuple(filter(None, value.split(",")))
+
+
+@pytest.mark.parametrize("environment", ["production", "development"])
+def test_origins_that_are_set_replace_the_default(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert origins(SHOP, monkeypatch, environment) == (SHOP,)
+
+
+def test_only_in_development_the_storefront_needs_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = ("http://localhost:8080", "http://127.0.0.1:8080")
+    defaults = {name: origins("", monkeypatch, name) for name in ("development", "production", "staging", "")}
+    assert defaults == {"development": pages, "production": (), "staging": (), "": ()}
+    monkeypatch.delenv("CORS_ORIGINS")
+    assert WebSettings.load().cors_origins == ()
+    assert WebSettings(environment="development", mongo_url="mongodb://h/shop").cors_origins == pages
 
 
 @pytest.mark.parametrize("value", ["*", "null", "shop.example.com", "https://shop.example.com/", "https://*.example"])

@@ -243,6 +243,62 @@ def test_what_other_programs_ask_every_few_seconds_is_not_observed(
     assert (recorder.spans, busy(), capsys.readouterr().out) == ([], 0, "")
     answer = client.get(path, headers=PARENT.headers)
     assert (answer.status_code, answer.headers["X-Request-ID"]) == (200, PARENT.trace_id)
+    assert "traceresponse" not in answer.headers  # which would name a trace that it has no part in
+
+
+def test_a_preflight_is_not_observed_unless_its_route_is_unknown(
+    client: FlaskClient, recorder: FakeRecorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("shop")
+    asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    answers = []
+    assert new_series(lambda: answers.append(client.options("/things", headers=asked))) == set()
+    assert (answers[0].status_code, recorder.spans, busy(), capsys.readouterr().out) == (200, [], 0, "")
+    assert new_series(lambda: client.options("/nothing", headers=asked)) == {("OPTIONS", "", "404")}
+    assert json.loads(capsys.readouterr().out)["method"] == "OPTIONS"
+
+
+def test_only_options_is_a_preflight(client: FlaskClient, recorder: FakeRecorder) -> None:
+    client.get("/things", headers={"Access-Control-Request-Method": "POST"})
+    assert len(recorder.named("GET /things")) == 1
+
+
+@pytest.mark.parametrize("headers", [{}, PARENT.headers])
+def test_a_response_names_the_span_of_its_request(
+    client: FlaskClient, recorder: FakeRecorder, headers: dict[str, str]
+) -> None:
+    answer = client.get("/things", headers=headers)
+    span = recorder.only("GET /things").context
+    assert answer.headers.getlist("traceresponse") == [f"00-{span.trace_id}-{span.span_id}-01"]
+    assert span.span_id != PARENT.span_id
+
+
+def test_the_response_to_an_unrecorded_request_says_so(client: FlaskClient) -> None:
+    answer = client.get("/things")
+    place = context.read({"traceparent": answer.headers["traceresponse"]})
+    assert place
+    assert (place.trace_id, place.flags) == (answer.text.split()[0], 0)
+    assert client.get("/things", headers=UNRECORDED.headers).headers["traceresponse"] == UNRECORDED.traceparent
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/things", 201),
+        ("PUT", "/things", 405),
+        ("GET", "/nothing", 404),
+        ("GET", "/things/1", 409),
+        ("GET", "/things/2", 500),
+        ("GET", "/things/3", 503),
+        ("GET", "/stream", 200),
+    ],
+)
+def test_every_response_names_its_trace_errors_too(
+    client: FlaskClient, recorder: FakeRecorder, method: str, path: str, status: int
+) -> None:
+    answer = client.open(path, method=method)
+    [span] = recorder.spans
+    assert (answer.status_code, answer.headers["traceresponse"]) == (status, span.context.traceparent)
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/docs/start.js", "/docs/assets/swagger-ui.css"])

@@ -93,6 +93,55 @@ def test_a_user_lists_their_own_notifications_and_an_administrator_all(
     assert orders(client.get("/notifications?user_id=nobody", headers=admin)) == []
 
 
+def test_the_notifications_of_one_order_are_listed_only_to_its_buyer_and_to_administrators(
+    client: FlaskClient, store: NotificationStore, clock: FakeClock
+) -> None:
+    for kind in ("order_created", "order_paid"):
+        for order, user in (("order-1", "user-1"), ("order-10", "user-1"), ("order-1.x", "user-1"), ("order-2", "u2")):
+            notification = Notification(f"{order}.{kind}", kind, order, user, "email", "a@x.eu", "Hi", "Text")
+            store.add([notification], "claim")
+        clock.move(1)
+
+    def listed(query: str, headers: dict[str, str]) -> list[tuple[str, str]]:
+        items = client.get(f"/notifications?{query}", headers=headers).json["items"]
+        return [(item["order_id"], item["event_type"]) for item in items]
+
+    customer, admin = bearer("customer"), bearer("admin", user="boss")
+    of_first = [("order-1", "order_paid"), ("order-1", "order_created")]
+    assert listed("order_id=order-1", customer) == listed("order_id=order-1", admin) == of_first
+    assert listed("order_id=order-1&user_id=user-1", admin) == of_first
+    assert listed("order_id=order-1.x", customer) == [("order-1.x", kind) for _, kind in of_first]
+    assert listed("order_id=order-2", admin) == [("order-2", kind) for _, kind in of_first]
+    assert listed("order_id=order-2", customer) == listed("order_id=order-1&user_id=u2", admin) == []
+    assert listed("order_id=nothing", admin) == []
+    page = client.get("/notifications?order_id=order-1&limit=1", headers=customer).json
+    assert [item["event_type"] for item in page["items"]] == ["order_paid"]
+    assert listed(f"order_id=order-1&limit=1&cursor={page['next_cursor']}", customer) == of_first[1:]
+
+
+def test_a_page_that_polls_gets_304_until_something_changes(
+    client: FlaskClient, store: NotificationStore, clock: FakeClock
+) -> None:
+    add(store, clock, 1)
+    customer = bearer("customer")
+    first = client.get("/notifications", headers=customer)
+    tag = first.headers["ETag"]
+    for condition in (tag, f"W/{tag}", f'"other", {tag}'):
+        again = client.get("/notifications", headers={**customer, "If-None-Match": condition})
+        assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", tag)
+    store.mark_sent(["order-1.order_created:email"])
+    sent = client.get("/notifications", headers={**customer, "If-None-Match": tag})
+    assert (sent.status_code, sent.json["items"][0]["status"], sent.headers["ETag"] == tag) == (200, "sent", False)
+    add(store, clock, 2)
+    assert orders(client.get("/notifications", headers={**customer, "If-None-Match": sent.headers["ETag"]})) == [
+        "order-2",
+        "order-1",
+    ]
+    other = client.get("/notifications", headers={**bearer("customer", user="user-2"), "If-None-Match": tag})
+    assert (other.status_code, other.json["items"]) == (200, [])
+    assert client.get("/notifications", headers={"If-None-Match": tag}).status_code == 401
+
+
 def test_pages_neither_skip_nor_repeat_while_others_are_added(
     client: FlaskClient, store: NotificationStore, clock: FakeClock
 ) -> None:
@@ -120,6 +169,10 @@ def test_pages_neither_skip_nor_repeat_while_others_are_added(
         ("/notifications?limit=101", bearer("customer"), 422),
         ("/notifications?cursor=x", bearer("customer"), 422),
         ("/notifications?status=sent", bearer("customer"), 422),
+        ("/notifications?order_id=", bearer("customer"), 422),
+        ("/notifications?order_id=a%2Fb", bearer("admin"), 422),
+        ("/notifications?order_id[$ne]=1", bearer("admin"), 422),
+        ("/notifications?order_id=" + "x" * 65, bearer("admin"), 422),
     ],
 )
 def test_a_request_without_rights_or_with_wrong_parameters_is_refused(

@@ -12,14 +12,19 @@ from chassis.auth.access import ADMIN, SERVICE, allowed_roles
 from chassis.config import ConfigurationError
 from chassis.errors import Problem
 from chassis.schemas import Body, Reply
-from product_service import config, model, schemas
+from product_service import config, model, reservation_schemas, schemas
 from tests.openapi import faults
 from tests.unit.product.product_app import make_app
 
 LOCKED = {"401", "403"}
 BODY = {"400", "413", "415"}
 ALWAYS = {"422", "503"}
-OWN_CLASSES = [c for c in vars(schemas).values() if isinstance(c, type) and c.__module__ == schemas.__name__]
+OWN_CLASSES = [
+    c
+    for module in (schemas, reservation_schemas)
+    for c in vars(module).values()
+    if isinstance(c, type) and c.__module__ == module.__name__
+]
 DESCRIBED = [c for c in OWN_CLASSES if issubclass(c, Body | Reply)]
 PROBLEMS = [c for c in vars(model).values() if isinstance(c, type) and issubclass(c, Problem)]
 
@@ -48,6 +53,7 @@ def test_the_description_is_valid(described: Any) -> None:
     [
         ("/products", "get", {"200"}),
         ("/products", "post", {"201", "409"} | LOCKED | BODY),
+        ("/categories", "get", {"200"}),
         ("/products/{product_id}", "get", {"200", "304", "404"}),
         ("/products/{product_id}", "put", {"200", "404", "409", "412"} | LOCKED | BODY),
         ("/products/{product_id}", "patch", {"200", "404", "409", "412"} | LOCKED | BODY),
@@ -108,7 +114,7 @@ def test_every_parameter_but_the_cursor_has_an_example_or_a_default(described: A
 
 
 def test_all_routes_are_in_the_table_above(described: Any) -> None:
-    assert sum(len(methods) for methods in described["paths"].values()) == 10
+    assert sum(len(methods) for methods in described["paths"].values()) == 11
 
 
 def test_every_route_states_who_may_use_it(app: OpenAPI) -> None:
@@ -127,6 +133,7 @@ def test_every_route_states_who_may_use_it(app: OpenAPI) -> None:
         "GET /docs/start.js": public,
         "GET /docs/assets/{name}": public,
         "GET /products": public,
+        "GET /categories": public,
         "GET /products/{product_id}": public,
         "POST /products": {ADMIN},
         "PUT /products/{product_id}": {ADMIN},
