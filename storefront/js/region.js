@@ -1,0 +1,86 @@
+/** Parts of a page that show what a service answers, now or again and again. One can fail while the others work on. */
+
+import { button, h } from "./dom.js";
+import { NoAnswer, recovery } from "./services.js";
+import { t } from "./texts.js";
+
+const FIRST = 700; // ms
+const LONGEST = 20_000; // ms
+const EASING = 1.5; // each pause is this much longer than the one before
+
+/**
+ * Return an element, and fill it with what `load()` returns. If a service is away it says which, and loads again when
+ * the service is back. `element.reload()` loads again at once; the answer to an earlier load is then thrown away.
+ */
+export function region(load) {
+  let latest = 0;
+  const place = h("div", { tabindex: -1 });
+  const fail = (problem, number) => {
+    recovery(problem).then(() => number === latest && place.reload(), () => {}); // other problems stay
+    const text = problem instanceof NoAnswer ? t("outage.region", problem) : explain(problem);
+    return h("p", { class: "problem" }, text);
+  };
+  place.reload = async () => {
+    const number = ++latest;
+    const content = await load().catch((problem) => fail(problem, number));
+    if (number !== latest) return;
+    const focused = place.contains(document.activeElement) && document.activeElement.dataset.key;
+    place.replaceChildren(...[content].flat());
+    if (focused) place.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  };
+  place.reload();
+  return place;
+}
+
+/** Return a list with a button for its next page: `load(cursor)` returns a page of an API, `show(items)` an element. */
+export function pages(load, show, empty) {
+  const page = async (cursor) => {
+    const { items, next_cursor: next } = await load(cursor);
+    if (!items.length && !cursor) return h("p", { class: "notice" }, empty);
+    const follow = () => {
+      const following = region(() => page(next));
+      more.replaceWith(following);
+      following.focus();
+    };
+    const more = button(t("list.more"), follow);
+    return next ? [show(items), more] : show(items);
+  };
+  return region(page);
+}
+
+/**
+ * Call `show(answer)` for each new state of what `ask(etag)` returns, until the signal ends it. A service that is away
+ * is asked again when it is back; any other problem goes to `fail` and ends it. Return a function that asks at once.
+ */
+export function poll(ask, show, fail, signal, etag = null) {
+  let pause = FIRST;
+  let wake = () => {};
+  const step = async () => {
+    const answer = await ask(etag);
+    if (signal.aborted || answer.status === 304) return;
+    if (etag) pause = FIRST;
+    etag = answer.etag;
+    show(answer);
+  };
+  const run = async () => {
+    while (!signal.aborted) {
+      await step().catch(recovery);
+      await new Promise((resolve) => setTimeout((wake = resolve), pause));
+      if (document.hidden) await new Promise((shown) => addEventListener("visibilitychange", shown, { once: true }));
+      pause = Math.min(pause * EASING, LONGEST);
+    }
+  };
+  run().catch((problem) => signal.aborted || fail(problem));
+  return () => {
+    pause = FIRST;
+    wake();
+  };
+}
+
+/** Return what a problem means, in the visitor's language if its type is known, else in the service's own words. */
+export function explain(problem) {
+  if (problem instanceof NoAnswer) return t("outage.request", problem);
+  const short = problem.lines?.map((line) => t("problem.short", line)) ?? [];
+  const wait = problem.retryAfter ? [t("problem.wait", { seconds: problem.retryAfter })] : [];
+  return [t(`problem.${problem.type}`, {}, problem.message), ...short, ...wait].join(" ");
+}
