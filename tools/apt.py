@@ -21,6 +21,8 @@ RabbitMQ is not installed and ./dev cannot install it here. Please do one of the
   RABBITMQ_URL=amqp://user:password@host:5672/ ./dev up      (an administrator's URL of a server that you have)
   docker compose up --build      (everything in containers)"""
 WRK_ADVICE = "./dev bench needs wrk and cannot install it here. Please run: sudo apt-get install wrk"
+BROWSERS = ("chromium", "google-chrome", "chromium-browser")  # the last may be Ubuntu's, which only names a snap
+CHROMIUM_ADVICE = "the tests of the page need Chromium. Please run: sudo apt-get install chromium"
 MONITORING_ADVICE = "./dev needs {program} and cannot install it here. Please run: sudo apt-get install {package}"
 
 
@@ -76,6 +78,14 @@ def amtool() -> Path:
     return _of_monitoring("amtool", "prometheus-alertmanager", "the checker of who is told of an alert")
 
 
+def chromium() -> Path | None:
+    """Return Chromium or Chrome, installing the package where that is possible; None where there is neither."""
+    with _one_at_a_time():
+        if not (browser := _browser()) and install("chromium", "the browser for the tests of the page"):
+            browser = _browser()
+    return browser
+
+
 def _of_monitoring(program: str, package: str, reason: str) -> Path:
     """Return a program of a package whose service of the system shall not run: ./dev runs its own, or none."""
     with _one_at_a_time():
@@ -91,6 +101,14 @@ def _rabbitmq_script() -> Path | None:
     on_path = shutil.which("rabbitmq-server")
     others = [Path(on_path)] if on_path and "/usr/sbin" not in on_path else []
     return next((path for path in (*RABBITMQ_SCRIPTS, *others) if path.exists()), None)
+
+
+def _browser() -> Path | None:
+    """Return the first browser on the PATH that can be run."""
+    for path in filter(None, map(shutil.which, BROWSERS)):
+        if not subprocess.run([path, "--version"], capture_output=True).returncode:
+            return Path(path)
+    return None
 
 
 def _can_become_root() -> bool:

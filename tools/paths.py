@@ -6,3 +6,4 @@ ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 STATE = ROOT / ".dev"
 MONITORING = ROOT / "deploy" / "monitoring"
+STOREFRONT = ROOT / "storefront"

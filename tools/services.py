@@ -32,13 +32,14 @@ SERVICES = (
 )
 BACKGROUND = tuple(name for service in SERVICES for name in service.background)
 SERVERS = {"mongodb": 27017, "rabbitmq": 5672, "rabbitmq-management": 15672}
-# Nobody but Prometheus and learners needs these ports. Where one of them is in use, the next free one will do.
 METRICS = {name: port for port, name in enumerate(BACKGROUND, 9464)}
 OBSERVERS = {"prometheus": 9090, "traces": 4318, "rabbitmq-metrics": 15692}
-MOVABLE = (*METRICS, *OBSERVERS)
-PORTS = {**SERVERS, **{service.name: service.port for service in SERVICES}, **METRICS, **OBSERVERS}
+STOREFRONT = "storefront"  # the shop's page, which calls the services from the browser
+# No program depends on the numbers of these ports. Where one of them is in use, the next free one will do.
+MOVABLE = {STOREFRONT: 8080, **METRICS, **OBSERVERS}
+PORTS = {**SERVERS, **{service.name: service.port for service in SERVICES}, **MOVABLE}
 
 
-def local_urls(ports: Mapping[str, int]) -> dict[str, str]:
+def local_urls(ports: Mapping[str, int], host: str = "127.0.0.1") -> dict[str, str]:
     """Return the base URL of each web service on this machine, by name."""
-    return {service.name: f"http://127.0.0.1:{ports[service.name]}" for service in SERVICES}
+    return {service.name: f"http://{host}:{ports[service.name]}" for service in SERVICES}

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from tools.services import STOREFRONT
 from tools.stack import programs
 from tools.stack.stack import Stack
 
@@ -19,6 +20,7 @@ class Shop:
     user_url: str
     order_url: str
     notification_url: str
+    storefront_url: str
     admin_email: str
     admin_password: str
     client_secret: str
@@ -35,6 +37,7 @@ class Shop:
             user_url=os.environ["SHOP_USER_URL"],
             order_url=os.environ["SHOP_ORDER_URL"],
             notification_url=os.environ["SHOP_NOTIFICATION_URL"],
+            storefront_url=os.environ["SHOP_STOREFRONT_URL"],
             admin_email=os.environ["SHOP_ADMIN_EMAIL"],
             admin_password=os.environ["SHOP_ADMIN_PASSWORD"],
             client_secret=os.environ["SHOP_CLIENT_SECRET"],
@@ -50,6 +53,7 @@ class Shop:
             user_url=stack.urls["user-service"],
             order_url=stack.urls["order-service"],
             notification_url=stack.urls["notification-service"],
+            storefront_url=stack.pages()[STOREFRONT],
             admin_email=programs.ADMIN_EMAIL,
             admin_password=programs.ADMIN_PASSWORD,
             client_secret=stack.environment("order-service")["CLIENT_SECRET"],

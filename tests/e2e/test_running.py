@@ -10,6 +10,7 @@ import requests
 from tests import freezing
 from tests.e2e.shop import Shop
 from tests.waiting import until
+from tools.services import STOREFRONT
 from tools.stack import command, ports, processes, supervision
 from tools.stack.spec import Options, free_ports
 from tools.stack.stack import Stack
@@ -32,21 +33,24 @@ def idle(mongodb_program: str) -> Iterator[Stack]:
 
 
 def test_all_python_processes_of_an_idle_stack_fit_into_500_megabytes(idle: Stack) -> None:
-    running = {name: idle.processes(name) for name in (*idle.services(), supervision.SUPERVISORD)}
+    running = {name: idle.processes(name) for name in (*idle.services(), STOREFRONT, supervision.SUPERVISORD)}
     assert all(running.values()), running
     pss = sum(process.memory_full_info().pss for found in running.values() for process in found)
     assert pss < MEGABYTES * 2**20
 
 
-def test_services_answer_at_every_address_that_localhost_may_mean(idle: Stack) -> None:
-    urls = [f"http://{host}:{idle.ports[name]}/health" for host in ports.loopback_hosts() for name in idle.urls]
+def test_services_and_storefront_answer_at_every_address_that_localhost_may_mean(idle: Stack) -> None:
+    pages = {f":{idle.ports[STOREFRONT]}/", *(f":{idle.ports[name]}/health" for name in idle.urls)}
+    urls = [f"http://{host}{page}" for host in ports.loopback_hosts() for page in pages]
     assert {url: requests.get(url, timeout=10).status_code for url in urls} == dict.fromkeys(urls, 200)
 
 
-def test_a_program_that_dies_is_started_again(idle: Stack) -> None:
-    worker = idle.pids("order-worker")
-    idle.kill("order-worker")
-    until(lambda: set(idle.pids("order-worker")) - set(worker), "the worker is started again", seconds=30)
+@pytest.mark.parametrize("name", ["order-worker", STOREFRONT])
+def test_a_program_that_dies_is_started_again(idle: Stack, name: str) -> None:
+    old = idle.pids(name)
+    idle.kill(name)
+    until(lambda: set(idle.pids(name)) - set(old), f"the {name} is started again", seconds=30)
+    until(lambda: name not in idle.unready(), "it is ready", seconds=30)
 
 
 def test_after_supervisord_is_killed_status_names_what_is_left_and_up_replaces_it(

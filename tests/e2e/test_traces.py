@@ -218,7 +218,8 @@ def test_what_identifies_a_person_or_opens_a_door_is_in_no_span_metric_or_log(
     until(lambda: "/login" in {span.attributes.get("url.path") for span in traced.receiver.spans.all()}, "spans come")
     tokens = [customer.tokens["refresh_token"], *customer.tokens["access_token"].split(".")]
     secrets = [customer.email, customer.password, PROFILE["phone"][1:], "anary", "pm_card_ok", *tokens]
-    pages = [*traced.stack.pages().values(), *(f"{url}/metrics" for url in traced.stack.urls.values())]
+    pages = [page for name, page in traced.stack.pages().items() if name in traced.stack.services()]
+    pages += [f"{url}/metrics" for url in traced.stack.urls.values()]
     shown = {page: requests.get(page, timeout=10).text for page in pages}
     assert all("process_cpu_seconds_total" in text for text in shown.values())
     shown |= {program: traced.log(program) for program in traced.stack.services()}

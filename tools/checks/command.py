@@ -30,12 +30,13 @@ CHECKS = (
 )
 TIMEOUT = 1500  # seconds
 LONGEST_WAITS = ("tests/e2e/test_outages.py", "tests/e2e/test_running.py")
-OBSERVED = ("tests/e2e/test_alerts.py", "tests/e2e/test_traces.py")  # they use no stack of the others
+# What people watch: alerts, traces, and the page.
+WATCHED = ("tests/e2e/test_alerts.py", "tests/e2e/test_traces.py", "tests/e2e/storefront")
 TESTS = (
     ("tests/unit", "tests/contract", *LONGEST_WAITS),
     ("tests/integration",),
-    OBSERVED,
-    ("tests/e2e", *(f"--ignore={path}" for path in (*LONGEST_WAITS, *OBSERVED))),
+    WATCHED,
+    ("tests/e2e", *(f"--ignore={path}" for path in (*LONGEST_WAITS, *WATCHED))),
 )
 
 
@@ -69,13 +70,15 @@ def test(pytest_arguments: Sequence[str], *, in_compose: bool, server: str) -> i
 
 
 def test_in_parallel(server_option: Sequence[str]) -> int:
-    """Run all tests in four processes at once: they mostly wait. Three take about the same time, `OBSERVED` half of it.
+    """Run all tests in four processes at once: they mostly wait, and take about the same time.
 
     The last process prints as it runs. The others print at their end: everything after a failure, else the last line.
     """
     *others, last = ((*server_option, *folders) for folders in TESTS)
     for program in (apt.rabbitmq_server, apt.promtool, apt.amtool):
         program()  # no test should wait for its installation
+    if not apt.chromium():
+        print(f"\nSKIPPED: {apt.CHROMIUM_ADVICE}")
     deadline = time.monotonic() + TIMEOUT
     print(f"\n$ pytest {' '.join(last)}", flush=True)
     with ExitStack() as files:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tools.paths import ROOT
-from tools.services import PORTS, local_urls
+from tools.services import PORTS, STOREFRONT, local_urls
 from tools.stack import programs
 
 PROJECT = {"COMPOSE_PROJECT_NAME": "shop-e2e"}
@@ -22,6 +22,7 @@ ACCOUNTS = {
 def running() -> Iterator[dict[str, str]]:
     """Build and run docker-compose.yml; yield the environment that points the end-to-end tests to it."""
     urls = {f"SHOP_{name.removesuffix('-service').upper()}_URL": url for name, url in local_urls(PORTS).items()}
+    urls["SHOP_STOREFRONT_URL"] = f"http://localhost:{PORTS[STOREFRONT]}"
     try:
         _compose("up", "--build", "--wait")
         yield {**urls, **ACCOUNTS, **PROJECT}

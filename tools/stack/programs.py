@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.paths import ROOT
-from tools.services import Service
+from tools.services import STOREFRONT, Service, local_urls
 from tools.stack import ports
 
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
@@ -53,6 +53,18 @@ def background(name: str, module: str, environment: Mapping[str, str], heartbeat
     own = {"HEARTBEAT_FILE": str(heartbeat), "METRICS_HOST": "127.0.0.1", "METRICS_PORT": str(metrics)}
     page = f"http://127.0.0.1:{metrics}/metrics"
     return Program(name, (sys.executable, "-m", module), {**environment, **own}, PROVISIONED, page)
+
+
+def storefront(numbers: Mapping[str, int]) -> Program:
+    """Return the server of the shop's page; `numbers` are the stack's ports."""
+    urls = (f"{name}={url}" for name, url in local_urls(numbers, "localhost").items())
+    command = (sys.executable, "-m", "tools.stack.storefront", str(numbers[STOREFRONT]), *urls)
+    return Program(STOREFRONT, command, page=f"http://localhost:{numbers[STOREFRONT]}")
+
+
+def page_origins(port: int) -> list[str]:
+    """Return the origins under which a browser on this machine may show the shop's page."""
+    return [f"http://{host}:{port}" for host in ("localhost", *ports.loopback_hosts())]
 
 
 def service_environment(service: Service, urls: Mapping[str, str], client_secret: str) -> dict[str, str]:

@@ -1,11 +1,15 @@
 """Check which programs of a stack are ready, and show why a program cannot start."""
 
+import http.client
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from deploy import healthcheck
+from tools.services import STOREFRONT
 
 FRESH_HEARTBEAT = 3.0  # seconds; a program that works renews its file about every second
+PATIENCE = 4.0  # seconds; a program that takes longer to answer is not ready
 FAILED_STARTS = 5  # a program that is not ready after so many starts never will be
 LINES_SHOWN = 15
 
@@ -19,14 +23,27 @@ class SupervisordEnded(StackError):
 
 
 def unready(state: Path, urls: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """Return the programs that are not ready; web services have a URL, the others a heartbeat file."""
+    """Return the programs that are not ready. Services and storefront have a URL, the others a heartbeat file."""
     return [name for name in names if not _is_ready(state, urls, name)]
 
 
 def _is_ready(state: Path, urls: Mapping[str, str], name: str) -> bool:
+    if name == STOREFRONT:
+        return _shows_page(urls[name])
     if name in urls:
-        return healthcheck.is_ready(urls[name], timeout=4)
+        return healthcheck.is_ready(urls[name], timeout=PATIENCE)
     return healthcheck.beats(state / "run" / f"{name}.heartbeat", within=FRESH_HEARTBEAT)
+
+
+def _shows_page(url: str) -> bool:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
+    try:
+        connection.request("HEAD", "/")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def check_starts(state: Path, names: Iterable[str]) -> None:

@@ -2,22 +2,25 @@
 
 from collections.abc import Collection, Iterator
 
+from tools.services import STOREFRONT
 from tools.stack import programs
 from tools.stack.stack import Stack
 from tools.stack.supervision import SUPERVISORD
 
-NAMES = {"prometheus": "Prometheus", "traces": "traces", "rabbitmq": "RabbitMQ's metrics"}
+NAMES = {STOREFRONT: "shop window", "prometheus": "Prometheus", "traces": "traces", "rabbitmq": "RabbitMQ's metrics"}
 USE = {"prometheus": "   alerts: /alerts", "traces": "   ./dev trace ORDER"}
 
 
 def summary(stack: Stack, *, started: bool) -> str:
     """Return where everything of a running stack is."""
     state = stack.state.name
-    rows = {name: f"{url}/docs" for name, url in stack.urls.items()}
+    pages = {NAMES.get(name, name): url + USE.get(name, "") for name, url in stack.pages().items()}
+    rows = {name: text for name, text in pages.items() if name == NAMES[STOREFRONT]}
+    rows |= {name: f"{url}/docs" for name, url in stack.urls.items()}
     if "rabbitmq" in stack.programs():
         login = f"{programs.DASHBOARD_USER} / {programs.DASHBOARD_PASSWORD}"
         rows["RabbitMQ dashboard"] = f"http://localhost:{stack.ports['rabbitmq-management']}   {login}"
-    rows |= {NAMES.get(name, name): url + USE.get(name, "") for name, url in stack.pages().items()}
+    rows |= pages
     rows |= {name: server.text for name, server in stack.servers().items()}
     rows["administrator"] = f"{programs.ADMIN_EMAIL} / {programs.ADMIN_PASSWORD}"
     rows["databases, broker"] = f"administrators' URLs in {state}/admin.env"

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tools import apt
-from tools.services import MOVABLE, OBSERVERS, PORTS, SERVERS, SERVICES, Service, local_urls
+from tools.services import MOVABLE, OBSERVERS, PORTS, SERVERS, SERVICES, STOREFRONT, Service, local_urls
 from tools.stack import ports, programs, server_history
 from tools.stack.mongodb import ADMINISTRATOR, MongoServer
 from tools.stack.observers import Observers
@@ -151,6 +151,10 @@ class StackSpec:
         """Return the programs that observe the others."""
         return self._observers.programs()
 
+    def storefront_program(self) -> Program:
+        """Return the server of the shop's page."""
+        return programs.storefront(self._ports)
+
     def service_programs(self) -> list[Program]:
         """Return the web services and the background programs."""
         web, background = [], []
@@ -171,8 +175,14 @@ class StackSpec:
             "WEB_CONCURRENCY": str(self._options.workers),
             **self._observers.settings(),
             **self._options.settings,
+            "CORS_ORIGINS": self._origins(),
             **self._options.extra.get(program, {}),
         }
+
+    def _origins(self) -> str:
+        """Return the origins of the shop's own page, and those that the settings name."""
+        named = self._options.settings.get("CORS_ORIGINS", "")
+        return ",".join([*programs.page_origins(self._ports[STOREFRONT]), *filter(None, [named])])
 
 
 def free_ports() -> dict[str, int]:

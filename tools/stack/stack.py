@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from tools.services import MOVABLE, PORTS, local_urls
+from tools.services import MOVABLE, PORTS, STOREFRONT, local_urls
 from tools.stack import dev_secrets, open_files, processes, programs, readiness, server_history, startup, supervision
 from tools.stack.ports import next_free
 from tools.stack.readiness import StackError, SupervisordEnded
@@ -129,11 +129,12 @@ class Stack:
         self._suspended(name).unlink(missing_ok=True)
 
     def unready(self) -> list[str]:
-        """Return the services and background programs that are not ready."""
-        return readiness.unready(self.state, self.urls, self.services())
+        """Return the services, the background programs and the storefront, as far as they are not ready."""
+        page = {name: url for name, url in self.pages().items() if name == STOREFRONT}
+        return readiness.unready(self.state, self.urls | page, [*self.services(), *page])
 
     def wait_until_ready(self, seconds: float = SECONDS_TO_START, *, starting: bool = False) -> None:
-        """Wait until every service is ready. Raises StackError, which names those that are not.
+        """Wait until everything is ready. Raises StackError, which names what is not.
 
         If `starting`, a program that ends repeatedly raises it at once.
         """

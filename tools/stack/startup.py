@@ -38,6 +38,7 @@ def start_programs(state: Path, spec: StackSpec, *, stop_with_parent: bool) -> s
         "servers": spec.server_programs(),
         "observers": spec.observer_programs(),
         "services": spec.service_programs(),
+        "storefront": [spec.storefront_program()],
     }
     table = {program.name: _entry(state, program) for group in groups.values() for program in group}
     dev_secrets.write_private(state / "programs.json", json.dumps(table, indent=2))

@@ -26,6 +26,14 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
     return write
 
 
+@pytest.fixture
+def bare(program: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave nothing else on the PATH: this machine may have the program."""
+    for needed in ("env", "sh", "rm", "chmod"):
+        (tmp_path / needed).symlink_to(shutil.which(needed) or needed)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
 def test_rabbitmq_is_installed_without_questions_and_its_service_of_the_system_is_disabled(
     program: Callable[[str, str], None], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,12 +68,10 @@ def test_packages_start_no_service_while_they_are_installed_unless_the_machine_h
     ("tool", "package"),
     [("prometheus", "prometheus"), ("promtool", "prometheus"), ("amtool", "prometheus-alertmanager")],
 )
+@pytest.mark.usefixtures("bare")
 def test_a_program_of_the_monitoring_is_installed_and_its_service_of_the_system_is_disabled(
-    program: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str, package: str
+    program: Callable[[str, str], None], tmp_path: Path, tool: str, package: str
 ) -> None:
-    for needed in ("env", "sh", "rm", "chmod"):  # nothing else is on the PATH: the machine may have the tool
-        (tmp_path / needed).symlink_to(shutil.which(needed) or needed)
-    monkeypatch.setenv("PATH", str(tmp_path))
     program("apt-get", f": > {tmp_path}/{tool}; chmod 755 {tmp_path}/{tool}")
     program("update-rc.d", "")
     assert getattr(apt, tool)() == getattr(apt, tool)() == tmp_path / tool
@@ -99,3 +105,27 @@ def test_without_root_and_a_sudo_that_asks_nothing_the_command_is_named(
     with pytest.raises(SystemExit, match="sudo apt-get install rabbitmq-server"):
         apt.rabbitmq_server()
     assert (tmp_path / "log").read_text() == "sudo -n true\n"
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_browser_is_installed_once(program: Callable[[str, str], None], tmp_path: Path) -> None:
+    program("apt-get", f"echo '#!/bin/sh' > {tmp_path}/chromium; chmod 755 {tmp_path}/chromium")
+    assert apt.chromium() == apt.chromium() == tmp_path / "chromium"
+    assert [line.split()[-1] for line in (tmp_path / "log").read_text().splitlines()] == ["update", "chromium"]
+
+
+@pytest.mark.usefixtures("bare")
+def test_chrome_will_do_where_chromium_only_says_how_to_install_it(
+    program: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    program("chromium", "exit 1")
+    program("google-chrome", "")
+    program("apt-get", "")
+    assert apt.chromium() == tmp_path / "google-chrome"
+    assert "apt-get" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.usefixtures("bare")
+def test_without_a_browser_and_without_apt_there_is_none(program: Callable[[str, str], None]) -> None:
+    program("chromium-browser", "exit 1")
+    assert apt.chromium() is None

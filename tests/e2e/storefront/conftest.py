@@ -1,0 +1,75 @@
+"""Browsers for the tests of the page. Each test starts with empty ones, and fails if they complain of anything."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.e2e.shop import Shop
+from tests.e2e.storefront.complaints import Complaints
+from tests.e2e.storefront.looks import picture
+from tools import apt
+
+PATIENCE = 20_000  # ms; the tests share a machine with others
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """A browser without a window. It ends with this folder: others may need a thread without Playwright's loop."""
+    program = apt.chromium()
+    if not program:
+        pytest.skip(apt.CHROMIUM_ADVICE)
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program)  # without a sandbox, which root cannot have
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def apis(shop: Shop) -> dict[str, str]:
+    """The URL of each service, by name, as the page knows it."""
+    urls: dict[str, str] = requests.get(f"{shop.storefront_url}/services.json", timeout=10).json()
+    return urls
+
+
+@pytest.fixture
+def complaints(shop: Shop, apis: dict[str, str]) -> Iterator[Complaints]:
+    """What the browsers of a test complain about: nothing, unless it announces something."""
+    noted = Complaints([shop.storefront_url, *apis.values()])
+    yield noted
+    wrong = noted.unannounced() + noted.missing()
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def visitor(
+    browser: Browser, shop: Shop, complaints: Complaints, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Page]]:
+    """Start a browser of somebody's own, with nothing in it, and return its empty tab."""
+    contexts = []
+    failures = request.session.testsfailed
+
+    def start(**options: Any) -> Page:
+        context = browser.new_context(base_url=shop.storefront_url, **({"locale": "en-GB"} | options))
+        context.set_default_timeout(PATIENCE)
+        complaints.listen(context)
+        contexts.append(context)
+        return context.new_page()
+
+    yield start
+    tabs = [tab for context in contexts for tab in context.pages]
+    for number, tab in enumerate(tabs if request.session.testsfailed > failures else ()):
+        picture(tab, f"failed.{request.node.name}.{number}")
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(visitor: Callable[..., Page]) -> Page:
+    """The shop as somebody sees it who comes for the first time."""
+    tab = visitor()
+    tab.goto("/")
+    return tab
