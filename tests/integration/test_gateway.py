@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.gateway import SERVICES, Gateway, running
+from tests.integration.gateway import AWAY, SERVICES, Gateway, running
 
 SPELLINGS = [
     "/metrics",
@@ -68,3 +68,12 @@ def test_a_stranger_does_not_decide_which_traces_are_recorded(gateway: Gateway) 
         assert headers.keys() & {"traceparent", "tracestate"} == set()
         assert headers["x-request-id"] == "r-7"
     assert len(gateway.passed_on) == 3
+
+
+def test_the_gateways_own_errors_are_readable_by_every_page_but_not_the_answers_of_services(gateway: Gateway) -> None:
+    answer, body = gateway.ask("/notifications", port=AWAY, Origin="https://shop.example")
+    assert (answer.status, json.loads(body)["type"], answer.headers["Retry-After"]) == (503, "unavailable", "2")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+    assert {"Retry-After", "X-Request-ID"} == set(exposed) <= set(answer.headers)
+    assert "Access-Control-Allow-Origin" not in gateway.ask("/orders", Origin="https://shop.example")[0].headers
