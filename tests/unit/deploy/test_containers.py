@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tools import services
 from tools.paths import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 WRITES_TO_ITS_IMAGE = {"rabbitmq"}
+WEB = {service.name for service in services.SERVICES}
 DEPENDENCIES = {
     "gateway": {"user-service", "product-service", "order-service", "notification-service"},
     "user-service": {"mongodb"},
@@ -122,6 +124,39 @@ def test_a_misconfigured_container_is_unhealthy_within_a_minute(name: str) -> No
     check = SERVICES[name]["healthcheck"]
     start, interval = (int(check[key].removesuffix("s")) for key in ("start_period", "interval"))
     assert start + check["retries"] * interval <= 60
+
+
+def test_the_page_is_there_while_a_service_is_not_ready() -> None:
+    gateway = SERVICES["gateway"]
+    assert {needed["condition"] for needed in gateway["depends_on"].values()} == {"service_started"}
+    assert gateway["healthcheck"]["test"][-1] == "http://127.0.0.1:8080/"
+
+
+def test_the_gateway_fills_a_template_with_variables_that_compose_sets() -> None:
+    gateway = SERVICES["gateway"]
+    template = (ROOT / "deploy/gateway/storefront.conf.template").read_text()
+    assert set(re.findall(r"\$\{(\w+)\}", template)) == gateway["environment"].keys()
+    assert any(mount.startswith("/etc/nginx/conf.d:uid=101,") for mount in gateway["tmpfs"])  # the result goes there
+
+
+def test_the_page_is_told_the_ports_that_are_published() -> None:
+    gateway = SERVICES["gateway"]
+    published = {address.removeprefix("127.0.0.1:").rpartition(":")[0] for address in gateway["ports"]}
+    told = {value for name, value in gateway["environment"].items() if name.endswith("_PORT")}
+    assert published == told | {"${STOREFRONT_PORT:-8080}"}
+
+
+def test_in_the_demo_the_page_may_call_every_web_service_and_so_may_those_that_are_named() -> None:
+    port = "${STOREFRONT_PORT:-8080}"
+    origins = {name: service["environment"].get("CORS_ORIGINS") for name, service in SERVICES.items() if name in WEB}
+    assert set(origins.values()) == {f"http://localhost:{port},http://127.0.0.1:{port},${{CORS_ORIGINS:-}}"}
+
+
+def test_the_older_docker_compose_can_read_the_variables() -> None:
+    for file in sorted(ROOT.glob("*compose*.yml")):
+        assert re.findall(r"\$\{\w+(?!\w|:?[-?][^${}]*\}).*", file.read_text()) == [], (
+            file
+        )  # nested, or of another kind
 
 
 def test_nothing_is_mounted_from_the_clone() -> None:

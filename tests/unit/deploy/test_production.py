@@ -1,5 +1,6 @@
 """In production nothing starts with the secrets of the demo: each program names every one that it has."""
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from tools.paths import ROOT
+from tools.services import SERVICES
 
 COMPOSE, PRODUCTION = ROOT / "docker-compose.yml", ROOT / "compose.production.yml"
 SECRETS = {
@@ -95,9 +97,16 @@ def test_compose_for_production_demands_every_secret_and_has_none_of_the_demo(tm
     assert "x7-of-production" in (merged := merge(tmp_path, environment).stdout)
     assert not DEMO.search(merged)
     assert merged.count("PAYMENT_PROVIDER: none") == 2
+    assert "http://localhost:8080" not in json.dumps(yaml.safe_load(merged)["services"])
     for name in sorted(demanded):
         refused = merge(tmp_path, {key: value for key, value in environment.items() if key != name})
         assert (refused.returncode != 0, name in refused.stderr) == (True, True), name
+
+
+def test_in_production_only_the_named_origins_may_call_each_web_service() -> None:
+    programs = yaml.safe_load(PRODUCTION.read_text())["services"]
+    origins = {service.name: programs[service.name]["environment"].get("CORS_ORIGINS") for service in SERVICES}
+    assert set(origins.values()) == {"${CORS_ORIGINS:-}"}
 
 
 def merge(home: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
