@@ -42,7 +42,8 @@ function stations(order, notifications) {
 }
 
 function payment({ status, payment: made }, event) {
-  if (made?.paid_at) return { name: "payment", state: "done", at: made.paid_at, text: t(`card.${made.method}`), event };
+  const text = t(`card.${made?.method}`, {}, made?.method);
+  if (made?.paid_at) return { name: "payment", state: "done", at: made.paid_at, text, event };
   if (made) return { name: "payment", state: PAYING[made.status] ?? "open", text: t(`payment.${made.status}`) };
   return status === "confirmed" && { name: "payment", state: "open" }; // later without a payment: the shop takes none
 }
