@@ -1,6 +1,6 @@
 /** The frame around the views: navigation, the services that are away, the language, and where to look inside. */
 
-import { onCartChange, readCart } from "./cart.js";
+import { giveUp, onCartChange, readCart } from "./cart.js";
 import { announce, button, h } from "./dom.js";
 import { go, show } from "./router.js";
 import { SERVICES, isAway, onOutage, urlOf } from "./services.js";
@@ -47,15 +47,14 @@ function languages() {
     await setLanguage(target.value);
     await Promise.all([draw(), show()]);
   };
-  const option = ([value, name]) => h("option", { value, selected: value === language }, name);
-  const attributes = { "aria-label": t("frame.language"), "data-key": "language", change: choose };
-  return h("select", attributes, Object.entries(LANGUAGES).map(option));
+  const options = LANGUAGES.map(([value, name]) => h("option", { value, selected: value === language }, name));
+  return h("select", { "aria-label": t("frame.language"), "data-key": "language", change: choose }, options);
 }
 
 function session() {
   if (!user()) return link("sign-in", t("frame.sign-in"));
   const leave = async () => {
-    await forgetTraces();
+    await Promise.all([forgetTraces(), giveUp()]);
     await signOut().catch(() => {}); // this browser has forgotten the token in any case
     announce(t("frame.signed-out"));
     go("/");
@@ -63,7 +62,5 @@ function session() {
   return [h("span", {}, user().email), button(t("frame.sign-out"), leave, { class: "small" })];
 }
 
-function inside(service) {
-  const docs = h("a", { href: `${urlOf(service)}/docs` }, service);
-  return h("li", { class: isAway(service) ? "away" : "fine" }, docs, isAway(service) && ` ${t("frame.away")}`);
-}
+const inside = (service) =>
+  h("li", { class: isAway(service) && "away" }, h("a", { href: `${urlOf(service)}/docs` }, service));

@@ -24,8 +24,8 @@ start([
   ["/register", later("account", "registerPage")],
   ["/orders", later("orders", "ordersPage")],
   ["/orders/:id", later("order", "orderPage")],
-  ["/stock", later("stock", "stockPage")],
-  ["/stock/:id", later("stock", "productEditor")],
+  ["/stock", later("admin", "stockPage")],
+  ["/stock/:id", later("admin", "productEditor")],
   ["/notifications", later("admin", "notificationsPage")],
   ["/users", later("admin", "usersPage")],
 ]);

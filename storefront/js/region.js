@@ -37,12 +37,11 @@ export function pages(load, show, empty) {
   const page = async (cursor) => {
     const { items, next_cursor: next } = await load(cursor);
     if (!items.length && !cursor) return h("p", { class: "notice" }, empty);
-    const follow = () => {
+    const more = button(t("list.more"), () => {
       const following = region(() => page(next));
       more.replaceWith(following);
       following.focus();
-    };
-    const more = button(t("list.more"), follow);
+    });
     return next ? [show(items), more] : show(items);
   };
   return region(page);

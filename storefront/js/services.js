@@ -1,7 +1,4 @@
-/**
- * The services: where they are, requests to them, their problem documents (RFC 9457), and which do not answer now.
- * A service that does not answer is asked again: after its Retry-After, else at growing intervals.
- */
+/** The services: where they are, what they answer (problem documents are RFC 9457), and which do not answer now. */
 
 export const SERVICES = ["user-service", "product-service", "order-service", "notification-service"];
 
@@ -76,15 +73,14 @@ function answered(service) {
 }
 
 function missed(problem) {
-  const { service, retryAfter } = problem;
-  if (!away.has(service)) {
-    away.add(service);
-    changes.dispatchEvent(new Event("change"));
-    probe(service, retryAfter, 1);
-  }
+  if (away.has(problem.service)) return problem;
+  away.add(problem.service);
+  changes.dispatchEvent(new Event("change"));
+  probe(problem.service, problem.retryAfter, 1);
   return problem;
 }
 
+/** Ask a service that is away after its Retry-After, then at growing intervals, until it answers. */
 async function probe(service, retryAfter, pause) {
   await new Promise((resolve) => setTimeout(resolve, Math.max(retryAfter, pause) * 1000));
   if (!away.has(service)) return; // another request was answered meanwhile

@@ -8,24 +8,20 @@
 const STORE = "kept";
 const TRACES = "traces";
 const LATEST_TRACES = 50;
-let opened;
 
-function database() {
-  opened ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open("shop", 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-  return opened;
-}
+const database = new Promise((resolve, reject) => {
+  const request = indexedDB.open("shop", 1);
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error);
+});
 
 /** Return the value of a key, `undefined` without one. */
 export const read = (key) => update(key, (value) => value);
 
 /** Replace a value by what `change` makes of it, and return that. No other tab reads or writes it meanwhile. */
 export async function update(key, change) {
-  const transaction = (await database()).transaction(STORE, "readwrite");
+  const transaction = (await database).transaction(STORE, "readwrite");
   const store = transaction.objectStore(STORE);
   return new Promise((resolve, reject) => {
     const reading = store.get(key);

@@ -1,6 +1,6 @@
 /** The texts of the page in the visitor's language, and amounts and times as that language writes them. */
 
-export const LANGUAGES = { en: "English", de: "Deutsch" };
+export const LANGUAGES = [["en", "English"], ["de", "Deutsch"]];
 const KEY = "shop.language";
 
 export let language = "en";
@@ -10,7 +10,7 @@ let texts = {};
 /** Load the texts: in the language that was chosen before, else the first of the browser's that there is. */
 export async function loadTexts() {
   const tags = [localStorage.getItem(KEY) ?? "", ...navigator.languages, "en"];
-  language = tags.map((tag) => tag.slice(0, 2)).find((tag) => tag in LANGUAGES);
+  language = tags.map((tag) => tag.slice(0, 2)).find((tag) => LANGUAGES.some(([known]) => known === tag));
   locale = navigator.languages.find((tag) => tag.startsWith(language)) ?? language; // en-GB has other dates than en-US
   texts = await (await fetch(`texts/${language}.json`)).json();
   document.documentElement.lang = language;
@@ -31,11 +31,12 @@ export function t(key, values = {}, otherwise = key) {
 /** Return an amount such as "19.99" with its currency. */
 export const money = (text, currency) => new Intl.NumberFormat(locale, { style: "currency", currency }).format(text);
 
-/** Return pairs of code and name of all countries (ISO 3166-1), sorted by name. */
+/** Return pairs of code and name of all countries (ISO 3166-1), sorted by name, after an empty pair. */
 export async function countries() {
   const codes = await (await fetch("texts/countries.json")).json();
   const names = new Intl.DisplayNames(language, { type: "region" });
-  return codes.map((code) => [code, names.of(code)]).sort(([, one], [, other]) => one.localeCompare(other, language));
+  const pairs = codes.map((code) => [code, names.of(code)]);
+  return [["", ""], ...pairs.sort(([, one], [, other]) => one.localeCompare(other, language))];
 }
 
 /** Return a time with its day. */

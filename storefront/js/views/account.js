@@ -34,6 +34,5 @@ export async function registerPage({ query }) {
 
 const email = () => field("email", t("account.email"), { type: "email", autocomplete: "username", required: true });
 
-function password(autocomplete, hint) {
-  return field("password", t("account.password"), { type: "password", autocomplete, required: true }, hint);
-}
+const password = (autocomplete, hint) =>
+  field("password", t("account.password"), { type: "password", autocomplete, required: true }, hint);

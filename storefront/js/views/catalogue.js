@@ -83,11 +83,11 @@ export async function productPage({ id, signal }) {
   const place = h("div", { class: "product" });
   const show = ({ data: product }) => {
     const edit = user()?.isAdmin && h("a", { href: `#/stock/${encodeURIComponent(id)}` }, t("stock.edit"));
-    const focused = place.contains(document.activeElement);
-    setTitle(product.name);
     const description = h("p", { class: "long" }, product.description);
+    const focused = place.contains(document.activeElement);
     place.replaceChildren(picture(product), h("div", {}, offer(product), description, edit));
     if (focused) place.querySelector("button").focus();
+    setTitle(product.name);
   };
   const load = async () => {
     const first = await api.product(id);

@@ -60,7 +60,6 @@ const STEPS = {
 function orderForm(send, lands) {
   const line = (name, label, autocomplete, required = false) =>
     field(name, t(`address.${label}`), { autocomplete: `shipping ${autocomplete}`, required, maxlength: 200 });
-  const country = { autocomplete: "shipping country", required: true };
   return form(t("order.place"), [
     line("name", "name", "name", true),
     line("line1", "line1", "address-line1", true),
@@ -68,7 +67,7 @@ function orderForm(send, lands) {
     line("postal_code", "postal-code", "postal-code"),
     line("city", "city", "address-level2", true),
     line("region", "region", "address-level1"),
-    choice("country", t("address.country"), [["", ""], ...lands], "", country),
+    choice("country", t("address.country"), lands, "", { autocomplete: "shipping country", required: true }),
     field("note", t("order.note"), { maxlength: 1000 }),
   ], ({ note, ...address }) => send({ shipping_address: address, note }));
 }

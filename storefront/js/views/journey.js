@@ -12,12 +12,6 @@ const PAYING = { started: "doing", unknown: "doing", declined: "failed" };
 const SENDING = { pending: "doing", sending: "doing", sent: "done", failed: "failed" };
 const OVER = ["rejected", "failed", "cancelled"];
 
-/** Return whether something is expected that happens without the visitor. */
-export function isUnderWay(order, notifications) {
-  const steps = stations(order, notifications).flatMap((each) => [each, ...(each.event ?? [])]);
-  return steps.some(({ state }) => state === "doing");
-}
-
 /** Return the drawing. */
 export function journey(order, notifications) {
   return h("ol", { class: "journey", "aria-label": t("journey.title") }, stations(order, notifications).map(station));
@@ -35,7 +29,7 @@ function stations(order, notifications) {
     reached("confirmed") && passed("order", "confirmed", "order_created"),
     payment(order, reached("paid") && eventOf("order_paid")),
     reached("cancelled") && passed("cancellation", "cancelled"),
-    refund(order.payment, eventOf),
+    refund(order.payment, eventOf("order_refunded")),
     isGoingOn && { ...passed("shipment", "shipped"), text: tracking && [tracking.carrier, tracking.number].join(" ") },
     isGoingOn && passed("delivery", "delivered"),
   ].filter(Boolean);
@@ -48,10 +42,9 @@ function payment({ status, payment: made }, event) {
   return status === "confirmed" && { name: "payment", state: "open" }; // later without a payment: the shop takes none
 }
 
-function refund(made, eventOf) {
+function refund(made, event) {
   if (made?.status === "refund_due") return { name: "refund", state: "doing" };
-  const event = eventOf("order_refunded");
-  return made?.status === "refunded" && { name: "refund", state: "done", at: made.refunded_at, event };
+  return made?.refunded_at && { name: "refund", state: "done", at: made.refunded_at, event };
 }
 
 /** Return the steps of an event: written with the order, delivered by RabbitMQ, told to the buyer. */

@@ -7,7 +7,7 @@ import { explain, poll, region } from "../region.js";
 import { user } from "../session.js";
 import { remember, tracesOf } from "../storage.js";
 import { dateTime, money, t } from "../texts.js";
-import { isUnderWay, journey } from "./journey.js";
+import { journey } from "./journey.js";
 import { addressOf, statusOf } from "./orders.js";
 
 const CARDS = ["pm_card_ok", "pm_card_declined", "pm_card_lost", "pm_card_slow"]; // of the simulated provider
@@ -16,24 +16,20 @@ const CARDS = ["pm_card_ok", "pm_card_declined", "pm_card_lost", "pm_card_slow"]
 export async function orderPage({ id, signal }) {
   const [way, actions, facts, ids] = ["way", "actions", "facts", "ids"].map((name) => h("section", { class: name }));
   let [order, notifications, asking] = [null, [], []];
-  const draw = async () => {
-    const hint = t(isUnderWay(order, notifications) ? "journey.under-way" : "journey.at-rest");
-    const title = h("h2", {}, t("journey.title"));
-    way.replaceChildren(title, journey(order, notifications), h("p", { class: "hint" }, hint));
-    ids.replaceChildren(...idsOf(id, await tracesOf(id)));
-  };
+  const showWay = () => way.replaceChildren(...wayOf(order, notifications));
+  const showIds = async () => ids.replaceChildren(...idsOf(id, await tracesOf(id)));
+  const showNotifications = ({ data }) => showWay((notifications = data.items));
   const showOrder = ({ data }) => {
     const isOther = order?.status !== data.status;
     if (order && isOther) announce(t("order.now", { status: t(`status.${data.status}`) }));
     order = data;
     if (isOther) actions.replaceChildren(...actionsOf(order, act));
     facts.replaceChildren(...factsOf(order));
-    draw();
+    showWay();
   };
-  const showNotifications = ({ data }) => draw((notifications = data.items));
   const act = async (name, request) => {
     try {
-      await remember(id, name, await request());
+      await remember(id, name, await request()).then(showIds);
     } finally {
       asking.forEach((soon) => soon());
     }
@@ -42,6 +38,7 @@ export async function orderPage({ id, signal }) {
     const first = await api.order(id);
     if (signal.aborted) return [];
     showOrder(first);
+    showIds();
     const fail = (problem) => announce(explain(problem));
     const news = (etag) => api.notifications({ order_id: id, limit: 100 }, etag);
     const changes = (etag) => api.order(id, etag);
@@ -50,6 +47,9 @@ export async function orderPage({ id, signal }) {
   };
   return { title: t("order.title"), content: [region(load)] };
 }
+
+const wayOf = (order, notifications) =>
+  [h("h2", {}, t("journey.title")), journey(order, notifications), h("small", {}, t("journey.asking"))];
 
 function actionsOf({ id, status, buyer }, act) {
   const isOpen = status === "confirmed" || status === "paid";
