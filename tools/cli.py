@@ -6,8 +6,8 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import command as bench
 from tools.audit import command as audit
+from tools.bench import command as bench
 from tools.chaos import command as chaos
 from tools.checks import command as checks
 from tools.checks import lock, supply_chain

@@ -15,7 +15,6 @@ FOLDERS = (
     "chassis",
     "deploy",
     "tools",
-    "bench",
 )
 FILES = [ROOT / "dev", *(file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.py")))]
 MAX_MODULE, MAX_FUNCTION, MAX_MEDIAN_FUNCTION = 200, 30, 8  # lines

@@ -25,7 +25,7 @@ CHECKS = (
     ("ruff", "format", "--check", "."),
     ("mypy",),
     ("bandit", "--quiet", "--skip", "B105,B107", "--recursive", *SHIPPED),  # ruff looks for passwords (S105 to S107)
-    ("bandit", "--quiet", "-ll", "--recursive", "tools", "bench"),
+    ("bandit", "--quiet", "-ll", "--recursive", "tools"),
     ("tools.checks.supply_chain",),
 )
 TIMEOUT = 1500  # seconds

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench import command, environment, measurement, report, targets, wrk
-from bench.baseline import connect_database
+from tools.bench import command, environment, measurement, report, targets, wrk
+from tools.bench.baseline import connect_database
 from tools.paths import ROOT
 
 GONE = 2**22  # Linux gives no process this pid

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from pymongo.errors import OperationFailure
 
-from bench import targets
 from tests import ephemeral_servers
 from tests.conftest import pytest_configure
 from tests.waiting import until
 from tools import cli
+from tools.bench import targets
 from tools.checks import command as checks
 from tools.paths import ROOT
 from tools.services import PORTS

@@ -9,9 +9,9 @@ from typing import Any
 
 import psutil
 
-from bench import wrk
-from bench.targets import Target
-from bench.wrk import Workload
+from tools.bench import wrk
+from tools.bench.targets import Target
+from tools.bench.wrk import Workload
 
 Measurement = dict[str, Any]
 SETTLE_SECONDS = 300.0  # a target that needs longer for the backlog of a few seconds is broken

@@ -13,7 +13,7 @@ import requests
 from flask import Flask, request
 from flask_jwt_extended import JWTManager, get_jwt, jwt_required
 
-from bench.baseline import connect_database
+from tools.bench.baseline import connect_database
 
 
 def create_app() -> Flask:

@@ -10,16 +10,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from bench.targets import BASELINE, DATABASES, FLOOR, THREADS, WORKERS, Target
+from tools.bench.targets import BASELINE, DATABASES, FLOOR, THREADS, WORKERS, Target
 from tools.paths import ROOT
 from tools.stack import ports, processes, programs
 
 APPS = {
     BASELINE: {
-        "product-service": "bench.baseline.products:create_app()",
-        "order-service": "bench.baseline.orders:create_app()",
+        "product-service": "tools.bench.baseline.products:create_app()",
+        "order-service": "tools.bench.baseline.orders:create_app()",
     },
-    FLOOR: {"product-service": "bench.baseline.floor:create_app()"},
+    FLOOR: {"product-service": "tools.bench.baseline.floor:create_app()"},
 }
 UNTIL_LISTENING = Retry(total=100, backoff_factor=0.1, backoff_max=0.3)  # half a minute
 
@@ -30,7 +30,7 @@ def start(name: str, shop: Target) -> Target:
     gunicorn = ["gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py"), "--bind"]
     commands = {f"{name}-{app}": [*gunicorn, addresses[app], factory] for app, factory in APPS[name].items()}
     if name == BASELINE:
-        commands["baseline-consumer"] = ["bench.baseline.consumer"]
+        commands["baseline-consumer"] = ["tools.bench.baseline.consumer"]
     urls = {service: f"http://{address}" for service, address in addresses.items()}
     databases = dict.fromkeys(DATABASES, f"bench_{name}")
     target = replace(shop, name=name, urls=urls, programs=list(commands), databases=databases, is_shop=False)

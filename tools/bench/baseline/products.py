@@ -5,7 +5,7 @@ from typing import Any
 from flask import Flask, request
 from flask_jwt_extended import JWTManager, jwt_required
 
-from bench.baseline import connect_database
+from tools.bench.baseline import connect_database
 
 Answer = tuple[dict[str, Any], int]
 

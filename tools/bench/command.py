@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import environment, reference_apps, report, targets
-from bench.measurement import Measurement, measure
-from bench.targets import BASELINE, BESIDE, EXTERNAL_SERVERS, FLOOR, SHOP, Target
-from bench.wrk import WORKLOADS, Workload
+from tools.bench import environment, reference_apps, report, targets
+from tools.bench.measurement import Measurement, measure
+from tools.bench.targets import BASELINE, BESIDE, EXTERNAL_SERVERS, FLOOR, SHOP, Target
+from tools.bench.wrk import WORKLOADS, Workload
 from tools.paths import ROOT
 from tools.stack import mongodb
 
@@ -18,7 +18,7 @@ PART = ("workloads", "clients", "seconds", "rounds", "only")  # a run without th
 
 
 def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
-    """Measure the shop and a naive one. Without arguments, save the results in bench/results."""
+    """Measure the shop and a naive one. Without arguments, save the results in tools/bench/results."""
     parser.add_argument("workloads", nargs="*", default=[], metavar="WORKLOAD", help=f"some of {', '.join(WORKLOADS)}")
     parser.add_argument("--clients", type=int, nargs="+", default=[], help="numbers of concurrent clients")
     parser.add_argument("--seconds", type=int, default=5, help="length of one measurement (5)")

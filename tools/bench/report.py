@@ -1,4 +1,4 @@
-"""A run as Markdown: one table, with the ratios of the paired rounds. `bench/results` has the saved runs."""
+"""A run as Markdown: one table, with the ratios of the paired rounds. `tools/bench/results` has the saved runs."""
 
 import json
 from collections import defaultdict
@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.measurement import Measurement
-from bench.targets import SHOP
+from tools.bench.measurement import Measurement
+from tools.bench.targets import SHOP
 from tools.paths import ROOT
 
-RESULTS = ROOT / "bench" / "results"
+RESULTS = ROOT / "tools" / "bench" / "results"
 COLUMNS = {
     "throughput": "requests/s",
     "p50": "p50 ms",

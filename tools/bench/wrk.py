@@ -1,6 +1,6 @@
 """The workloads, and how wrk sends one.
 
-To add a workload, write its Lua script under `bench/workloads` and name it in `WORKLOADS`.
+To add a workload, write its Lua script under `tools/bench/workloads` and name it in `WORKLOADS`.
 """
 
 import json
@@ -10,12 +10,12 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from bench import seed_data
-from bench.targets import BASELINE, FLOOR, Target
 from tools import apt
+from tools.bench import seed_data
+from tools.bench.targets import BASELINE, FLOOR, Target
 from tools.paths import ROOT
 
-SCRIPTS = ROOT / "bench" / "workloads"
+SCRIPTS = ROOT / "tools" / "bench" / "workloads"
 RESULT = "RESULT "  # starts the line that `done` in common.lua prints
 
 

@@ -1,4 +1,4 @@
-"""The naive consumer: one insert per message, then an acknowledgement. `python -m bench.baseline.consumer`."""
+"""The naive consumer: one insert per message, then an acknowledgement. `python -m tools.bench.baseline.consumer`."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ from typing import Any
 
 import pika
 
-from bench.baseline import connect_database
+from tools.bench.baseline import connect_database
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from tools.stack.stack import Stack
 
 
 def main(state: str, options: str) -> None:
-    """Start the shop, print as JSON what `bench.targets.Target` needs, and wait."""
+    """Start the shop, print as JSON what `tools.bench.targets.Target` needs, and wait."""
     stack = Stack(Path(state), free_ports(), Options(**json.loads(options)))
     try:
         stack.up()

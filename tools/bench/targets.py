@@ -12,7 +12,7 @@ from typing import Any
 
 import pymongo
 
-from bench.seed_data import seed
+from tools.bench.seed_data import seed
 from tools.paths import ROOT
 from tools.stack import mongodb, processes
 
@@ -69,7 +69,7 @@ def run_shop(name: str, state: Path, database: str, checkout: Path, settings: Ma
         subprocess.run(["./dev", "--help"], cwd=checkout, stdout=subprocess.DEVNULL, check=True)  # makes its .venv
     stack = {"settings": {"WEB_THREADS": THREADS, **UNPAID, **settings}, "extra": {"user-service": USER_SERVICE}}
     options = json.dumps({"workers": int(WORKERS), "mongodb": database, **stack, **EXTERNAL_SERVERS})
-    python, script = str(checkout / ".venv" / "bin" / "python"), str(ROOT / "bench" / "run_shop.py")
+    python, script = str(checkout / ".venv" / "bin" / "python"), str(ROOT / "tools" / "bench" / "run_shop.py")
     with subprocess.Popen(
         [python, "-P", script, str(state), options],
         cwd=checkout,

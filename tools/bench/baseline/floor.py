@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Flask
 
-from bench.baseline import connect_database
+from tools.bench.baseline import connect_database
 
 
 def create_app() -> Flask:

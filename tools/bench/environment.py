@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench.targets import EXTERNAL_SERVERS, Target
+from tools.bench.targets import EXTERNAL_SERVERS, Target
 from tools.stack import mongodb
 
 
