@@ -1,6 +1,6 @@
 /** What the page asks of the services: a function for each request, with the caller's access token where it matters. */
 
-import { send } from "./services.js";
+import { Problem, send } from "./services.js";
 import { accessToken, discard } from "./session.js";
 
 const part = encodeURIComponent;
@@ -29,19 +29,15 @@ export const notifications = (query, etag) =>
   call("notification-service", `/notifications${search(query)}`, ifNoneMatch(etag));
 
 /** Send a request as the signed-in user. A token that is refused is renewed once: its key may have been revoked. */
-async function call(service, path, options) {
+async function call(service, path, options = {}, isRepeat = false) {
   const token = await accessToken();
-  try {
-    return await send(service, path, signed(options, token));
-  } catch (problem) {
-    if (problem.status !== 401 || !token) throw problem;
+  if (!token) throw new Problem(service, { status: 401 }, { type: "unauthorized" });
+  const signed = { ...options, headers: { ...options.headers, Authorization: `Bearer ${token}` } };
+  return send(service, path, signed).catch((problem) => {
+    if (problem.status !== 401 || isRepeat) throw problem;
     discard(token);
-    return send(service, path, signed(options, await accessToken()));
-  }
-}
-
-function signed(options = {}, token) {
-  return token ? { ...options, headers: { ...options.headers, Authorization: `Bearer ${token}` } } : options;
+    return call(service, path, options, true);
+  });
 }
 
 const post = (body, headers) => ({ method: "POST", body, headers });

@@ -27,7 +27,7 @@ async function draw() {
   const focused = header.contains(document.activeElement) && document.activeElement.dataset.key;
   const links = PAGES[role()].map((page) => link(page, t(`frame.${page || "products"}`)));
   header.replaceChildren(
-    button(t("frame.skip"), () => document.getElementById("main").focus(), { class: "skip" }),
+    button(t("frame.skip"), () => document.getElementById("main").focus(), { class: "skip", "data-key": "skip" }),
     h("a", { class: "brand", href: "#/" }, LOGO, t("shop.name")),
     h("nav", { "aria-label": t("frame.navigation") }, links, link("cart", t("frame.cart", { count }))),
     h("div", { class: "tools" }, languages(), session()));
@@ -54,10 +54,10 @@ function languages() {
 function session() {
   if (!user()) return link("sign-in", t("frame.sign-in"));
   const leave = async () => {
+    go("/");
     await Promise.all([forgetTraces(), giveUp()]);
     await signOut().catch(() => {}); // this browser has forgotten the token in any case
     announce(t("frame.signed-out"));
-    go("/");
   };
   return [h("span", {}, user().email), button(t("frame.sign-out"), leave, { class: "small" })];
 }
