@@ -1,6 +1,5 @@
 /**
  * The cart, the same in all tabs: `{lines: [{id, name, quantity}], attempt}`.
- *
  * An attempt is an order that was sent and whose outcome is not known: its idempotency key, body, user and time. It is
  * kept until an answer arrives. A double click, another tab or a lost answer repeats it, and the shop has one order.
  */

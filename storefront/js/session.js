@@ -10,7 +10,7 @@ const REFRESH_TOKEN = "refresh token";
 const LOCK = "shop.session";
 const MARGIN = 30; // seconds before its end from which an access token is not used any more
 
-let access = null; // {token, until, user}
+let access = null; // {token, until, user}, and the refresh token that came with it
 const tabs = new BroadcastChannel("shop.session");
 const changes = new EventTarget();
 tabs.onmessage = ({ data }) => adopt(data);
@@ -39,12 +39,8 @@ export async function signOut() {
 
 /** Return a valid access token, null if nobody is signed in. Throws Problem if user-service refuses or is away. */
 export async function accessToken() {
-  const isFresh = () => access && Date.now() < access.until;
-  if (isFresh()) return access.token;
-  return navigator.locks.request(LOCK, async () => {
-    if (!isFresh()) await refresh(); // unless another tab has done it meanwhile
-    return access?.token ?? null;
-  });
+  if (!isFresh()) await navigator.locks.request(LOCK, refresh);
+  return access?.token ?? null;
 }
 
 /** Sign in again as the user of the last visit; if user-service is away, when it is back. */
@@ -59,6 +55,8 @@ export function discard(token) {
 
 async function refresh() {
   const token = await read(REFRESH_TOKEN);
+  if (access && access.refreshToken !== token) await news(); // of the tab that has just refreshed
+  if (isFresh()) return;
   try {
     await keep(token ? await tokens("/refresh", { refresh_token: token }) : null);
   } catch (problem) {
@@ -67,20 +65,32 @@ async function refresh() {
   }
 }
 
+const isFresh = () => access && Date.now() < access.until;
+
+function news() {
+  return new Promise((heard) => {
+    tabs.addEventListener("message", heard, { once: true });
+    setTimeout(heard, 1000); // ms; that tab may be gone
+  });
+}
+
 const tokens = async (path, body) => (await send("user-service", path, { method: "POST", body })).data;
 
 async function keep(pair) {
   await update(REFRESH_TOKEN, () => pair?.refresh_token);
-  const seconds = pair && pair.expires_in - Math.min(MARGIN, pair.expires_in / 3);
-  const until = Date.now() + seconds * 1000;
-  const news = pair && { token: pair.access_token, until, user: userOf(pair.access_token) };
-  tabs.postMessage(news);
-  adopt(news);
+  const own = pair && accessOf(pair);
+  tabs.postMessage(own);
+  adopt(own);
 }
 
-function adopt(news) {
+function accessOf({ access_token: token, refresh_token: refreshToken, expires_in: seconds }) {
+  const until = Date.now() + (seconds - Math.min(MARGIN, seconds / 3)) * 1000;
+  return { token, until, refreshToken, user: userOf(token) };
+}
+
+function adopt(current) {
   const before = user();
-  access = news;
+  access = current;
   if (JSON.stringify(before) !== JSON.stringify(user())) changes.dispatchEvent(new Event("change"));
 }
 

@@ -1,8 +1,6 @@
 /**
- * What the browser keeps, in IndexedDB: the cart, the refresh token of the sign-in, and the traces of its orders.
- *
- * Not in localStorage: there a tab may still read the old value right after another tab has written a new one. A
- * refresh token that is read like that would be used twice, which signs everybody out.
+ * What the browser keeps, in IndexedDB: the cart, the refresh token, traces of orders. Not in localStorage: there a tab
+ * may read an old value after another tab has written a new one, and a refresh token used twice signs everybody out.
  */
 
 const STORE = "kept";

@@ -1,8 +1,6 @@
 /**
- * The way of an order through the services, told from what the APIs say: its history and its notifications.
- *
- * What they do not say is not drawn as known. An event is written with the order, into its outbox; that it went through
- * RabbitMQ is known only when notification-service has made a notification of it.
+ * The way of an order through the services, told from its history and its notifications. What they do not say is not
+ * drawn as known: an event is written with the order, but only a notification shows that it went through RabbitMQ.
  */
 
 import { h } from "../dom.js";
