@@ -3,11 +3,9 @@
 A frame follows the colour scheme of its element, so one page shows a mail in light and in dark mode.
 """
 
-import base64
 import html
-import tempfile
 
-from make_screenshots import HERE, Browser
+from make_screenshots import HERE, empty_page, save
 
 MAILS = HERE.parent.parent / "tests" / "unit" / "notification" / "mails"
 PICTURES = {
@@ -27,11 +25,8 @@ def frame(name: str, scheme: str, width: int) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        browser = Browser(folder)
+    with empty_page() as page:
         for picture, mails in PICTURES.items():
             row = "".join(frame(*mail) for mail in mails)
-            page = f'<body style="{PAGE}">{row}'
-            browser.open("data:text/html;charset=utf-8;base64," + base64.b64encode(page.encode()).decode())
-            browser.save(picture, HEIGHT + 48)
-        browser.call("Browser.close")
+            page.set_content(f'<body style="{PAGE}">{row}')
+            save(page, picture, HEIGHT + 48)

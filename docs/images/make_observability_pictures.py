@@ -5,7 +5,6 @@ trace is an order of that time, and the dashboards are those of deploy/monitorin
 is the server program, as for `./dev up --mongodb`.
 """
 
-import base64
 import json
 import signal
 import sys
@@ -16,7 +15,8 @@ from typing import Any
 
 import charts
 from charts import Series
-from make_screenshots import Browser
+from make_screenshots import empty_page, save
+from playwright.sync_api import Page
 
 from tools.observe.queries import Prometheus
 from tools.observe.spans import Span
@@ -98,10 +98,10 @@ def ask(target: dict[str, Any], prometheus: Prometheus, period: tuple[float, flo
     return found
 
 
-def save(browser: Browser, name: str, document: str, height: int) -> None:
-    """Save a page as a picture."""
-    browser.open("data:text/html;charset=utf-8;base64," + base64.b64encode(document.encode()).decode())
-    browser.save(name, height)
+def save_document(page: Page, name: str, document: str, height: int) -> None:
+    """Save a document as a picture."""
+    page.set_content(document)
+    save(page, name, height)
 
 
 def main() -> None:
@@ -113,12 +113,12 @@ def main() -> None:
         try:
             stack.up(stop_with_parent=True)
             period = run(stack)
-            prometheus, spans, browser = Prometheus(stack.pages()["prometheus"]), slow_order(stack), Browser(folder)
+            prometheus, spans = Prometheus(stack.pages()["prometheus"]), slow_order(stack)
             title = f"Trace {spans[0].trace_id}: one order that was slow"
-            save(browser, "trace.png", charts.page(title, charts.trace(spans)), len(spans) * 21 + MARGIN + 30)
-            for path in sorted((MONITORING / "dashboards").glob("*.json")):
-                save(browser, f"dashboard-{path.stem}.png", *dashboard(path, prometheus, period))
-            browser.call("Browser.close")
+            with empty_page() as page:
+                save_document(page, "trace.png", charts.page(title, charts.trace(spans)), len(spans) * 21 + MARGIN + 30)
+                for path in sorted((MONITORING / "dashboards").glob("*.json")):
+                    save_document(page, f"dashboard-{path.stem}.png", *dashboard(path, prometheus, period))
         finally:
             stack.destroy()
 

@@ -1,69 +1,112 @@
-"""Make the README's screenshots: `./dev up --detach`, then `.venv/bin/python docs/images/make_screenshots.py`.
-
-Drives Debian's `chromium` by the DevTools protocol: https://chromedevtools.github.io/devtools-protocol/
-"""
+"""Make the README's screenshots: `./dev up --detach`, then `.venv/bin/python docs/images/make_screenshots.py`."""
 
 import base64
 import html
-import itertools
-import json
-import os
 import subprocess
-import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
+from playwright.sync_api import Page, sync_playwright
+
+from tools import apt
 
 HERE = Path(__file__).resolve().parent
-CHROMIUM = ("chromium", "--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1200,900")
+SHOP = "http://localhost:8080"
 CHAOS = ("./dev", "chaos", "--seconds", "60", "--seed", "1")
 TERMINAL = "margin:16px; background:#1b1f27; color:#d8dee9; font:12px/18px monospace; white-space:pre-wrap"
-LOGIN = """
-for (const field of ['username', 'password']) document.querySelector(`[name=${field}]`).value = 'guest';
-document.querySelector('[type=submit]').click()"""
+SIDE_BY_SIDE = "margin:0; display:flex; gap:16px; align-items:flex-start; background:#fff"
 GET_MESSAGES = """
 for (const title of document.querySelectorAll('h2')) if (/Overview|Get messages/.test(title.textContent)) title.click();
 document.querySelector('form[action="#/queues/get"] [type=submit]').click();
 document.head.insertAdjacentHTML('beforeend', '<style>pre.msg-payload {white-space: pre-wrap}</style>')"""
 
 
-class Browser:
-    """A headless browser with one page; messages to and from it end with a null byte."""
+@contextmanager
+def empty_page() -> Iterator[Page]:
+    """Open an empty page in a browser without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=apt.chromium())
+        yield browser.new_page(viewport={"width": 1200, "height": 900}, locale="en-GB")
+        browser.close()
 
-    def __init__(self, profile: str) -> None:
-        commands, self._out = os.pipe()
-        self._in, replies = os.pipe()
-        pipe = f'exec "$@" --remote-debugging-pipe --user-data-dir={profile} 3<&{commands} 4>&{replies} 2>/dev/null'
-        subprocess.Popen(["bash", "-c", pipe, "-", *CHROMIUM], pass_fds=(commands, replies))  # noqa: S603, S607
-        self._numbers, self._page = itertools.count(1), dict[str, str]()
-        target = self.call("Target.createTarget", url="about:blank")
-        self._page = {"sessionId": self.call("Target.attachToTarget", **target, flatten=True)["sessionId"]}
 
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call a method of the protocol and return its result."""
-        command = {"id": next(self._numbers), "method": method, "params": parameters, **self._page}
-        os.write(self._out, json.dumps(command).encode() + b"\0")
-        while (reply := json.loads(self._next_message())).get("id") != command["id"]:
-            pass  # events of the page
-        return dict(reply["result"])
+def save(page: Page, name: str, height: int) -> None:
+    """Save the upper part of what a page shows as a picture."""
+    page.screenshot(path=HERE / name, full_page=True, clip={"x": 0, "y": 0, "width": 1200, "height": height})
 
-    def _next_message(self) -> bytes:
-        return b"".join(iter(lambda: os.read(self._in, 1), b"\0"))
 
-    def open(self, url: str, script: str = "") -> None:
-        """Open a page, let it draw, and run a script in it."""
-        self.call("Page.navigate", url=url)
-        time.sleep(3)
-        self.call("Runtime.evaluate", expression=script)
-        time.sleep(2)
+def storefront(page: Page) -> None:
+    """Buy two things as a newcomer; save the catalogue beside the order, a second after it was paid."""
+    page.set_viewport_size({"width": 1100, "height": 1000})
+    page.goto(SHOP)
+    page.get_by_role("button", name="Add Coffee Grinder to the cart").click()
+    page.get_by_role("button", name="Add Desk Lamp to the cart").click()
+    page.get_by_role("heading", level=1).focus()
+    page.wait_for_timeout(7000)  # until the announcement has gone
+    catalogue = page.screenshot()
+    page.goto(f"{SHOP}/#/register?next=/cart")
+    account = {
+        "E-mail": f"ada.{time.time_ns() % 10**5}@example.com",
+        "Password": "analytical engine",
+        "Phone": "+44 20 7946 0000",
+    }
+    for label, text in account.items():
+        page.get_by_label(label).fill(text)
+    page.get_by_role("button", name="Register").click()
+    page.get_by_role("button", name="Place order").wait_for()
+    for label, text in {"Name": "Ada Lovelace", "Street": "12 St James's Square", "City": "London"}.items():
+        page.get_by_label(label).fill(text)
+    page.get_by_label("Country").select_option("GB")
+    page.get_by_role("button", name="Place order").click()
+    page.get_by_role("button", name="Pay now").click()
+    page.wait_for_timeout(7000)
+    show_side_by_side(page, catalogue, page.screenshot())
+    page.screenshot(path=HERE / "storefront.png", full_page=True)
 
-    def save(self, name: str, height: int) -> None:
-        """Save what the page shows as a picture."""
-        clip = {"x": 0, "y": 0, "width": 1200, "height": height, "scale": 1}
-        picture = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
-        (HERE / name).write_bytes(base64.b64decode(picture["data"]))
+
+def show_side_by_side(page: Page, *pictures: bytes) -> None:
+    """Show some pictures in one row."""
+    page.goto("about:blank")
+    page.set_viewport_size({"width": 1200, "height": 100})
+    sources = [f"data:image/png;base64,{base64.b64encode(picture).decode()}" for picture in pictures]
+    images = "".join(f'<img src="{source}" style="width:592px; border:1px solid #d5dae2">' for source in sources)
+    page.set_content(f'<body style="{SIDE_BY_SIDE}">{images}')
+
+
+def swagger_ui(page: Page) -> None:
+    """Save the description of an API."""
+    page.goto("http://localhost:5003/docs")
+    page.wait_for_timeout(3000)
+    save(page, "swagger-ui.png", 720)
+
+
+def rabbitmq(page: Page) -> None:
+    """Order something, and save its event in RabbitMQ's dashboard."""
+    ada = {"email": f"ada-{time.time_ns()}@example.com", "password": "analytical engine"}
+    post("http://localhost:5002/register", ada)
+    session = post("http://localhost:5002/login", ada)
+    post("http://localhost:5003/orders", {"product_id": "demo-2", "quantity": 2}, session["access_token"])
+    page.goto("http://localhost:15672/")
+    page.locator("[name=username]").fill("guest")
+    page.locator("[name=password]").fill("guest")
+    page.locator("[type=submit]").click()
+    page.wait_for_timeout(2000)
+    page.goto("http://localhost:15672/#/queues/%2F/events.recent")
+    page.wait_for_timeout(3000)
+    page.evaluate(GET_MESSAGES)
+    page.wait_for_timeout(2000)
+    save(page, "rabbitmq.png", 840)
+
+
+def chaos(page: Page) -> None:
+    """Save what a run of ./dev chaos prints."""
+    output = subprocess.check_output(CHAOS, cwd=HERE.parent.parent, text=True)  # noqa: S603
+    page.set_content(f'<body style="{TERMINAL}">{html.escape("$ " + " ".join(CHAOS) + chr(10) + output)}')
+    save(page, "chaos.png", 18 * output.count("\n") + 68)
 
 
 def post(url: str, body: dict[str, Any], token: str = "") -> Any:
@@ -72,19 +115,6 @@ def post(url: str, body: dict[str, Any], token: str = "") -> Any:
 
 
 if __name__ == "__main__":
-    ada = {"email": f"ada-{time.time_ns()}@example.com", "password": "analytical engine"}
-    post("http://localhost:5002/register", ada)
-    session = post("http://localhost:5002/login", ada)
-    post("http://localhost:5003/orders", {"product_id": "demo-2", "quantity": 2}, session["access_token"])
-    chaos = subprocess.check_output(CHAOS, cwd=HERE.parent.parent, text=True)  # noqa: S603
-    terminal = f'<body style="{TERMINAL}">{html.escape("$ " + " ".join(CHAOS) + chr(10) + chaos)}'
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        browser = Browser(folder)
-        browser.open("http://localhost:5003/docs")
-        browser.save("swagger-ui.png", 720)
-        browser.open("http://localhost:15672/", LOGIN)
-        browser.open("http://localhost:15672/#/queues/%2F/events.recent", GET_MESSAGES)
-        browser.save("rabbitmq.png", 840)
-        browser.open("data:text/html;charset=utf-8;base64," + base64.b64encode(terminal.encode()).decode())
-        browser.save("chaos.png", 18 * terminal.count("\n") + 50)
-        browser.call("Browser.close")
+    for make in (storefront, swagger_ui, rabbitmq, chaos):
+        with empty_page() as shown:
+            make(shown)
