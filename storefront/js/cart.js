@@ -10,7 +10,8 @@ import { read, update } from "./storage.js";
 
 const KEY = "cart";
 const EMPTY = { lines: [], attempt: null };
-const REPEATS = 5;
+const REPEATS = 8;
+const LONGEST_PAUSE = 5; // seconds
 const MAX_QUANTITY = 1000;
 const UNDECIDED = [0, 401, 408, 429]; // with these, and from 500 on, the same key may still lead to an order
 
@@ -78,7 +79,7 @@ async function repeatedly(ask, waiting, repeat = 0) {
     return await ask();
   } catch (problem) {
     if (repeat === REPEATS || !isUndecided(problem) || problem.status === 401) throw problem;
-    const seconds = Math.max(problem.retryAfter, 2 ** repeat);
+    const seconds = Math.max(problem.retryAfter, Math.min(2 ** repeat, LONGEST_PAUSE));
     waiting(problem, seconds);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     return repeatedly(ask, waiting, repeat + 1);

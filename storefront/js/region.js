@@ -79,7 +79,6 @@ export function poll(ask, show, fail, signal, etag = null) {
 /** Return what a problem means, in the visitor's language if its type is known, else in the service's own words. */
 export function explain(problem) {
   if (problem instanceof NoAnswer) return t("outage.request", problem);
-  const short = problem.lines?.map((line) => t("problem.short", line)) ?? [];
-  const wait = problem.retryAfter ? [t("problem.wait", { seconds: problem.retryAfter })] : [];
-  return [t(`problem.${problem.type}`, {}, problem.message), ...short, ...wait].join(" ");
+  const wait = problem.retryAfter ? ` ${t("problem.wait", { seconds: problem.retryAfter })}` : "";
+  return t(`problem.${problem.type}`, {}, problem.message) + wait;
 }

@@ -11,12 +11,12 @@ let urls = {};
 const away = new Set();
 const changes = new EventTarget();
 
-/** What a service answered instead of what was asked for. `errors` names invalid fields, `lines` what is too little. */
+/** What a service answered instead of what was asked for. `errors` names invalid fields. */
 export class Problem extends Error {
-  constructor(service, { status = 0, headers = new Headers() }, { type = "", detail, errors = [], lines = [] } = {}) {
+  constructor(service, { status = 0, headers = new Headers() }, { type = "", detail, errors = [] } = {}) {
     super(detail ?? `${service}: ${status}`);
     const retryAfter = Number(headers.get("Retry-After")) || 0; // seconds
-    Object.assign(this, { service, status, type, errors, lines, retryAfter });
+    Object.assign(this, { service, status, type, errors, retryAfter });
   }
 }
 
