@@ -24,9 +24,9 @@ export function region(load) {
     const number = ++latest;
     const content = await load().catch((problem) => fail(problem, number));
     if (number !== latest) return;
-    const focused = place.contains(document.activeElement) && document.activeElement.dataset.key;
+    const held = place.contains(document.activeElement) ? (document.activeElement.dataset.key ?? "") : null;
     place.replaceChildren(...[content].flat());
-    if (focused) place.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    if (held !== null) (place.querySelector(`[data-key="${CSS.escape(held)}"]`) ?? place).focus();
   };
   place.reload();
   return place;

@@ -31,6 +31,21 @@ def test_a_whole_order_needs_only_the_keyboard(page: Page, customer: Client, pro
     expect(station(page, "Paid (done)")).to_be_visible()
 
 
+def test_the_focus_stays_where_something_was_changed(page: Page) -> None:
+    for name in ("Desk Lamp", "Cast Iron Pan"):
+        page.get_by_role("button", name=f"Add {name} to the cart").click()
+    page.goto("/#/cart")
+    quantity = page.get_by_label("Quantity of Desk Lamp")
+    quantity.fill("3")
+    quantity.press("Enter")
+    expect(page.get_by_text("Total: €164.85")).to_be_visible()
+    expect(quantity).to_be_focused()
+    page.get_by_role("button", name="Remove Desk Lamp").press("Enter")
+    expect(page.get_by_text("Total: €45.00")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Cast Iron Pan")).to_be_focused()
+
+
 def test_the_first_key_leads_past_the_navigation(page: Page) -> None:
     expect(page.get_by_role("link", name="Sign in")).to_be_visible()
     page.keyboard.press("Tab")
