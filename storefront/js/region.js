@@ -8,25 +8,24 @@ const FIRST = 700; // ms
 const LONGEST = 20_000; // ms
 const EASING = 1.5; // each pause is this much longer than the one before
 
-/**
- * Return an element, and fill it with what `load()` returns. If a service is away it says which, and loads again when
- * the service is back. `element.reload()` loads again at once; the answer to an earlier load is then thrown away.
- */
+/** Return an element with what `load()` returns, loaded again by `reload()` or when a missing service is back. */
 export function region(load) {
   let latest = 0;
   const place = h("div", { tabindex: -1 });
   const fail = (problem, number) => {
     recovery(problem).then(() => number === latest && place.reload(), () => {}); // other problems stay
     const text = problem instanceof NoAnswer ? t("outage.region", problem) : explain(problem);
-    return h("p", { class: "problem" }, text);
+    const next = problem.status === 401 && `#/sign-in?next=${encodeURIComponent(location.hash.slice(1))}`;
+    return h("p", { class: "problem" }, text, " ", next && h("a", { href: next }, t("frame.sign-in")));
   };
   place.reload = async () => {
     const number = ++latest;
     const content = await load().catch((problem) => fail(problem, number));
     if (number !== latest) return;
-    const held = place.contains(document.activeElement) ? (document.activeElement.dataset.key ?? "") : null;
+    const held = place.contains(document.activeElement) ? document.activeElement : null;
+    if (held?.dataset.key && held.value !== held.defaultValue) return; // somebody types: the change will load again
     place.replaceChildren(...[content].flat());
-    if (held !== null) (place.querySelector(`[data-key="${CSS.escape(held)}"]`) ?? place).focus();
+    if (held) (place.querySelector(`[data-key="${CSS.escape(held.dataset.key)}"]`) ?? place).focus();
   };
   place.reload();
   return place;
@@ -49,11 +48,10 @@ export function pages(load, show, empty) {
 
 /**
  * Call `show(answer)` for each new state of what `ask(etag)` returns, until the signal ends it. A service that is away
- * is asked again when it is back; any other problem goes to `fail` and ends it. Return a function that asks at once.
+ * is asked again when it is back; a problem that will not pass goes to `fail` and ends it. Return what asks at once.
  */
 export function poll(ask, show, fail, signal, etag = null) {
-  let pause = FIRST;
-  let wake = () => {};
+  let [pause, wake] = [FIRST, () => {}];
   const step = async () => {
     const answer = await ask(etag);
     if (signal.aborted || answer.status === 304) return;
@@ -63,7 +61,7 @@ export function poll(ask, show, fail, signal, etag = null) {
   };
   const run = async () => {
     while (!signal.aborted) {
-      await step().catch(recovery);
+      await step().catch(recovery).catch((problem) => { if (!isPassing(problem)) throw problem; });
       await new Promise((resolve) => setTimeout((wake = resolve), pause));
       if (document.hidden) await new Promise((shown) => addEventListener("visibilitychange", shown, { once: true }));
       pause = Math.min(pause * EASING, LONGEST);
@@ -75,6 +73,8 @@ export function poll(ask, show, fail, signal, etag = null) {
     wake();
   };
 }
+
+const isPassing = ({ status }) => status === 429 || status >= 500;
 
 /** Return what a problem means, in the visitor's language if its type is known, else in the service's own words. */
 export function explain(problem) {

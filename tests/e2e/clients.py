@@ -47,6 +47,7 @@ class Client:
 
     def login(self, email: str, password: str) -> "Client":
         """Sign in."""
+        self.email, self.password = email, password
         answer = self.post("/login", {"email": email, "password": password})
         assert answer.status_code == 200, answer.text
         self.tokens = answer.json()

@@ -90,7 +90,7 @@ async function cartTable(lines, reload) {
 }
 
 function quantityOf({ id, name, quantity: value }) {
-  const change = ({ target }) => target.reportValidity() && setQuantity(id, target.valueAsNumber);
+  const change = ({ target: box }) => box.reportValidity() && setQuantity(id, Number((box.defaultValue = box.value)));
   const label = { "data-key": id, "aria-label": t("cart.quantity-of", { name }) };
   return h("input", { type: "number", min: 1, max: 1000, required: true, value, change, ...label });
 }

@@ -7,9 +7,11 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.e2e.clients import Client
 from tests.e2e.shop import Shop
 from tests.e2e.storefront.complaints import Complaints
 from tests.e2e.storefront.looks import picture
+from tests.e2e.storefront.steps import sign_in
 from tools import apt
 
 PATIENCE = 20_000  # ms; the tests share a machine with others
@@ -62,7 +64,7 @@ def visitor(
     yield start
     tabs = [tab for context in contexts for tab in context.pages]
     for number, tab in enumerate(tabs if request.session.testsfailed > failures else ()):
-        picture(tab, f"failed.{request.node.name}.{number}")
+        picture(tab, f"failed.{request.node.name.replace('/', '-')}.{number}")
     for context in contexts:
         context.close()
 
@@ -73,3 +75,10 @@ def page(visitor: Callable[..., Page]) -> Page:
     tab = visitor()
     tab.goto("/")
     return tab
+
+
+@pytest.fixture
+def buyer(page: Page, customer: Client) -> Page:
+    """A page on which a customer is signed in."""
+    sign_in(page, customer)
+    return page

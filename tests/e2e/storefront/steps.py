@@ -11,13 +11,14 @@ ADDRESS = {"Name": "Ada Lovelace", "Street and number": "12 St James's Square", 
 MAX_TABS = 80  # presses of the Tab key
 
 
-def sign_in(page: Page, client: Client, password: str = "") -> None:
+def sign_in(page: Page, client: Client) -> None:
     """Sign in with somebody's account."""
     page.goto("/#/sign-in")
     page.get_by_label("E-mail").fill(client.email)
-    page.get_by_label("Password").fill(password or client.password)
+    page.get_by_label("Password").fill(client.password)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    expect(page).to_have_url(re.compile("#/$"))
 
 
 def put_into_cart(page: Page, product_id: str) -> None:

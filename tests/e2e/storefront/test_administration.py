@@ -6,16 +6,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.clients import Client
-from tests.e2e.shop import Shop
 from tests.e2e.storefront.complaints import Complaints
 from tests.e2e.storefront.steps import sign_in
 
 
 @pytest.fixture
-def office(page: Page, admin: Client, shop: Shop) -> Page:
+def office(page: Page, admin: Client) -> Page:
     """A page on which the administrator is signed in."""
-    admin.email = shop.admin_email
-    sign_in(page, admin, shop.admin_password)
+    sign_in(page, admin)
     return page
 
 

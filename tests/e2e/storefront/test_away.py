@@ -4,23 +4,15 @@ import json
 import time
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.e2e.clients import Client
 from tests.e2e.outages import away
 from tests.e2e.shop import Shop
 from tests.e2e.storefront.complaints import Complaints
-from tests.e2e.storefront.steps import fill_address, put_into_cart, shown_order, sign_in, station
+from tests.e2e.storefront.steps import fill_address, put_into_cart, shown_order, station
 
 RETRY_AFTER = 4  # seconds; more than the page waits by itself
-
-
-@pytest.fixture
-def buyer(page: Page, customer: Client) -> Page:
-    """A page on which a customer is signed in."""
-    sign_in(page, customer)
-    return page
 
 
 def test_without_product_service_the_page_says_so_until_it_is_back(

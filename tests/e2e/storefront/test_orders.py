@@ -26,13 +26,6 @@ ORDERS = re.compile("/orders$")
 CLICK_AT = "(button, moment) => void setTimeout(() => button.click(), moment - Date.now())"
 
 
-@pytest.fixture
-def buyer(page: Page, customer: Client) -> Page:
-    """A page on which a customer is signed in."""
-    sign_in(page, customer)
-    return page
-
-
 def keys(page: Page) -> list[str]:
     """Return a list to which the idempotency key of each order that the page sends will be added."""
     sent: list[str] = []
