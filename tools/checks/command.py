@@ -30,13 +30,13 @@ CHECKS = (
 )
 TIMEOUT = 1500  # seconds
 LONGEST_WAITS = ("tests/e2e/test_outages.py", "tests/e2e/test_running.py")
-# What people watch: alerts, traces, and the page.
-WATCHED = ("tests/e2e/test_alerts.py", "tests/e2e/test_traces.py", "tests/e2e/storefront")
+OBSERVED = ("tests/e2e/test_alerts.py", "tests/e2e/test_traces.py")  # they use no stack of the others
+PAGE = "tests/e2e/storefront"  # after the others: a browser needs the processors for itself
 TESTS = (
     ("tests/unit", "tests/contract", *LONGEST_WAITS),
     ("tests/integration",),
-    WATCHED,
-    ("tests/e2e", *(f"--ignore={path}" for path in (*LONGEST_WAITS, *WATCHED))),
+    OBSERVED,
+    ("tests/e2e", *(f"--ignore={path}" for path in (*LONGEST_WAITS, *OBSERVED, PAGE))),
 )
 
 
@@ -66,19 +66,18 @@ def test(pytest_arguments: Sequence[str], *, in_compose: bool, server: str) -> i
     server_option = (f"--mongodb={server}",) if server else ()
     if pytest_arguments:
         return run("pytest", *server_option, *pytest_arguments)
-    return next((code for check in CHECKS if (code := run(*check))), 0) or test_in_parallel(server_option)
+    checked = next((code for check in CHECKS if (code := run(*check))), 0)
+    return checked or test_in_parallel(server_option) or test_page(server_option)
 
 
 def test_in_parallel(server_option: Sequence[str]) -> int:
-    """Run all tests in four processes at once: they mostly wait, and take about the same time.
+    """Run the tests in four processes at once: they mostly wait. Three take about the same time, `OBSERVED` half of it.
 
     The last process prints as it runs. The others print at their end: everything after a failure, else the last line.
     """
     *others, last = ((*server_option, *folders) for folders in TESTS)
     for program in (apt.rabbitmq_server, apt.promtool, apt.amtool):
         program()  # no test should wait for its installation
-    if not apt.chromium():
-        print(f"\nSKIPPED: {apt.CHROMIUM_ADVICE}")
     deadline = time.monotonic() + TIMEOUT
     print(f"\n$ pytest {' '.join(last)}", flush=True)
     with ExitStack() as files:
@@ -91,6 +90,13 @@ def test_in_parallel(server_option: Sequence[str]) -> int:
             text = output.read()
             print(f"\n$ pytest {' '.join(folders)}\n{text if code else text.splitlines()[-1]}", flush=True)
     return next((code for code in codes if code), 0)
+
+
+def test_page(server_option: Sequence[str]) -> int:
+    """Run the tests of the page, each of which is skipped where there is no browser."""
+    if not apt.chromium():
+        print(f"\nSKIPPED: {apt.CHROMIUM_ADVICE}")
+    return run("pytest", *server_option, PAGE)
 
 
 def _start_pytest(folders: Sequence[str], output: IO[str] | None = None) -> subprocess.Popen[bytes]:

@@ -55,7 +55,9 @@ def visitor(
     failures = request.session.testsfailed
 
     def start(**options: Any) -> Page:
-        context = browser.new_context(base_url=shop.storefront_url, **({"locale": "en-GB"} | options))
+        context = browser.new_context(
+            base_url=shop.storefront_url, **({"locale": "en-GB", "reduced_motion": "reduce"} | options)
+        )
         context.set_default_timeout(PATIENCE)
         complaints.listen(context)
         contexts.append(context)
