@@ -1,15 +1,22 @@
 """TCP ports of this machine: find free ports, and the process that uses a port."""
 
 import contextlib
+import fcntl
 import itertools
+import os
 import random
 import socket
 from collections.abc import Collection, Mapping
+from functools import cache
 
 import psutil
 
+from tools.paths import STATE
+
 # Outgoing connections take ports from 32768 on, so they never take the port of a server that restarts.
 PORTS_BELOW_EPHEMERAL = range(16000, 25000)
+
+_claimed: set[int] = set()  # by this process, whose locks do not exclude itself
 
 
 def loopback_hosts() -> list[str]:
@@ -34,9 +41,28 @@ def _can_listen(host: str, port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different free ports, chosen at random so that two callers rarely choose the same."""
+    """Return different free ports. While this process lives, no other call in this checkout returns them."""
     candidates = random.sample(PORTS_BELOW_EPHEMERAL, len(PORTS_BELOW_EPHEMERAL))
-    return [port for port, _ in zip(filter(is_free, candidates), range(count), strict=False)]
+    return list(itertools.islice(filter(_claim, candidates), count))
+
+
+def _claim(port: int) -> bool:
+    """Take a free port, unless another call has taken it: its server may not listen yet."""
+    if port in _claimed or not is_free(port):
+        return False
+    try:
+        fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _claimed.add(port)
+    return True
+
+
+@cache
+def _claims() -> int:
+    """Open the file of which each byte stands for a port; its locks end with the process (fcntl(2), record locks)."""
+    STATE.mkdir(exist_ok=True)
+    return os.open(STATE / "ports.lock", os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def next_free(wanted: Mapping[str, int], taken: Collection[int]) -> dict[str, int]:

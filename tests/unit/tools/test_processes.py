@@ -14,6 +14,7 @@ import pytest
 
 from tests import freezing
 from tests.waiting import until
+from tools.paths import ROOT
 from tools.services import SERVICES
 from tools.stack import ports, processes, programs
 
@@ -123,3 +124,20 @@ def test_free_ports_are_all_different_and_below_those_of_outgoing_connections() 
     found = ports.free_ports(20)
     assert len(set(found)) == 20
     assert max(found) < 32768
+
+
+def test_a_port_that_was_found_and_is_not_bound_yet_is_found_by_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = sorted(ports.free_ports(6))
+    monkeypatch.setattr(ports, "PORTS_BELOW_EPHEMERAL", few)
+    assert ports.free_ports(6) == [], "this process has found all of them already"
+    another = f"from tools.stack import ports; ports.PORTS_BELOW_EPHEMERAL = {few}; print(ports.free_ports(6))"
+    found = subprocess.run([sys.executable, "-c", another], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_ports_of_a_process_that_has_ended_can_be_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "from tools.stack import ports; print(*ports.free_ports(3))"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    few = [int(port) for port in ended.stdout.split()]
+    monkeypatch.setattr(ports, "PORTS_BELOW_EPHEMERAL", few)
+    assert sorted(ports.free_ports(3)) == sorted(few)
