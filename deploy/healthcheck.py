@@ -17,13 +17,23 @@ MAX_HEARTBEAT_AGE = 15.0  # s
 
 def is_ready(url: str, *, timeout: float = 8) -> bool:
     """Return whether the service's database answers, and no server that it needs refuses it."""
+    try:
+        return not json.loads(fetch(url, "/ready", timeout)).get("refused")
+    except (OSError, ValueError):
+        return False
+
+
+def fetch(url: str, path: str, timeout: float) -> bytes:
+    """Return the body of the answer 200 to a GET. Raises OSError for any other answer, and for none."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout)
     try:
-        connection.request("GET", "/ready")
+        connection.request("GET", path)
         response = connection.getresponse()
-        return response.status == http.client.OK and not json.load(response).get("refused")
-    except (OSError, http.client.HTTPException, ValueError):
-        return False
+        if response.status != http.client.OK:
+            raise OSError(f"{url}{path} answered {response.status}")
+        return response.read()
+    except http.client.HTTPException as exc:
+        raise OSError(f"{url}{path} gave no valid answer") from exc
     finally:
         connection.close()
 

@@ -65,6 +65,12 @@ def stock_of(client: Client, product_id: str) -> int:
     return int(client.get(f"/products/{product_id}").json()["stock"])
 
 
+def orders_of(client: Client) -> list[dict[str, Any]]:
+    """Return the latest orders of somebody, newest first."""
+    items: list[dict[str, Any]] = client.get("/orders").json()["items"]
+    return items
+
+
 def notifications_of(client: Client, count: int) -> list[dict[str, str]]:
     """Wait until somebody has so many notifications, and return them."""
     return until(

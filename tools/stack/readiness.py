@@ -1,9 +1,7 @@
 """Check which programs of a stack are ready, and show why a program cannot start."""
 
-import http.client
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from deploy import healthcheck
 from tools.services import STOREFRONT
@@ -36,14 +34,10 @@ def _is_ready(state: Path, urls: Mapping[str, str], name: str) -> bool:
 
 
 def _shows_page(url: str) -> bool:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
     try:
-        connection.request("HEAD", "/")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
+        return bool(healthcheck.fetch(url, "/", PATIENCE))
+    except OSError:
         return False
-    finally:
-        connection.close()
 
 
 def check_starts(state: Path, names: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a browser complains about while people use the page: nothing, except what a test announces."""
+"""The complaints of a browser while people use the page. A test announces those that it expects."""
 
 from collections.abc import Collection
 

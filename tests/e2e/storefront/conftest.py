@@ -39,7 +39,7 @@ def apis(shop: Shop) -> dict[str, str]:
 
 @pytest.fixture
 def complaints(shop: Shop, apis: dict[str, str]) -> Iterator[Complaints]:
-    """What the browsers of a test complain about: nothing, unless it announces something."""
+    """The complaints of the test's browsers. At its end, each must have been announced, and the other way round."""
     noted = Complaints([shop.storefront_url, *apis.values()])
     yield noted
     wrong = noted.unannounced() + noted.missing()
@@ -77,6 +77,14 @@ def page(visitor: Callable[..., Page]) -> Page:
     tab = visitor()
     tab.goto("/")
     return tab
+
+
+@pytest.fixture
+def order(customer: Client, product: Callable[[int], str]) -> str:
+    """An order of the customer that is not paid yet."""
+    placed = customer.post("/orders", {"product_id": product(9), "quantity": 1})
+    assert placed.status_code == 201, placed.text
+    return str(placed.json()["id"])
 
 
 @pytest.fixture

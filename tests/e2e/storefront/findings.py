@@ -1,4 +1,4 @@
-"""What is wrong with a page as it is shown now: for people with disabilities, on a phone, and for search engines."""
+"""Find faults of a page as it is shown now: for people with disabilities, on a phone, and for search engines."""
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page

@@ -1,4 +1,4 @@
-"""What people do on the page, in its English texts."""
+"""The steps of people on the page, by its English texts."""
 
 import re
 from typing import Any

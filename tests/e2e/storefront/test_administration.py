@@ -1,4 +1,4 @@
-"""What an administrator does: stock and prices, orders to ship, everybody's notifications, users and roles."""
+"""An administrator's work: stock and prices, orders to ship, everybody's notifications, users and roles."""
 
 from collections.abc import Callable
 
@@ -90,10 +90,7 @@ def test_a_paid_order_is_shipped_with_its_tracking_and_delivered(
     assert customer.get(f"/orders/{order}").json()["status"] == "delivered"
 
 
-def test_an_unpaid_order_is_not_shipped(
-    office: Page, customer: Client, product: Callable[[int], str], complaints: Complaints
-) -> None:
-    order = customer.post("/orders", {"product_id": product(5), "quantity": 1}).json()["id"]
+def test_an_unpaid_order_is_not_shipped(office: Page, order: str, complaints: Complaints) -> None:
     complaints.announce("status of 409")
     office.goto(f"/#/orders/{order}")
     office.get_by_role("button", name="Mark as shipped").click()

@@ -78,7 +78,7 @@ def test_an_announced_complaint_that_does_not_come_is_missing() -> None:
 
 @pytest.fixture(scope="module")
 def bad_page(browser: Browser) -> list[str]:
-    """What is found on a page with all kinds of mistakes."""
+    """Return the findings on a page with all kinds of mistakes."""
     page = browser.new_page()
     page.set_content(BAD_PAGE)
     found = findings(page)

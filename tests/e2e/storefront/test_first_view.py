@@ -23,7 +23,7 @@ MEASURES = """async () => {
 
 @dataclass(frozen=True)
 class View:
-    """What the first view of the shop took: seconds until products were there and the largest part was painted."""
+    """Measures of one first view: seconds until products were there, and until the largest part was painted."""
 
     products: float
     largest_paint: float

@@ -1,4 +1,4 @@
-"""What happens at the worst moment: something changes elsewhere, or people do what nobody has planned."""
+"""Events at the worst moment: something changes elsewhere, or people do what nobody has planned."""
 
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
-from tests.e2e.clients import Client
+from tests.e2e.clients import Client, orders_of
 from tests.e2e.shop import Shop
 from tests.e2e.storefront.complaints import Complaints
 from tests.e2e.storefront.steps import (
@@ -43,15 +43,7 @@ def await_held(page: Page, held: list[Route], count: int) -> None:
 
 
 def ids_of(customer: Client) -> list[str]:
-    return [order["id"] for order in customer.get("/orders").json()["items"]]
-
-
-@pytest.fixture
-def order(customer: Client, product: Callable[[int], str]) -> str:
-    """An order of the customer that is not paid yet."""
-    placed = customer.post("/orders", {"product_id": product(9), "quantity": 1})
-    assert placed.status_code == 201, placed.text
-    return str(placed.json()["id"])
+    return [order["id"] for order in orders_of(customer)]
 
 
 def test_what_is_typed_into_the_cart_stays_when_prices_arrive(
