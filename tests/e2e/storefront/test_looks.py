@@ -98,6 +98,7 @@ def test_nothing_is_wrong_with_a_conflict(
 ) -> None:
     sign_in(page, admin)
     page.goto(f"/#/stock/{(pot := product(5))}")
+    expect(page.get_by_role("heading", name="Change the product")).to_be_visible()  # the catalogue has prices as well
     expect(page.get_by_label("Price")).to_have_value("34.90")
     page.get_by_label("Stock").fill("8")
     admin.request("PATCH", f"/products/{pot}", json={"price": "99.00"})
