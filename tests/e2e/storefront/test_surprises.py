@@ -60,11 +60,13 @@ def test_what_is_typed_into_the_cart_stays_when_prices_arrive(
     intercept(page, "GET", "/products", held.append)
     first.fill("3")
     second.fill("4")
+    typing = second.element_handle()
     await_held(page, held, 1)
     with page.expect_event("requestfinished", lambda request: "ids=" in request.url):
         held[0].continue_()
     page.wait_for_timeout(200)  # a page that writes its own value there has done so by then
     expect(second).to_have_value("4")
+    assert typing.evaluate("field => field === document.activeElement"), "another field is under the hands"
     page.context.unroute_all()
     second.press("Enter")
     expect(page.get_by_text("Total: €244.30")).to_be_visible()
