@@ -80,8 +80,7 @@ class Service:
     @property
     def workers(self) -> set[int]:
         """The pids of the worker processes."""
-        children = psutil.Process(self.master.pid).children()
-        return {child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE}
+        return {child.pid for child in psutil.Process(self.master.pid).children() if is_alive(child)}
 
     def get(self, path: str) -> str:
         """Return the body of an answer, over a connection of its own. Raises OSError, HTTPException."""
@@ -116,6 +115,12 @@ class Service:
 
     def files(self) -> set[str]:
         return {file.name for file in next(iter(folders(self.master.pid))).iterdir()}
+
+
+def is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # it ended while it was looked at
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def folders(pid: int) -> list[Path]:
@@ -158,30 +163,29 @@ def test_a_thousand_requests_over_all_threads_of_two_processes_count_a_thousand(
 
 
 class Load:
-    """Requests from several threads, as fast as they are answered, until `stop`."""
+    """Requests as fast as they are answered, from each thread that calls `run`, until `stop`."""
 
-    def __init__(self, service: Service, threads: int = 4) -> None:
+    def __init__(self, service: Service) -> None:
         self.stop = Event()
-        self.answered = self.unanswered = 0
-        self._pool = ThreadPoolExecutor(threads)
-        self._results = [self._pool.submit(self._run, service) for _ in range(threads)]
+        self._service = service
+        self._answered: list[int] = []
+        self._unanswered: list[int] = []
 
-    def _run(self, service: Service) -> tuple[int, int]:
+    def run(self) -> None:
         answered = unanswered = 0
         while not self.stop.is_set():
             try:
-                service.get("/work")
+                self._service.get("/work")
                 answered += 1
             except (OSError, http.client.HTTPException):
                 unanswered += 1
-        return answered, unanswered
+        self._answered.append(answered)
+        self._unanswered.append(unanswered)
 
-    def end(self) -> None:
-        self.stop.set()
-        self._pool.shutdown()
-        for answered, unanswered in (result.result() for result in self._results):
-            self.answered += answered
-            self.unanswered += unanswered
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many requests were answered, and how many were not."""
+        return sum(self._answered), sum(self._unanswered)
 
 
 def decreases(scrapes: list[dict[str, float]]) -> list[tuple[str, float, float]]:
@@ -202,17 +206,16 @@ def test_counts_stay_exact_and_never_decrease_while_workers_are_killed_and_all_a
         while not done.is_set() or len(scrapes) < 20:
             scrapes.append(service.scrape())
 
-    with meanwhile(look, stop=done, seconds=120):
+    with meanwhile(look, stop=done, seconds=120), meanwhile(load.run, threads=4, stop=load.stop, seconds=120):
         for _ in range(8):
             service.kill()
         old = service.workers
         service.master.send_signal(signal.SIGHUP)
         until(lambda: len(service.workers) == 2 and not service.workers & old, "all workers are new")
-        load.end()
-    after = service.scrape()
-    assert load.answered > 100
+    after, (answered, unanswered) = service.scrape(), load.counts
+    assert answered > 100
     for name in (WORKS, "test_done_total"):
-        assert load.answered <= after[name] - before[name] <= load.answered + load.unanswered, name
+        assert answered <= after[name] - before[name] <= answered + unanswered, name
     assert (decreases([before, *scrapes, after]), len(scrapes) >= 20) == ([], True)
 
 
