@@ -31,7 +31,7 @@ export const notifications = (query, etag) =>
 /** Send a request as the signed-in user. A token that is refused is renewed once: its key may have been revoked. */
 async function call(service, path, options = {}, isRepeat = false) {
   const token = await accessToken();
-  if (!token) throw new Problem(service, { status: 401 }, { type: "unauthorized" });
+  if (!token) throw new Problem(service, { status: 401 }, { type: "signed-out" });
   const signed = { ...options, headers: { ...options.headers, Authorization: `Bearer ${token}` } };
   return send(service, path, signed).catch((problem) => {
     if (problem.status !== 401 || isRepeat) throw problem;

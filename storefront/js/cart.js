@@ -87,7 +87,6 @@ async function repeatedly(ask, waiting, repeat = 0) {
 }
 
 const isUndecided = ({ status }) => status >= 500 || UNDECIDED.includes(status);
-
 const own = (cart) => (cart.attempt?.user === user()?.id ? cart : { ...cart, attempt: null });
 
 async function change(make) {

@@ -44,7 +44,7 @@ export function setTitle(title) {
 async function open(path, query, signal) {
   for (const [pattern, view] of routes) {
     const found = new RegExp(`^${pattern.replace(/:\w+/, "([^/]+)")}$`).exec(path);
-    if (found) return view({ id: found[1] && decodeURIComponent(found[1]), query, signal });
+    if (found) return view({ id: new URLSearchParams(`id=${found[1]}`).get("id"), query, signal }); // takes any %
   }
   return { title: t("missing.title"), content: [h("a", { href: "#/" }, t("missing.home"))] };
 }

@@ -33,6 +33,5 @@ export async function registerPage({ query }) {
 }
 
 const email = () => field("email", t("account.email"), { type: "email", autocomplete: "username", required: true });
-
 const password = (autocomplete, hint) =>
   field("password", t("account.password"), { type: "password", autocomplete, required: true }, hint);

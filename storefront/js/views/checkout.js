@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { giveUp, onCartChange, order, readCart, setQuantity } from "../cart.js";
-import { button, h, table } from "../dom.js";
+import { announce, button, h, table } from "../dom.js";
 import { choice, field, form } from "../forms.js";
 import { explain, region } from "../region.js";
 import { go } from "../router.js";
@@ -22,7 +22,8 @@ export async function cartPage({ signal }) {
       const answer = await order(details, wait);
       if (!answer) return; // another tab has ordered it
       await remember(answer.data.id, "order", answer);
-      go(`/orders/${answer.data.id}`);
+      if (signal.aborted) announce(t("order.placed")); // the visitor is elsewhere by now
+      else go(`/orders/${answer.data.id}`);
     } finally {
       isSending = false;
       waiting.replaceChildren();

@@ -21,9 +21,10 @@ function stations(order, notifications) {
   const passed = (name, status, type = `order_${status}`) =>
     reached(status) ? { name, state: "done", ...reached(status), event: eventOf(type) } : { name, state: "open" };
   const { tracking, refusal, status } = order;
+  const cause = refusal && t(`problem.${refusal.type}`, {}, refusal.detail);
   const isGoingOn = !OVER.includes(status);
   return [
-    { name: "reservation", state: refusal || status === "failed" ? "failed" : "done", text: refusal?.detail },
+    { name: "reservation", state: refusal || status === "failed" ? "failed" : "done", text: cause },
     reached("confirmed") && passed("order", "confirmed", "order_created"),
     payment(order, reached("paid") && eventOf("order_paid")),
     reached("cancelled") && passed("cancellation", "cancelled"),

@@ -162,6 +162,9 @@ def test_too_little_stock_is_said_and_the_cart_stays(
     buyer.get_by_role("button", name="Place order").click()
     shown_order(buyer)
     assert len(set(sent)) == 2, "a refusal is final for its key"
+    [rejected] = [order["id"] for order in orders_of(customer) if order["status"] == "rejected"]
+    buyer.goto(f"/#/orders/{rejected}")
+    expect(station(buyer, "Stock reserved (failed)")).to_contain_text("There is not enough stock")
 
 
 def test_a_cancelled_order_shows_its_refund(buyer: Page, customer: Client, order: str) -> None:

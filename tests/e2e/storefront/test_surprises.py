@@ -90,6 +90,22 @@ def test_an_order_that_another_tab_is_sending_can_be_asked_for_and_is_placed_onc
     assert len(ids_of(customer)) == 1
 
 
+def test_an_order_whose_answer_comes_late_does_not_lead_away_from_another_page(
+    buyer: Page, customer: Client, product: Callable[[int], str]
+) -> None:
+    put_into_cart(buyer, product(9))
+    fill_address(buyer)
+    held: list[Route] = []
+    intercept(buyer, "POST", "/orders", held.append)
+    buyer.get_by_role("button", name="Place order").click()
+    await_held(buyer, held, 1)
+    buyer.get_by_role("link", name="Products").click()
+    held[0].continue_()
+    expect(buyer.get_by_text("Your order is placed")).to_be_visible()
+    expect(buyer.get_by_role("heading", name="Products", level=1)).to_be_visible()
+    assert len(ids_of(customer)) == 1
+
+
 def test_after_the_last_repeat_the_customer_decides(
     buyer: Page, customer: Client, product: Callable[[int], str], complaints: Complaints
 ) -> None:
@@ -219,6 +235,7 @@ def test_a_visitor_who_follows_a_link_to_an_order_signs_in_and_gets_there(
     page: Page, customer: Client, order: str
 ) -> None:
     page.goto(f"/#/orders/{order}")
+    expect(page.get_by_text("You are not signed in.")).to_be_visible()
     page.get_by_role("main").get_by_role("link", name="Sign in").click()
     page.get_by_label("E-mail").fill(customer.email)
     page.get_by_label("Password").fill(customer.password)
@@ -239,7 +256,7 @@ def test_the_order_of_somebody_else_is_not_there(
     stranger.close()
 
 
-@pytest.mark.parametrize("path", ["products/none", "products/a%2Fb", "products/..%2Fcategories"])
+@pytest.mark.parametrize("path", ["products/none", "products/a%2Fb", "products/..%2Fcategories", "products/%E0%A4%A"])
 def test_a_product_that_does_not_exist_is_not_there(page: Page, complaints: Complaints, path: str) -> None:
     complaints.announce("status of 404")
     page.goto(f"/#/{path}")
