@@ -44,6 +44,14 @@ def users() -> Iterator[LocalServer]:
 KEYS, NEW_KEYS = jwks("k1"), jwks("k2")  # made in advance: a client may time out meanwhile
 
 
+Answer = Callable[[Asked], tuple[int, Any]]
+
+
+def once(event: threading.Event, answer: Answer) -> Answer:
+    """Answer once the event is set, not before."""
+    return lambda asked: answer(asked) if event.wait(60) else (503, {})
+
+
 def public(kid: str) -> Any:
     return private_key(kid).public_key().public_numbers()
 
@@ -60,9 +68,11 @@ def test_a_key_is_fetched_at_its_first_use_and_then_kept(users: LocalServer, tim
 def test_keys_are_fetched_again_in_the_background_before_their_life_ends(users: LocalServer, time: Time) -> None:
     keys = JwksClient(users.url, clock=time)
     keys.public_key("k1")
-    users.answer = lambda _asked: (200, NEW_KEYS)
+    returned = threading.Event()
+    users.answer = once(returned, lambda _asked: (200, NEW_KEYS))
     time.now += 299
-    assert keys.public_key("k1").public_numbers() == public("k1")
+    assert keys.public_key("k1").public_numbers() == public("k1")  # while user-service has not answered
+    returned.set()
     until(lambda: keys.public_key("k2") is not None, "the new key is known")
     assert keys.public_key("k1") is None
     assert len(users.requests) == 2
@@ -254,7 +264,7 @@ def test_a_service_that_user_service_does_not_know_is_refused(users: LocalServer
         service_token(users).check()
 
 
-def granting(*granted: tuple[str, float]) -> Callable[[Asked], tuple[int, Any]]:
+def granting(*granted: tuple[str, float]) -> Answer:
     """Answer with these tokens and lifetimes, one after the other; then no more."""
     left = list(granted)
 
@@ -292,11 +302,14 @@ def test_the_service_token_is_kept_for_half_of_its_life(users: LocalServer, time
 
 
 def test_the_service_token_is_then_renewed_in_the_background(users: LocalServer, time: Time) -> None:
-    users.answer = granting(("t1", 3600), ("t2", 3600))
+    returned, grant = threading.Event(), granting(("t1", 3600), ("t2", 3600))
+    users.answer = grant
     token = service_token(users, time)
     token()
+    users.answer = once(returned, grant)
     time.now += 1801
-    assert token() == "t1"
+    assert token() == "t1"  # while user-service has not answered
+    returned.set()
     until(lambda: token() == "t2", "the new token is used")
     assert len(users.requests) == 2
 
@@ -310,7 +323,7 @@ def test_a_request_with_an_expired_service_token_waits_for_its_renewal_in_the_ba
     token = service_token(users, time)
     token()
     grant = granting(("t2", 3600), ("t3", 3600))
-    users.answer = lambda asked: grant(asked) if answered.wait(60) else (503, {})
+    users.answer = once(answered, grant)
     time.now += seconds
     assert token() == "t1"  # and its renewal begins
     until(lambda: len(users.requests) == 2, "the renewal is under way")
