@@ -98,7 +98,7 @@ def test_a_session_that_was_ended_elsewhere_ends_here(
     page.context.clock.fast_forward(LIFETIME)
     page.goto("/#/orders")
     expect(page.get_by_role("banner").get_by_role("link", name="Sign in")).to_be_visible()
-    expect(page.get_by_text("no longer signed in")).to_be_visible()
+    expect(page.get_by_text("You are not signed in.")).to_be_visible()
     assert stored(page).get("refresh token") is None
 
 
