@@ -100,9 +100,11 @@ def test_an_order_whose_answer_comes_late_does_not_lead_away_from_another_page(
     buyer.get_by_role("button", name="Place order").click()
     await_held(buyer, held, 1)
     buyer.get_by_role("link", name="Products").click()
+    products = buyer.get_by_role("heading", name="Products", level=1)
+    expect(products).to_be_visible()
     held[0].continue_()
     expect(buyer.get_by_text("Your order is placed")).to_be_visible()
-    expect(buyer.get_by_role("heading", name="Products", level=1)).to_be_visible()
+    expect(products).to_be_visible()
     assert len(ids_of(customer)) == 1
 
 
