@@ -128,7 +128,7 @@ class Stack:
         """Return a new worker, with its own connections like those of another process."""
         database = mongo.connect(self.settings.mongo_url, "order-worker")
         client = ProductClient(self.settings.product_service_url, lambda: token("service"), max_concurrent=1)
-        self._resources.callback(client._pool.clear)
+        self._resources.callback(client._pool.renew)
         clock = mongo.DatabaseClock(database)
         provider = make_provider(self.settings, database, clock)
         return Worker(database, clock, client, publisher or self.events, Heartbeat(), self.timings, provider)
