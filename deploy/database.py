@@ -38,10 +38,11 @@ def require_primary(url: str, deadline: float) -> None:
         retry(check, (ConnectionFailure,), deadline=deadline, what=f"MongoDB has no primary at {hosts}")
 
 
-def connect(url: str) -> MongoClient[dict[str, Any]]:
-    """Return a client for this server alone, or for the replica set: 2 s to connect, 10 s for a reply."""
+def connect(url: str, *, reply: float = 10.0) -> MongoClient[dict[str, Any]]:
+    """Return a client for this server alone, or for the replica set: 2 s to connect, `reply` seconds for a reply."""
     options: dict[str, Any] = {} if names_replica_set(url) else {"directConnection": True}
-    return MongoClient(url, serverSelectionTimeoutMS=2000, connectTimeoutMS=2000, socketTimeoutMS=10_000, **options)
+    timeouts = {"serverSelectionTimeoutMS": 2000, "connectTimeoutMS": 2000, "socketTimeoutMS": int(reply * 1000)}
+    return MongoClient(url, **(options | timeouts))
 
 
 def names_replica_set(url: str) -> bool:
