@@ -51,9 +51,7 @@ def _now(client: Client) -> datetime:
     return now.replace(tzinfo=UTC)
 
 
-def _dump(
-    client: Client, directory: Path, databases: Sequence[str], mode: Consistency
-) -> list[FileRecord]:
+def _dump(client: Client, directory: Path, databases: Sequence[str], mode: Consistency) -> list[FileRecord]:
     try:
         with consistency.view(client, mode) as session:
             return [record for name in databases for record in _dump_database(client, directory, name, session)]

@@ -68,7 +68,7 @@ class Manifest(BaseModel):
                 raise BackupError(f"{NAME} has format {version!r}; this version of the shop reads format {FORMAT}")
             fields.pop("sha256")
             manifest = cls.model_validate(fields)
-        except (ValueError, KeyError, AttributeError) as exc:
+        except (ValueError, KeyError, TypeError) as exc:
             raise BackupError(f"{NAME} cannot be read: {_reason(exc)}") from exc
         if manifest.render().encode() != content:
             raise BackupError(f"{NAME} was changed after the backup: its own hash does not fit")
