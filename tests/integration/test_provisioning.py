@@ -14,6 +14,7 @@ from pika.exceptions import ChannelClosedByBroker
 from pymongo.errors import OperationFailure
 
 from deploy import broker, database, provision
+from deploy.archive import unfinished
 from deploy.config import ProvisioningSettings
 from tests import ephemeral_servers
 from tests.at_once import at_once
@@ -222,3 +223,12 @@ def test_a_replica_set_without_a_primary_is_named() -> None:
 )
 def test_a_replica_set_is_known_by_its_url(url: str, several: bool) -> None:
     assert database.names_replica_set(url) is several
+
+
+def test_an_unfinished_restore_stops_the_provisioning(environment: dict[str, str]) -> None:
+    with database.connect(environment["MONGO_URL"]) as client:
+        unfinished.mark(client, "/backups/monday")
+        with pytest.raises(SystemExit, match="The restore of /backups/monday into this MongoDB did not finish"):
+            provision.provision(settings(environment))
+        unfinished.clear(client)
+    provision.provision(settings(environment))
