@@ -13,5 +13,6 @@ from order_service.store.ledger import PaymentLedger
 from order_service.store.orders import OrderStore
 from order_service.store.outbox import Outbox
 from order_service.store.payments import PaymentStore
+from order_service.store.recovery import RecoveryStore
 
-__all__ = ["OrderStore", "Outbox", "PaymentLedger", "PaymentStore", "ReconciliationCursor"]
+__all__ = ["OrderStore", "Outbox", "PaymentLedger", "PaymentStore", "ReconciliationCursor", "RecoveryStore"]
