@@ -6,12 +6,14 @@ docs/backup.md.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pymongo.errors import PyMongoError
 
 from deploy import database
 from deploy.archive import restoring, verification
+from deploy.archive.consistency import Client
 from deploy.archive.manifest import BackupError
 from deploy.archive.verification import Backup
 from deploy.backup import add_arguments
@@ -23,14 +25,27 @@ SECONDS_TO_START = 120.0
 
 def restore(url: str, backup: Backup, *, force: bool) -> None:
     """Replace the databases of a verified backup. Without `force`, refuse where there is any data."""
+    with _connected(url) as client:
+        if not force:
+            restoring.require_empty(client, backup.databases)
+        restoring.restore(client, backup)
+
+
+def require_empty(url: str, backup: Backup) -> None:
+    """Raise BackupError if a restore would remove documents."""
+    with _connected(url) as client:
+        restoring.require_empty(client, backup.databases)
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Client]:
+    """Connect to a server that may still be starting. Raises BackupError if it does not do what is asked."""
     database.require_primary(url, SECONDS_TO_START)
     try:
         with database.connect(url, reply=REPLY) as client:
-            if not force:
-                restoring.require_empty(client, backup.databases)
-            restoring.restore(client, backup)
+            yield client
     except PyMongoError as exc:
-        raise BackupError(f"MongoDB could not be written: {exc!r}"[:600]) from exc
+        raise BackupError(f"MongoDB does not do what a restore needs: {exc!r}"[:600]) from exc
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tools.audit import command as audit
+from tools.backup import command as backup
 from tools.bench import command as bench
 from tools.chaos import command as chaos
 from tools.checks import command as checks
@@ -23,6 +24,8 @@ COMMANDS: dict[str, Callable[[argparse.ArgumentParser], Callable[[argparse.Names
     "test": checks.define_test,
     "chaos": chaos.define,
     "audit": audit.define,
+    "backup": backup.define_backup,
+    "restore": backup.define_restore,
     "order": order.define,
     "trace": trace.define,
     "bench": bench.define,

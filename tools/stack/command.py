@@ -77,8 +77,7 @@ def up(*, detach: bool, fresh: bool, mongodb: str = "", observe: bool = False) -
         return _fail("The shop is running, and --fresh would remove its data. Stop it first: ./dev down")
     if observe and stack.is_running() and "prometheus" not in stack.pages():
         return _fail("The shop is running without --observe. Stop it first: ./dev down")
-    for number in STOP_SIGNALS:
-        signal.signal(number, _interrupt)
+    interrupt_on_signals()
     try:
         print("Starting ...", flush=True)
         started = stack.up(fresh=fresh, stop_with_parent=not detach)
@@ -105,6 +104,12 @@ def run_in_foreground(stack: Stack) -> int:
     stack.down()
     print("Stopped.")
     return code
+
+
+def interrupt_on_signals() -> None:
+    """Raise KeyboardInterrupt at each signal that asks to stop."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
