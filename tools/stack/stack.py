@@ -172,7 +172,7 @@ class Stack:
         startup.require_free(spec.ports_to_bind())
         held = preparation.held
         self._supervisord = startup.start_programs(self.state, spec, held, stop_with_parent=stop_with_parent)
-        startup.prepare(self.state, spec, secrets["mongodb_admin"], self._check_starts, preparation.run)
+        startup.prepare(self.state, spec, secrets["mongodb_admin"], self._check_starts, preparation)
         self.wait_until_ready(starting=True, held=held)
         self.notes = server_history.record(self.state, spec.servers())
 

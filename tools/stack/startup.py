@@ -81,12 +81,16 @@ def _entry(state: Path, program: Program) -> dict[str, object]:
 
 
 def prepare(
-    state: Path, spec: StackSpec, mongodb_password: str, check_starts: CheckStarts, run: Callable[[], None]
+    state: Path,
+    spec: StackSpec,
+    mongodb_password: str,
+    check_starts: CheckStarts,
+    preparation: Preparation = NOTHING,
 ) -> None:
-    """Create the administrator of a new MongoDB while RabbitMQ starts, call `run`, then provision both."""
+    """Create the administrator of a new MongoDB while RabbitMQ starts, run the preparation, then provision both."""
     if spec.mongodb and not spec.mongodb.prepared.exists():
         _bootstrap(state, spec.mongodb, mongodb_password)
-    run()
+    preparation.run()
     _provision(state, spec.provisioning_environment(), check_starts)
     (state / programs.PROVISIONED).touch()
 
