@@ -80,7 +80,7 @@ class ProductClient:
         query = {"older_than": str(older_than), "limit": "100"} | ({"cursor": cursor} if cursor else {})
         return read_page(self._call("GET", RESERVATIONS, self._call_deadline, fields=query))
 
-    def stock(self, product_ids: Sequence[str]) -> dict[str, int]:
+    def stock_of(self, product_ids: Sequence[str]) -> dict[str, int]:
         """Return the stock of those of at most 50 products that are for sale. Raises ProductServiceUnavailable."""
         return read_stock(self._call("GET", PRODUCTS, self._call_deadline, fields={"ids": ",".join(product_ids)}))
 

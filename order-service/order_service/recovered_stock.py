@@ -45,7 +45,7 @@ def reserve_again(products: "ProductClient", orders: Sequence[Order]) -> tuple[i
 def _stock(products: "ProductClient", product_ids: Iterable[str]) -> dict[str, int]:
     ids, stock = sorted(product_ids), dict[str, int]()
     for start in range(0, len(ids), PRODUCTS_PER_QUERY):
-        stock |= products.stock(ids[start : start + PRODUCTS_PER_QUERY])
+        stock |= products.stock_of(ids[start : start + PRODUCTS_PER_QUERY])
     return stock
 
 

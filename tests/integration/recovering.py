@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pymongo
@@ -45,12 +46,23 @@ def restore(database: Database[Document], saved: Saved) -> None:
             database[name].insert_many(documents)
 
 
-def run(module: str, variables: Mapping[str, str], *arguments: str, given: str = "") -> str:
-    """Run a command of the project; return what it prints. Raises CommandFailed."""
+def execute(
+    module: str, variables: Mapping[str, str], *arguments: str, given: str = "", output: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command of the project to its end; `output` is the file that it prints to."""
     path = os.pathsep.join(map(str, [ROOT, *(ROOT / service.name for service in SERVICES)]))
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "ENVIRONMENT": "development", **variables}
     command = [sys.executable, "-m", module, *arguments]
-    ended = subprocess.run(command, env=environment, input=given, capture_output=True, text=True, timeout=120)
+    with ExitStack() as files:
+        stdout = files.enter_context(Path(output).open("w")) if output else subprocess.PIPE
+        return subprocess.run(
+            command, env=environment, input=given, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=120
+        )
+
+
+def run(module: str, variables: Mapping[str, str], *arguments: str, given: str = "", output: str | None = None) -> str:
+    """Run a command; return what it prints. Raises CommandFailed."""
+    ended = execute(module, variables, *arguments, given=given, output=output)
     if ended.returncode:
         raise CommandFailed(ended.stderr)
     return ended.stdout
