@@ -1,5 +1,11 @@
 """The drill: a backup of a shop at work, restored to an empty one, breaks no promise."""
 
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -21,6 +27,7 @@ from tools.backup.restoration import Restoration
 from tools.chaos.client_log import ClientLog
 from tools.chaos.customers import Customer
 from tools.client import ShopClient
+from tools.paths import ROOT
 from tools.stack.readiness import StackError
 from tools.stack.spec import Options, free_ports
 from tools.stack.stack import Stack
@@ -141,3 +148,34 @@ def test_a_shop_whose_restore_has_not_finished_does_not_start_until_it_is_repeat
     again.recover()
     assert not (drill.restored.state / RESTORE_MARK).exists()
     assert again.audit()
+
+
+def blocks() -> list[str]:
+    """Return the commands of docs/backup.md, block by block."""
+    return re.findall(r"^```bash\n(.*?)^```", (ROOT / "docs" / "backup.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_every_command_of_the_document_works_as_written(drill: Drill, tmp_path: Path, mongodb_program: str) -> None:
+    """Containers are programs of the stack here, see tests/e2e/documented_commands.py."""
+    if mongodb_program:
+        pytest.skip("the document names no server program")
+    for name, folder in (("dev", tmp_path), ("docker", tmp_path / "bin")):
+        folder.mkdir(exist_ok=True)
+        python = f"PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)} -P"
+        (folder / name).write_text(f'#!/bin/sh\nexec env {python} -m tests.e2e.documented_commands {name} "$@"\n')
+        (folder / name).chmod(0o755)
+    place = {"SHOP_STATE": str(drill.restored.state), "SHOP_PORTS": json.dumps(drill.restored.ports)}
+    environment = {**os.environ, **place, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+
+    def run(block: str) -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-euo", "pipefail", "-c", block]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    assert len(blocks()) == 8
+    for block in blocks():
+        if block.startswith("./dev audit"):
+            until(lambda block=block: run(block).returncode == 0, block)  # type: ignore[misc]
+        else:
+            done = run(block)
+            assert done.returncode == 0, f"{block}{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    assert not drill.restored.is_running()

@@ -239,6 +239,19 @@ def test_a_transaction_that_ends_too_early_is_replaced_by_an_ordered_dump_with_a
     assert found["orders"] <= found["reservations"]
 
 
+def back_up_to(directory: Path, url: str) -> None:
+    backup.back_up(url, directory)
+
+
+def test_a_killed_backup_is_none(source: Client, servers: Servers, tmp_path: Path) -> None:
+    fill(source)
+    dying.start_server()
+    dying.run(back_up_to, tmp_path / "backup", servers.source.url(), point="before deploy.archive.manifest:write")
+    assert list((tmp_path / "backup").rglob("*.bson.gz"))
+    with pytest.raises(BackupError, match=r"is no complete backup: it has no manifest\.json"):
+        verification.verify(tmp_path / "backup")
+
+
 def restore_from(directory: Path, url: str) -> None:
     restore.restore(url, verification.verify(directory), force=True)
 
