@@ -10,6 +10,7 @@ from typing import Any
 import pymongo
 import pytest
 
+from deploy import broker
 from tests import rabbitmq_cluster
 from tests.e2e.clients import Client, notifications_of, stock_of
 from tests.e2e.conftest import SETTINGS
@@ -114,6 +115,20 @@ def test_the_death_of_the_node_that_leads_the_queue_fails_no_order_and_loses_and
         order: dict.fromkeys(CHANNELS, 1) for order in load.orders
     }
     assert sum(stock_of(customer, pot) for pot in pots) == CUSTOMERS * 100_000 - len(load.orders)
+
+
+def test_the_provisioning_and_the_events_do_without_the_queue_that_only_a_dead_node_has(
+    stack: Stack,
+    cluster: Cluster,
+    customer: Client,
+    product: Callable[[int], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster.kill(str(cluster.ask(f"queues/%2F/{RECENT}")["node"]).partition("@")[0])
+    broker.declare_topology(cluster.url, PROMPTLY)
+    assert f"NOTE: the queue {RECENT} stays as it is: NOT_FOUND" in capsys.readouterr().err
+    place(customer, product(10))
+    notifications_of(customer, len(CHANNELS))
 
 
 @pytest.mark.parametrize("account", ["order_service", "notification_service"])
