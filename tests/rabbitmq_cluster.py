@@ -136,7 +136,7 @@ def running() -> Iterator[Cluster]:
     try:
         nodes = _nodes(state)
         backends = [node.amqp for node in nodes.values()]
-        with balancer.running(ports.free_ports(1)[0], backends, state=state) as in_front:
+        with balancer.running(ports.free_ports(1)[0], backends) as in_front:
             cluster = Cluster(nodes, in_front)
             try:
                 cluster.start(*nodes)

@@ -10,11 +10,10 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, cast
 
 from tools.paths import ROOT
-from tools.stack import processes, programs
+from tools.stack import programs
 
 HOST, BACKLOG = "127.0.0.1", 1024
 BACKENDS, DROP = "backends", "drop"  # the commands that the process reads, one per line; it answers each with a line
@@ -52,12 +51,13 @@ class Balancer:
 
 
 @contextmanager
-def running(port: int, backends: Iterable[int], *, state: Path, name: str = "balancer") -> Iterator[Balancer]:
-    """Run a balancer until the end of the block; its process belongs to the stack `state` under this name."""
-    command = processes.bound_to_parent([sys.executable, "-m", "tools.stack.balancer", str(port)])
-    environment = {**programs.inherited(), **processes.tags(state, name)}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+def running(port: int, backends: Iterable[int] = ()) -> Iterator[Balancer]:
+    """Run a balancer until the end of the block. It ends when its standard input does, so with this process at last."""
+    command, pipe = [sys.executable, "-m", "tools.stack.balancer", str(port)], subprocess.PIPE
+    environment = programs.inherited()
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True, start_new_session=True
+    ) as process:
         try:
             balancer = Balancer(port, process)
             balancer.serve(backends)
