@@ -110,13 +110,13 @@ def main() -> None:
     """Run a worker until SIGTERM or SIGINT."""
     settings = config.WorkerSettings.load()
     programs.observe("order-worker", settings)
-    programs.serve_metrics(settings)
     database = mongo.connect(settings.mongo_url, "order-worker")
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     clock, timings = mongo.DatabaseClock(database), Timings(poll=settings.poll_seconds)
     # Its only place is always taken while the worker catches up, but nobody waits for it: as a pool it would alarm.
     products = ProductClient(settings.product_service_url, token, max_concurrent=1, pool="")
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
+    programs.serve(settings, heartbeat.is_beating)
     provider = make_provider(settings, database, clock)
     worker = Worker(
         database,

@@ -31,7 +31,7 @@ FORWARDED_VARIABLES = (
     "WEB_THREADS",
 )
 FORWARDED_TO_ALL = ("OTEL_",)  # the beginnings of names
-FORWARDED_TO_ORDERS = ("PAYMENT_", "STRIPE_")  # the same; some of these variables are secrets
+FORWARDED_TO_ORDERS = ("PAYMENT_", "STRIPE_", "WORKER_")  # the same; some of these variables are secrets
 NO_SUPERVISORD = """\
 supervisord is not running, so nothing restarts a program that fails. Still running: {}.
 ./dev up stops these and starts everything again; ./dev down only stops them."""
