@@ -19,11 +19,16 @@ UNAVAILABLE = metrics.counter(
 
 _TRANSIENT_LABELS = ("TransientTransactionError", "RetryableWriteError", "SystemOverloadedError")
 _TRANSIENT = {  # server errors that pymongo does not turn into a ConnectionFailure everywhere, by code
+    6: "HostUnreachable",  # by a mongos
+    7: "HostNotFound",
     24: "LockTimeout",
+    89: "NetworkTimeout",
     91: "ShutdownInProgress",
+    134: "ReadConcernMajorityNotAvailableYet",
     189: "PrimarySteppedDown",
     262: "ExceededTimeLimit",
     365: "TemporarilyUnavailable",
+    9001: "SocketException",
     10107: "NotWritablePrimary",
     11600: "InterruptedAtShutdown",
     11602: "InterruptedDueToReplStateChange",

@@ -23,6 +23,8 @@ from chassis import mongo
 from chassis.errors import Invalid, Misconfigured, Unavailable
 from chassis.mongo import ASCENDING, DESCENDING, DatabaseClock, find_page, missing_feature, retry_and_translate
 
+TRANSIENT = (6, 7, 24, 89, 91, 134, 189, 262, 365, 9001, 10107, 11600, 11602, 13435, 13436)
+
 
 @retry_and_translate
 class Store:
@@ -83,7 +85,7 @@ def test_a_call_that_timed_out_is_not_run_again(slow: Exception) -> None:
         WTimeoutError("slow", 64, {}),
         labelled("TransientTransactionError"),
         labelled("RetryableWriteError"),
-        *(OperationFailure("changing", code) for code in (24, 91, 189, 262, 365, 10107, 11600, 11602, 13435, 13436)),
+        *(OperationFailure("changing", code) for code in TRANSIENT),
         labelled("SystemOverloadedError"),
     ],
     ids=lambda outage: f"{type(outage).__name__}-{outage.code}",
