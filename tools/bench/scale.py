@@ -136,11 +136,12 @@ def connections(shop: Target, pids: dict[str, list[int]]) -> dict[str, int]:
     """Return how many connections to the database the scaled services have, and all parts together."""
     port = shop.mongodb.address[1] if shop.mongodb.address else 0
     clients = [each.pid for each in psutil.net_connections("tcp") if each.raddr and each.raddr.port == port]
-    counts = {f"connections {name}": _count(clients, pids[name]) for name in SCALED}
-    return {**counts, "connections": _count(clients, chain.from_iterable(pids.values()))}
+    counts = {f"connections {name}": count(clients, pids[name]) for name in SCALED}
+    return {**counts, "connections": count(clients, chain.from_iterable(pids.values()))}
 
 
-def _count(owners: Iterable[int | None], pids: Iterable[int]) -> int:
+def count(owners: Iterable[int | None], pids: Iterable[int]) -> int:
+    """Return how many owners are among the pids."""
     wanted = set(pids)
     return sum(owner in wanted for owner in owners)
 
