@@ -44,14 +44,15 @@ def settle(target: Target) -> None:
     orders, notifications, count = target.collection("orders"), target.collection("notifications"), -1
     while count != (count := orders.estimated_document_count()):
         time.sleep(0.3)
-    _wait_for(target, "stored", lambda: notifications.estimated_document_count() >= placed(target))
+    wait_for(target, "stored", lambda: notifications.estimated_document_count() >= placed(target))
     if target.is_shop:
         newest = _notifications(target).limit(IN_PROGRESS)
-        _wait_for(target, "published", lambda: not orders.find_one({"due": {"$gt": EPOCH}}, {"_id": True}))
-        _wait_for(target, "sent", lambda: all(notification["status"] == "sent" for notification in newest.clone()))
+        wait_for(target, "published", lambda: not orders.find_one({"due": {"$gt": EPOCH}}, {"_id": True}))
+        wait_for(target, "sent", lambda: all(notification["status"] == "sent" for notification in newest.clone()))
 
 
-def _wait_for(target: Target, state: str, is_done: Callable[[], bool]) -> None:
+def wait_for(target: Target, state: str, is_done: Callable[[], bool]) -> None:
+    """Wait until a condition holds. Stops with a message, which says that not all are `state`, if that takes long."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while not is_done():
         if time.monotonic() > deadline:

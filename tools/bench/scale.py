@@ -1,7 +1,8 @@
 """./dev bench scale: what an order costs each part of the shop, with 1, 2 and 4 replicas of the stateless services.
 
-On one machine more replicas place hardly more orders: they share its CPUs. But the costs per order show whether a part
-does more work per order as the others grow, and which part reaches the limit of its one process first.
+It also measures how fast one worker and one consumer are alone. On one machine more replicas place hardly more orders:
+they share its CPUs. But the costs per order show whether a part does more work per order as the others grow, and which
+part reaches the limit of its one process first.
 """
 
 import tempfile
@@ -16,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from tools.bench import environment, report, targets, wrk
+from tools.bench import backlog, environment, report, targets, wrk
 from tools.bench.measurement import Measurement, cpu_seconds, placed, settle
 from tools.bench.targets import SHOP, Target
 from tools.bench.wrk import WORKLOADS
@@ -59,6 +60,7 @@ class Scaled:
     """A shop behind balancers, and the ports of all replicas of each scaled service."""
 
     shop: Target
+    stack: Stack
     balancers: dict[str, Balancer]
     ports: dict[str, list[int]]
 
@@ -81,6 +83,7 @@ def run(options: Namespace) -> int:
         measured = environment.describe(scaled.shop, options.mongodb, [ROOT])
         measured |= {"seconds": options.seconds, "rounds": options.rounds, "settings": options.set}
         measured["measurements"] = list(_measure_all(scaled, options))
+        measured["catching_up"] = list(_catch_up(scaled, options))
     print(f"\n{text(measured)}")
     if options.save:
         print("\n".join(f"-> {path}" for path in report.write(measured, text(measured), FOLDER)))
@@ -98,11 +101,12 @@ def _start(options: Namespace) -> Iterator[Scaled]:
         settings |= dict(setting.split("=", 1) for setting in options.set)
         print("starting the shop and its replicas ...", flush=True)
         shop = resources.enter_context(targets.run_shop(SHOP, state, options.mongodb, ROOT, settings))
+        stack = Stack(state)
         numbers = {name: [int(shop.urls[name].rpartition(":")[2])] for name in SCALED}
         for name, number in ((name, number) for number in range(2, max(REPLICAS) + 1) for name in SCALED):
-            numbers[name].append(resources.enter_context(replicas.running(Stack(state), name, number)).port)
+            numbers[name].append(resources.enter_context(replicas.running(stack, name, number)).port)
         urls = {**shop.urls, "order-service": balancers["order-service"].url}
-        yield Scaled(replace(shop, urls=urls), balancers, numbers)
+        yield Scaled(replace(shop, urls=urls), stack, balancers, numbers)
 
 
 def _measure_all(scaled: Scaled, options: Namespace) -> Iterator[Measurement]:
@@ -116,6 +120,15 @@ def _measure_all(scaled: Scaled, options: Namespace) -> Iterator[Measurement]:
                 what = f"{number} replicas, {clients} clients, round {round_number}"
                 print(f"{what}: {_line(measurement)}", flush=True)
                 yield {"replicas": number, "clients": clients, "round": round_number, **measurement}
+
+
+def _catch_up(scaled: Scaled, options: Namespace) -> Iterator[Measurement]:
+    """Yield the speed of worker and consumer, with the orders that two replicas place."""
+    scaled.use(2)
+    for round_number in range(1, options.rounds + 1):
+        speed = backlog.measure(scaled.shop, scaled.stack, clients=CLIENTS[0], seconds=options.seconds)
+        print(f"catching up, round {round_number}: {_speed([speed])}", flush=True)
+        yield {"round": round_number, **speed}
 
 
 def measure(scaled: Scaled, number: int, *, clients: int, seconds: int) -> Measurement:
@@ -149,7 +162,14 @@ def count(owners: Iterable[int | None], pids: Iterable[int]) -> int:
 def text(run: dict[str, Any]) -> str:
     """Return what was measured, on what and how long, and the table."""
     settings = f" Settings: {', '.join(run['settings'])}." if run["settings"] else ""
-    return f"{report.heading(run)}{settings}\n\n{report.markdown(_rows(run['measurements']))}"
+    table = report.markdown(_rows(run["measurements"]))
+    return f"{report.heading(run)}{settings}\n\n{table}\n\nCatching up alone: {_speed(run['catching_up'])}."
+
+
+def _speed(measurements: list[Measurement]) -> str:
+    """Return how fast the worker and the consumer are."""
+    worker, consumer = (report.middle([each[name] for each in measurements]) for name in backlog.PROGRAMS)
+    return f"one worker publishes {worker} events a second, one consumer stores and sends {consumer} e-mails a second"
 
 
 def _rows(measurements: list[Measurement]) -> list[list[str]]:
