@@ -10,7 +10,7 @@ FILE = KUBERNETES / "components/monitoring/rules.yaml"
 HEADER = "# Made from deploy/monitoring/rules by `./dev kubernetes --generate`; a test compares them.\n"
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Writes texts of several lines as such."""
 
 

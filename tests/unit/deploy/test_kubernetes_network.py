@@ -49,7 +49,9 @@ OF_THE_CLUSTER: set[Edge] = {
     *(("rabbitmq", "rabbitmq", port) for port in BETWEEN_NODES),
     ("mongodb", "mongodb", "27017"),
     *(("mongodb", outside.name, port) for outside in OUTSIDE for port in ("443", "6443")),  # Kubernetes' API is there
-    ("backup", "mongodb", "27017"),
+    *((name, "mongodb", "27017") for name in ("backup", "restore", "reconcile")),
+    ("restore", "rabbitmq", "5672"),
+    *(("reconcile", name, WEB[name]) for name in ("user-service", "product-service")),
 }
 
 
