@@ -67,25 +67,25 @@ def schemas(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     note = f"{source.file} of {source.module}, {source.licence}; made strict, descriptions left out."
     for version in spec["versions"]:
         if version["storage"]:
-            schema = _strict(version["schema"]["openAPIV3Schema"])
+            schema = strict(version["schema"]["openAPIV3Schema"])
             schema["properties"]["metadata"] = {"type": "object"}
             yield f"{spec['group']}.{version['name']}.{spec['names']['kind']}", {"$comment": note, **schema}
 
 
-def _strict(schema: Any) -> Any:
+def strict(schema: Any) -> Any:
     """Return a schema that refuses unknown fields, as an API server does."""
     if isinstance(schema, list):
-        return [_strict(each) for each in schema]
+        return [strict(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
-    strict = {key: _strict(value) for key, value in schema.items() if key not in {*_LEFT_OUT, "properties"}}
+    made = {key: strict(value) for key, value in schema.items() if key not in {*_LEFT_OUT, "properties"}}
     if "properties" in schema:
-        strict["properties"] = {name: _strict(value) for name, value in schema["properties"].items()}
+        made["properties"] = {name: strict(value) for name, value in schema["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields"):
-            strict.setdefault("additionalProperties", False)
-    return strict
+            made.setdefault("additionalProperties", False)
+    return made
 
 
 def write() -> None:

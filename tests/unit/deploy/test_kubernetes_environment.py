@@ -15,7 +15,7 @@ import product_service.config
 import user_service.config
 from chassis.config import ConfigurationError, EnvironmentSettings
 from deploy.config import ProvisioningSettings
-from tests.unit.deploy.kubernetes import DEMO, PRODUCTION, Resource, named, of_kind
+from tests.unit.deploy.kubernetes import DEMO, PRODUCTION, Resource, containers, named, of_kind, pods
 from tests.unit.deploy.kubernetes_page import secrets_of_the_page
 
 SETTINGS: dict[str, type[EnvironmentSettings]] = {
@@ -148,3 +148,13 @@ def test_the_page_has_every_variable_of_its_template() -> None:
         data: Resource = named(tree, "ConfigMap", "storefront")["data"]
         assert data.keys() == expected
         assert {value for name, value in data.items() if name.endswith("_PORT")} == {"5001", "5002", "5003", "5004"}
+
+
+def test_every_key_of_a_secret_or_configmap_that_a_pod_names_exists() -> None:
+    for tree, secrets in TREES.values():
+        maps = {each["metadata"]["name"]: each["data"] for each in of_kind(tree, "ConfigMap")}
+        known = {"secretKeyRef": secrets(), "configMapKeyRef": maps}
+        for _, pod in pods(tree):
+            for variable in (each for container in containers(pod) for each in container.get("env", [])):
+                for kind, reference in variable.get("valueFrom", {}).items():
+                    assert reference["key"] in known[kind][reference["name"]]
