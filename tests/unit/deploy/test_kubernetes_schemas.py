@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from kubernetes_validate import utils
 
 from tests.unit.deploy.kubernetes import PRODUCTION, TREES, Resource, name_of, named, render
-from tools.kubernetes import crds, rules
+from tools.kubernetes import crds
 from tools.paths import KUBERNETES
 
 VERSIONS = ("1.34", "1.35", "1.36", "1.37")
@@ -123,8 +123,3 @@ def test_a_field_that_an_operator_does_not_know_is_noticed(kind: str, name: str,
 def test_the_schemas_of_the_operators_are_those_of_the_named_versions() -> None:
     made = {name: schema for source in crds.SOURCES for name, schema in crds.schemas(source)}
     assert made == {**custom_schemas(), RABBITMQ: rabbitmq_schema()}
-
-
-def test_the_alerts_in_the_cluster_are_those_of_deploy_monitoring() -> None:
-    assert rules.FILE.read_text().startswith(rules.HEADER)
-    assert named(PRODUCTION, "PrometheusRule", "shop")["spec"] == rules.prometheus_rule()["spec"]
