@@ -79,3 +79,9 @@ class ProvisioningSettings(EnvironmentSettings):
         """Return the account for the RabbitMQ dashboard, None without one."""
         account = Account(self.dashboard_user, self.dashboard_password)
         return account if account.name and account.password else None
+
+
+class BrokerSettings(EnvironmentSettings):
+    """The administrator's URL of the broker, for a command that needs nothing else."""
+
+    rabbitmq_url: AdministratorUrl

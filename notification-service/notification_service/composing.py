@@ -46,6 +46,7 @@ class Composer:
             trace=event.trace,
             occurred_at=event.occurred_at,
             render_html=partial(_render, self._html, event),
+            record_only=event.record_only,
         )
         if not event.phone:
             return [email]

@@ -46,6 +46,7 @@ def read_event(body: bytes) -> Event:
         request_id=_optional_text(event, "requestid"),
         trace=context.read(event),
         occurred_at=read_time(event.get("time")),
+        record_only=event.get("recordonly") is True,
         **_details(data),
     )
 

@@ -11,7 +11,7 @@ EMAIL, SMS = "email", "sms"
 
 PENDING, SENDING, SENT, FAILED = "pending", "sending", "sent", "failed"
 
-NOT_STORED = ("request_id", "trace", "occurred_at", "render_html")
+NOT_STORED = ("request_id", "trace", "occurred_at", "render_html", "record_only")
 """The fields of a notification that its history does not keep."""
 
 POSTAL_CODE_LAST = frozenset({"AU", "CA", "GB", "IE", "IN", "NZ", "SG", "US"})
@@ -78,7 +78,8 @@ class Tracking:
 class Event:
     """A change of an order, and the buyer as known when the order was placed.
 
-    `payment` is the money that was taken for the order, also where it has been given back.
+    `payment` is the money that was taken for the order, also where it has been given back. After a restore, an event is
+    `record_only` if its buyer was notified before: it completes the history, and nothing is sent.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Event:
     request_id: str | None = None
     trace: TraceContext | None = None  # of the request that caused it, or of the delivery that is being handled
     occurred_at: datetime | None = None
+    record_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Shop:
 class Notification:
     """A message to a user on one channel, about an event that `occurred_at` a time.
 
-    Log lines bind its `request_id` and its `trace`.
+    Log lines bind its `request_id` and its `trace`. A `record_only` one becomes `sent` without being sent.
 
     `render_html` makes the HTML of an e-mail. Only a channel that sends it calls this: rendering costs time.
     """
@@ -127,6 +129,7 @@ class Notification:
     trace: TraceContext | None = field(default=None, compare=False, repr=False)
     occurred_at: datetime | None = None
     render_html: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    record_only: bool = False
 
     @property
     def id(self) -> str:

@@ -69,7 +69,7 @@ class Notifier:
         claim = uuid.uuid4().hex
         outcomes = self._claim_all(batch, claim)
         attempted = self._send_all({key: batch[key] for key in batch if key not in outcomes}, start_by)
-        self._record(attempted, claim)
+        self._record(batch, attempted, claim)
         return outcomes | attempted
 
     def _claim_all(self, batch: Mapping[str, Notification], claim: str) -> dict[str, Outcome]:
@@ -109,6 +109,9 @@ class Notifier:
         return outcomes | {key: future.result() for key, future in futures.items()}
 
     def _send(self, notification: Notification, start_by: float) -> Outcome:
+        if notification.record_only:
+            log.info("notification recorded, not sent", extra={"event_id": notification.event_id})
+            return DELIVERED
         if self._retry.is_stopped:
             return _unsent(notification, Disposition.UNSETTLED, "the consumer stops")
         if time.monotonic() > start_by:
@@ -125,12 +128,14 @@ class Notifier:
         metrics.count_sent(notification, self._clock)
         return DELIVERED
 
-    def _record(self, outcomes: Mapping[str, Outcome], claim: str) -> None:
+    def _record(self, batch: Mapping[str, Notification], outcomes: Mapping[str, Outcome], claim: str) -> None:
         """Write the outcomes to the history: sent notifications in one write, notifications not begun in another."""
         keys = defaultdict[Disposition, list[str]](list)
         for key, outcome in outcomes.items():
             keys[outcome.disposition].append(key)
         if sent := keys[Disposition.ACKNOWLEDGE]:
+            if recorded := [key for key in sent if batch[key].record_only]:
+                self._retry(self._store.note_record_only, recorded)
             self._retry(self._store.mark_sent, sent)
         if not_begun := keys[Disposition.DEFER] + keys[Disposition.UNSETTLED]:
             self._retry(self._store.release_claims, not_begun, claim)

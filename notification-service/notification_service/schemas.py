@@ -44,7 +44,9 @@ class NotificationReply(Reply):
     recipient: str = Field(description="An e-mail address or a phone number.")
     subject: str
     body: str = Field(description="The text. The HTML of an e-mail is not kept.")
-    status: str = Field(description="`pending`, `sending`, `sent` or `failed`.")
+    status: str = Field(
+        description="`pending`, `sending`, `sent` or `failed`. `sent` may be assumed, after a restore from a backup."
+    )
     created_at: Timestamp
 
 

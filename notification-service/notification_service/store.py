@@ -67,6 +67,10 @@ class NotificationStore:
         change = {"$set": {"status": SENT, "error": None}, "$unset": {"claim": "", "lease_until": ""}}
         self._notifications.update_many({"_id": {"$in": list(ids)}}, change)
 
+    def note_record_only(self, ids: Collection[str]) -> None:
+        """Note that these notifications are about to be marked as sent, and nothing is sent: their buyers had them."""
+        self._notifications.update_many({"_id": {"$in": list(ids)}}, {"$set": {"record_only": True}})
+
     def release_claims(self, ids: Collection[str], claim: str) -> None:
         """End claims before their leases end: nothing was sent."""
         change = {"$set": {"status": PENDING, "lease_until": NO_LEASE}, "$unset": {"claim": ""}}

@@ -62,6 +62,10 @@ class ProductServiceSettings(DatabaseSettings):
     client_secret: Secret
 
 
+class RecoverySettings(ProductServiceSettings, PaymentSettings):
+    """The settings of the recovery after a restore."""
+
+
 class Settings(ProductServiceSettings, PaymentSettings, WebSettings):
     """The settings of the web service."""
 

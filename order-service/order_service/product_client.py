@@ -7,6 +7,7 @@ The client uses urllib3. The package requests, which builds on urllib3, would do
 """
 
 import time
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
@@ -26,10 +27,11 @@ from order_service.product_replies import (
     expect,
     read_page,
     read_reservation,
+    read_stock,
 )
 from order_service.resilience import AttemptFailed, Bulkhead, BulkheadFull, CircuitBreaker, Deadline, Retries
 
-RESERVATIONS, RESERVATION = "/reservations", "/reservations/{order_id}"
+PRODUCTS, RESERVATIONS, RESERVATION = "/products", "/reservations", "/reservations/{order_id}"
 PRODUCT_SERVICE = "product-service"
 CALL_DEADLINE = 4.0  # s for a call, with its retries and the wait for the bulkhead
 ATTEMPT_TIMEOUT = 2.0  # s; product-service answers a reservation within 1.5 s
@@ -77,6 +79,10 @@ class ProductClient:
         """Return (order id, state) of reservations at least `older_than` s old, oldest first, and the next cursor."""
         query = {"older_than": str(older_than), "limit": "100"} | ({"cursor": cursor} if cursor else {})
         return read_page(self._call("GET", RESERVATIONS, self._call_deadline, fields=query))
+
+    def stock_of(self, product_ids: Sequence[str]) -> dict[str, int]:
+        """Return the stock of those of at most 50 products that are for sale. Raises ProductServiceUnavailable."""
+        return read_stock(self._call("GET", PRODUCTS, self._call_deadline, fields={"ids": ",".join(product_ids)}))
 
     def check(self) -> None:
         """Return if product-service accepts this service. Raises ProductServiceUnavailable, Misconfigured.

@@ -56,6 +56,12 @@ def read_page(response: BaseHTTPResponse) -> tuple[list[tuple[str, str]], str | 
         return [(item["order_id"], item["state"]) for item in page["items"]], page["next_cursor"]
 
 
+def read_stock(response: BaseHTTPResponse) -> dict[str, int]:
+    """Read a list of products: the stock of each, by id. Raises like `read_reservation`."""
+    with _contract():
+        return {item["id"]: int(item["stock"]) for item in expect(response, 200).json()["items"]}
+
+
 @contextmanager
 def _contract() -> Iterator[None]:
     """Treat a reply that breaks the contract like an outage."""

@@ -119,3 +119,11 @@ def test_the_consumer_makes_notifications_of_the_golden_example(kind: str) -> No
     assert all(example["data"]["order_id"] in n.subject and n.user_id == user["id"] for n in notifications)
     assert "2 x Coffee mug, 9.99 EUR each: 19.98 EUR" in notifications[0].body
     assert "Total: 24.48 EUR" in notifications[0].body
+
+
+def test_an_event_that_is_recorded_only_makes_notifications_that_are_not_sent() -> None:
+    example = read("record_only/order_shipped.example.json")
+    notifications = COMPOSER.notifications_of(read_event(json.dumps(example).encode()))
+    assert [(n.channel, n.record_only) for n in notifications] == [("email", True), ("sms", True)]
+    assert validator("order_shipped").is_valid(example)
+    assert not validator("order_shipped").is_valid({**example, "recordonly": "yes"})

@@ -16,12 +16,15 @@ from order_service import events, publisher
 from order_service.model import (
     Address,
     Buyer,
+    HistoryEntry,
     Item,
     Line,
     Order,
     Tracking,
 )
 from order_service.payment.model import CAPTURED, DECLINED, REFUNDED, STARTED, UNKNOWN, Payment
+from order_service.recovered_events import with_lacking_events
+from order_service.told import Told
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 KINDS = events.TYPES
@@ -131,6 +134,16 @@ def test_the_schema_refuses_an_event_of_another_type_or_without_the_order(kind: 
     for wrong in (other, {**event, "data": {}}, {**event, "specversion": "0.3"}):
         with pytest.raises(ValidationError):
             validator(kind).validate(wrong)
+
+
+def test_an_event_that_is_made_anew_to_be_recorded_only_is_the_golden_example_and_fits_its_schema() -> None:
+    example = read("events/record_only/order_shipped.example.json")
+    shipped = (HistoryEntry("shipped", datetime.fromisoformat(example["time"]), "admin"),)
+    created = {f"{order_like(example).id}.order_created:{channel}": "sent" for channel in ("email", "sms")}
+    told = Told(order_like(example).id, "ada", created)
+    order = with_lacking_events(replace(order_like(example), history=shipped), told, record_only=True)
+    assert json.loads(json.dumps(order.outbox)) == [example]
+    validator(events.ORDER_SHIPPED).validate(example)
 
 
 def test_every_published_event_is_routed_to_the_queue_of_the_publisher() -> None:

@@ -173,6 +173,10 @@ class Broker:
             properties = {} if isinstance(message, bytes) else {"message_id": message["id"], "type": message["type"]}
             self._channel.basic_publish("shop.events", key, body, pika.BasicProperties(**properties, delivery_mode=2))
 
+    def put(self, queue: str, body: bytes, properties: pika.BasicProperties | None = None) -> None:
+        """Put a message into a queue."""
+        self._channel.basic_publish("", queue, body, properties)
+
     def depth(self, queue: str) -> int:
         """Return how many messages are ready in a queue."""
         return int(self._channel.queue_declare(queue, passive=True).method.message_count)

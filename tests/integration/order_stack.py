@@ -84,6 +84,7 @@ class Stack:
 
     def __init__(self, settings: Settings, products_url: str, gate: Gate, resources: ExitStack) -> None:
         self.settings = settings
+        self.products_url = products_url
         self.gate = gate
         self.timings = Timings(poll=0.01, publish_retry_delay=0.05, release_retry_delay=0.05)
         self._resources = resources
@@ -215,7 +216,7 @@ def order_stack(server: MongoServer, **settings: Any) -> Iterator[Stack]:
         )
         stack = Stack(settings, products_url, Gate(product_app), resources)
         for product_id in ("mug", "pen"):
-            stack.products.insert_one(_product(product_id))
+            stack.products.insert_one(a_product(product_id))
         stack.start_products()
         yield stack
 
@@ -248,7 +249,7 @@ def _free_port() -> int:
     return server.port
 
 
-def _product(product_id: str) -> dict[str, Any]:
+def a_product(product_id: str) -> dict[str, Any]:
     now = datetime.now(UTC)
     return {
         "_id": product_id,

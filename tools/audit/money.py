@@ -24,6 +24,8 @@ def fault(order: Record, charges: Sequence[Record], provider: str | None, grace:
     `charges` are those of the order, `provider` is whose ledger was read. It was read after the orders, so a charge
     younger than `grace` seconds may belong to a payment that the order's record does not have yet.
     """
+    if order["is_lost"]:
+        return "lost by a restore, but money is kept" if any(map(_is_kept, charges)) else ""
     payment = order["payment"] or NO_PAYMENT
     status = payment["status"]
     if status in UNFINISHED:
@@ -38,6 +40,10 @@ def fault(order: Record, charges: Sequence[Record], provider: str | None, grace:
         if charge["age"] >= grace or charge["attempt"] == payment["attempt"]
     ]
     return "" if captured == _expected(order, payment, provider) else "not what the provider's ledger says"
+
+
+def _is_kept(charge: Record) -> bool:
+    return sum(charge["refunds"]) != charge["amount"]
 
 
 def _agree(order: Record, payment: Record) -> bool:

@@ -14,5 +14,14 @@ from order_service.store.ledger import PaymentLedger
 from order_service.store.orders import OrderStore
 from order_service.store.outbox import Outbox
 from order_service.store.payments import PaymentStore
+from order_service.store.recovery import RecoveryStore
 
-__all__ = ["OrderStore", "Outbox", "PaymentLedger", "PaymentStore", "ReconciliationCursor", "WorkerLeases"]
+__all__ = [
+    "OrderStore",
+    "Outbox",
+    "PaymentLedger",
+    "PaymentStore",
+    "ReconciliationCursor",
+    "RecoveryStore",
+    "WorkerLeases",
+]

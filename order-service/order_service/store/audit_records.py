@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime
 
 from chassis.mongo import Document
-from order_service.model import CANCELLED, CONFIRMED, Buyer, Order
+from order_service.model import CANCELLED, CONFIRMED, FAILED, Buyer, Order
 from order_service.payment.provider import LedgerEntry
 from order_service.store.documents import to_order
 
@@ -21,6 +21,7 @@ def order_record(document: Document, now: datetime) -> Document:
         "user": buyer.id or None,
         "has_phone": buyer.phone is not None,
         "status": order.status,
+        "is_lost": order.status == FAILED and order.note is not None,
         "history": [entry.status for entry in order.history],
         "cancelled_by": next((entry.by for entry in order.history if entry.status == CANCELLED), None),
         "key": hashlib.sha256(f"{buyer.id} {key}".encode()).hexdigest() if key else None,

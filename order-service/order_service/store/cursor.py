@@ -32,6 +32,10 @@ class ReconciliationCursor:
             change = {"$set": {"cursor": cursor}}
             self._worker_state.update_one({"_id": _ID, "cursor": previous}, change, upsert=previous is None)
 
+    def reset(self) -> None:
+        """Begin anew: after a restore, reservations before the cursor may be strays again."""
+        self._worker_state.delete_one({"_id": _ID})
+
     def step_back(self) -> None:
         """Once a day, move the cursor back two days, so that the reservations since then are compared again.
 

@@ -1,6 +1,6 @@
 """order-service for unit tests: its real wiring on mongomock, with stand-ins for other services and a clock to move."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import mongomock
@@ -107,6 +107,10 @@ class FakeProducts:
         self.released.append(order_id)
         for item in self.held.pop(order_id, ()):
             self.stock[item.product_id] += item.quantity
+
+    def stock_of(self, product_ids: Sequence[str]) -> dict[str, int]:
+        assert len(product_ids) <= 50
+        return {product_id: self.stock[product_id] for product_id in product_ids if product_id in self.stock}
 
     def reservations(self, *, older_than: float, cursor: str | None) -> tuple[list[tuple[str, str]], str | None]:
         if self.away:

@@ -18,6 +18,7 @@ LEDGER = {"kind": "ledger", "provider": "simulated"}
 def order(status: str, *history: str, payment: Record | None = None, **fields: Any) -> Record:
     usual = {"kind": "order", "id": "o1", "user": "u", "has_phone": False, "key": None, "lines": [["p", 2]]}
     rest = {"outbox": {}, "release": False, "age": 100.0, "total": 1998, "unpaid_for": None, "cancelled_by": None}
+    rest |= {"is_lost": False}
     return {**usual, **rest, "status": status, "history": list(history), "payment": payment, **fields}
 
 
@@ -33,7 +34,9 @@ def pay(status: str, **fields: Any) -> Record:
 CONFIRMED = order("confirmed", "confirmed")
 STANDS = order("paid", "confirmed", "paid", payment=PAID)
 CANCELLED = order("cancelled", "confirmed", "paid", "cancelled", payment=pay("refunded"))
+LOST = order("failed", "failed", user=None, total=None, is_lost=True)
 AT_REST = {
+    "lost, and given back": [LOST, charge(1, 1998), charge(2, 1000, 998)],
     "unpaid, no money": [CONFIRMED],
     "not to be paid: no provider, or an earlier version": [order("delivered")],
     "unpaid, there is time left": [CONFIRMED | {"unpaid_for": -5.0}],
@@ -53,6 +56,8 @@ AT_REST = {
     "in motion": [CONFIRMED | {"payment": pay("started"), "age": 59.0}, charge(age=59.0)],
 }
 ASTRAY = {
+    "lost, but kept": [LOST, charge()],
+    "lost, and given back in part": [LOST, charge(1, 1000)],
     "the money is not there": [STANDS],
     "captured twice": [STANDS | {"payment": pay("paid", attempt=2)}, charge(1), charge(2)],
     "captured for an earlier attempt": [STANDS | {"payment": pay("paid", attempt=2)}, charge(1)],

@@ -46,3 +46,7 @@ class RefreshTokenStore:
     def revoke_all(self, user_id: str) -> None:
         """Make every refresh token of a user invalid."""
         self._families.update_many({"user_id": user_id}, {"$set": {"revoked": True}})
+
+    def revoke_every_family(self) -> int:
+        """Make every refresh token of every user invalid; return how many families this call has revoked."""
+        return self._families.update_many({"revoked": False}, {"$set": {"revoked": True}}).modified_count
