@@ -12,6 +12,7 @@ from tools.bench import command as bench
 from tools.chaos import command as chaos
 from tools.checks import command as checks
 from tools.checks import lock, supply_chain
+from tools.kubernetes import command as kubernetes
 from tools.observe import trace_command as trace
 from tools.order import command as order
 from tools.stack import command as stack
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[[argparse.ArgumentParser], Callable[[argparse.Names
     "trace": trace.define,
     "bench": bench.define,
     "model": checks.define_model,
+    "kubernetes": kubernetes.define,
     "lock": lock.define_lock,
     "sbom": supply_chain.define_sbom,
 }

@@ -7,7 +7,7 @@ from typing import Any
 import urllib3
 from urllib3 import BaseHTTPResponse
 
-MAX_AGE = 30.0  # s; a new instance gets its share of the requests within this time
+MAX_AGE = 5.0  # s; a process has few connections: only many choices of the balancer spread its requests evenly
 
 
 class RenewedConnections:
