@@ -52,12 +52,12 @@ def test_dead_letters_are_printed_whole_before_they_go(broker: Broker, broker_ur
     ended = purge(broker_url)
     assert "notifications.dead: 2 removed" in ended.stderr
     first, second = map(json.loads, ended.stdout.splitlines())
+    assert first.pop("headers").items() >= headers.items()  # the broker adds its own
     assert first == {
         "kind": "dead_letter",
         "queue": "notifications.dead",
         "id": "ä.order_created",
         "type": "order_created",
-        "headers": headers,
         "body": letter.decode(),
     }
     assert (second["body_base64"], "body" in second) == ("/wA=", False)

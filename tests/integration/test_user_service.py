@@ -16,6 +16,8 @@ from pymongo.database import Database
 from chassis import mongo
 from chassis.mongo import Document
 from tests.at_once import at_once
+from tests.integration.recovering import restore, run, save
+from tests.waiting import until
 from user_service import create_app
 from user_service.config import Settings
 
@@ -260,3 +262,26 @@ def test_a_database_outage_while_running_gives_503(make_app: MakeApp, mongo_url:
 
 def _unreachable() -> Database[Document]:
     return mongo.connect(NO_SERVER, "user-service")
+
+
+def test_after_a_restore_no_token_of_before_is_valid(
+    make_app: MakeApp, mongo_url: str, database: Database[Document]
+) -> None:
+    app = make_app()
+    register(app)
+    first = login(app).json
+    backup = save(database)
+    assert post(app, "/refresh", {"refresh_token": first["refresh_token"]}).status_code == 200
+    restore(database, backup)
+    again = post(app, "/refresh", {"refresh_token": first["refresh_token"]})
+    assert again.status_code == 200, "a restore makes a spent token valid again"
+
+    printed = run("user_service.recovery", {"MONGO_URL": mongo_url})
+    assert "1 families of refresh tokens are revoked" in printed
+    for pair in (first, again.json):
+        assert post(app, "/refresh", {"refresh_token": pair["refresh_token"]}).status_code == 401
+        old = {"Authorization": f"Bearer {pair['access_token']}"}
+        until(lambda old=old: app.test_client().get("/users/me", headers=old).status_code == 401, "refused", seconds=10)
+    (key,) = app.test_client().get("/.well-known/jwks.json").json["keys"]
+    assert key["kid"] not in {document["_id"] for document in backup["signing_keys"]}
+    assert app.test_client().get("/users/me", headers=bearer(app, "ana@example.com")).status_code == 200

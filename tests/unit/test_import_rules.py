@@ -56,7 +56,16 @@ HOMES = {
 CORES = {
     "user_service": {"accounts", "model", "oauth", "throttle", "tokens"},
     "product_service": {"catalogue", "model", "reservations"},
-    "order_service": {"orders", "placing", "events", "model"},
+    "order_service": {
+        "orders",
+        "placing",
+        "events",
+        "model",
+        "told",
+        "recovered_events",
+        "recovered_stock",
+        "decisions",
+    },
     "notification_service": {"delivery", "events", "handling", "model", "notifier", "topology", "wording"},
 }
 FOR_CORES = {

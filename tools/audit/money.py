@@ -43,7 +43,7 @@ def fault(order: Record, charges: Sequence[Record], provider: str | None, grace:
 
 
 def _is_kept(charge: Record) -> bool:
-    return sum(charge["refunds"]) != charge["amount"]
+    return bool(sum(charge["refunds"]) != charge["amount"])
 
 
 def _agree(order: Record, payment: Record) -> bool:
