@@ -4,7 +4,6 @@ Containers are the programs of the stack: `stop` suspends them, `up` resumes the
 the variables of one. `SHOP_STATE` is the state directory, `SHOP_PORTS` has the ports, as JSON.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 from tests.waiting import until
 from tools import paths, services
 
+FLAGS, VALUES = ("--rm", "-T", "--no-deps", "-d", "--wait"), ("--user", "--volume")
 OTHERS = {"gateway", "mongodb", "rabbitmq"}  # which the commands name, but need not stop or start here
 
 
@@ -32,20 +32,18 @@ def main() -> int:
 
 
 def compose(arguments: Sequence[str]) -> int:
-    """Do what `docker compose` would do. An option that it is not given in docs/backup.md is an error."""
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument("command", choices=["run", "exec", "stop", "up"])
-    for flag in ("--rm", "-T", "--no-deps", "-d", "--wait"):
-        parser.add_argument(flag, action="store_true")
-    parser.add_argument("--user")
-    parser.add_argument("--volume", default="")
-    parser.add_argument("rest", nargs=argparse.REMAINDER)
-    options = parser.parse_args(arguments)
-    known = {*names(), *OTHERS, "provisioning"}
-    if options.command in ("run", "exec"):
-        return run(options.rest[0], options.rest[1:] or ["python", "-m", "deploy.provision"], options.volume)
-    assert set(options.rest) <= known, options.rest
-    (stop if options.command == "stop" else start)(set(options.rest or known) & set(names()))
+    """Do what `docker compose` would do. An option that docs/backup.md does not use is an error."""
+    command, *words = arguments
+    values = dict.fromkeys(VALUES, "")
+    while words and words[0].startswith("-"):
+        option = words.pop(0)
+        assert option in FLAGS or option in VALUES, option
+        if option in VALUES:
+            values[option] = words.pop(0)
+    if command in ("run", "exec"):
+        return run(words[0], words[1:] or ["python", "-m", "deploy.provision"], values["--volume"])
+    assert set(words) <= {*names(), *OTHERS}, words
+    {"stop": stop, "up": start}[command](set(words or names()) & set(names()))
     return 0
 
 

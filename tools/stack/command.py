@@ -95,7 +95,10 @@ def run_in_foreground(stack: Stack) -> int:
     try:
         while stack.is_running():
             time.sleep(1)
-        if stack.leftovers() and not (stack.state / STOPPING).exists():
+        if (stack.state / STOPPING).exists():  # by another command, which ends the rest; ./dev restore starts it again
+            print("Stopped.")
+            return 0
+        if stack.leftovers():
             code = _fail("supervisord has ended, so nothing restarts a program that fails. Stopping the rest ...")
     except KeyboardInterrupt:
         print("\nStopping ...", flush=True)
