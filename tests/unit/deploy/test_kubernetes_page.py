@@ -33,7 +33,7 @@ def names(kind: str) -> set[str]:
 def named_in(command: list[str]) -> Iterator[tuple[str, str]]:
     """Yield what a command names, as `job/restore` or `deployment one two`: kind and name."""
     kind = ""
-    for word in command:
+    for word in (each.removeprefix("--from=") for each in command):
         if word in SHORT:
             kind = word
         elif word.partition("/")[0] in SHORT:
