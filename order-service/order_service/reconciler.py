@@ -32,7 +32,7 @@ class StockReleaser:
     products: ProductClient
     misconfigurations: Misconfigurations
     timings: Timings
-    batch: int
+    batch: int = 100
 
     def release_due(self, ids: IdRange) -> bool:
         """Release for about a second; return whether more may be due. Raises Unavailable if the database is away."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from chassis.errors import Unavailable
 from order_service import decisions, events
 from order_service.decisions import LOST_NOTE, Decision
-from order_service.model import FAILED, NOT_HOLDING_STOCK, Order
+from order_service.model import ALL_ORDERS, FAILED, NOT_HOLDING_STOCK, Order
 from order_service.new_order import failed_order
 from order_service.payment.model import CAPTURED, OPEN_PAYMENT, REFUND_DUE
 from order_service.payment.provider import LedgerEntry, PaymentProvider
@@ -47,8 +47,8 @@ class Recovery:
         """Repair what is certain; return what a person must decide. Raises Unavailable: then repeat it."""
         self.cursor.reset()
         self._compare_orders(self._reservations())
-        while self.orders.due_releases(1):
-            self.releaser.release_due()
+        while self.orders.due_releases(ALL_ORDERS, 1):
+            self.releaser.release_due(ALL_ORDERS)
         self.counts["reserved"], undecided = reserve_again(self.products, self.without_stock)
         self.decisions += undecided
         self._compare_payments()

@@ -51,7 +51,7 @@ def instance() -> Iterator[Instance]:
         made.server.shutdown()
 
 
-def test_a_connection_is_kept_for_a_while_and_then_replaced(instance: Instance) -> None:
+def test_a_connection_is_kept_for_some_seconds_and_then_replaced(instance: Instance) -> None:
     clock = FakeTime()
     connections = RenewedConnections(2, clock=clock)
     for _ in range(3):
