@@ -52,6 +52,7 @@ OF_THE_CLUSTER: set[Edge] = {
     *((name, "mongodb", "27017") for name in ("backup", "restore", "reconcile")),
     ("restore", "rabbitmq", "5672"),
     *(("reconcile", name, WEB[name]) for name in ("user-service", "product-service")),
+    ("reconcile", "internet", "443"),  # it asks the payment provider, as the worker does
 }
 
 
