@@ -147,6 +147,14 @@ def test_every_page_of_orders_and_of_reservations_is_compared(shop: Shop, monkey
     assert {shop.document(order_id)["due"] for order_id in kept} == {shop.clock()}
 
 
+def test_the_worker_compares_all_reservations_again(shop: Shop) -> None:
+    shop.ordered()
+    shop.worker.reconciler.compare_page(0)
+    assert shop.cursor.read() == "1"
+    recover(shop)
+    assert shop.cursor.read() is None
+
+
 def test_a_lost_order_is_noted_as_failed_though_the_worker_was_faster(shop: Shop) -> None:
     order_id = shop.ordered()
     shop.database.orders.delete_many({})
