@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -66,12 +67,15 @@ class Node(RabbitServer):
         with (self.state / f"{self.name}.log").open("ab") as log:
             return subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
 
-    def kill(self) -> None:
-        """Kill the node, but not the name server that all nodes share."""
-        for process in processes.find(self.state, self.name):
-            with suppress(psutil.NoSuchProcess):
-                if process.name() != "epmd":
-                    process.kill()
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes of the node, without the name server that all nodes share."""
+        return [process for process in processes.find(self.state, self.name) if _name(process) != "epmd"]
+
+
+def _name(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):
+        return process.name()
+    return ""
 
 
 class Cluster:
@@ -119,7 +123,7 @@ class Cluster:
 
     def kill(self, name: str) -> None:
         """Kill a node, like a power failure; it stays behind the balancer, which does not know."""
-        self.nodes[name].kill()
+        processes.send(self.nodes[name].processes(), signal.SIGKILL)
         self.up.pop(name).wait(10)
 
     def reap(self) -> None:

@@ -145,3 +145,15 @@ def test_a_program_whose_node_dies_goes_on_with_another_node(
     notifications_of(customer, 2 * len(CHANNELS))
     assert time.monotonic() - started < PROMPTLY
     assert node_of(cluster, account) != node
+
+
+def test_without_a_majority_of_nodes_orders_go_on_and_their_events_wait(
+    stack: Stack, shop: Shop, cluster: Cluster, customer: Client, product: Callable[[int], str]
+) -> None:
+    pot, lost = product(1000), list(cluster.nodes)[:2]
+    for name in lost:
+        cluster.kill(name)
+    orders = {place(customer, pot) for _ in range(20)}
+    cluster.start(*lost)
+    until(lambda: at_rest(stack), "every promise holds", seconds=60)
+    assert {order for order in notified(shop) if order in orders} == orders
