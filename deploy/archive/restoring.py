@@ -62,8 +62,8 @@ def _collections(client: Client, database: str) -> Iterator[str]:
 def _restore(client: Client, backed_up: BackedUpCollection) -> None:
     """Create a collection with its indexes, insert its documents, and compare their number.
 
-    SecantusDB does not come to an end when it builds an index of 200,000 documents; it inserts them in seconds. What
-    has expired is deleted again soon, so the server's answers are counted, and not what is there afterwards.
+    SecantusDB takes minutes to build an index of 200,000 documents that are there, and seconds to insert them into one.
+    What has expired is deleted again soon, so the server's answers are counted, not what is there afterwards.
     """
     database, name = client[backed_up.database], f"{backed_up.database}.{backed_up.name}"
     database.command({"create": backed_up.name, **backed_up.options})
