@@ -47,7 +47,7 @@ def declare_topology(url: str, deadline: float, milliseconds: int | None = None)
     """
 
     def declare() -> None:
-        with BlockingConnection(pika.URLParameters(url)) as connection:
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
             try:
                 _declare(connection, json.loads(TOPOLOGY.read_text()), milliseconds)
             except ChannelClosedByBroker as exc:  # waiting does not help

@@ -13,8 +13,8 @@ import notification_service.config
 import order_service.config
 import product_service.config
 import user_service.config
-from chassis.config import ConfigurationError, EnvironmentSettings
-from deploy.config import ProvisioningSettings
+from chassis.config import ConfigurationError, DatabaseSettings, EnvironmentSettings
+from deploy.config import BackupSettings, BrokerSettings, ProvisioningSettings
 from tests.unit.deploy.kubernetes import DEMO, PRODUCTION, Resource, containers, named, of_kind, pods
 from tests.unit.deploy.kubernetes_page import secrets_of_the_page
 
@@ -26,6 +26,15 @@ SETTINGS: dict[str, type[EnvironmentSettings]] = {
     "notification-service": notification_service.config.Settings,
     "notification-consumer": notification_service.config.ConsumerSettings,
     "provisioning": ProvisioningSettings,
+}
+OF_JOBS: dict[tuple[str, str], type[EnvironmentSettings]] = {
+    ("backup", "backup"): BackupSettings,
+    ("restore-drill", "restore"): BackupSettings,
+    ("restore", "data"): BackupSettings,
+    ("restore", "tokens"): DatabaseSettings,
+    ("restore", "queues"): BrokerSettings,
+    ("reconcile", "history"): notification_service.config.ConsumerSettings,
+    ("reconcile", "orders"): order_service.config.RecoverySettings,
 }
 OF_GUNICORN = {"WEB_CONCURRENCY"}
 OF_OPERATORS = {
@@ -54,34 +63,41 @@ EVERY_PROGRAM = pytest.mark.parametrize(
 
 
 def environment(overlay: str, program: str) -> dict[str, str]:
-    """Return the variables of a program as Kubernetes sets them: the later one of two counts."""
+    """Return the variables of a program."""
+    workload = named(TREES[overlay][0], "Job" if program == "provisioning" else "Deployment", program)
+    return variables_of(overlay, workload["spec"]["template"]["spec"]["containers"][0])
+
+
+def variables_of(overlay: str, container: Resource) -> dict[str, str]:
+    """Return the variables of a container as Kubernetes sets them: the later one of two counts."""
     tree, secrets = TREES[overlay][0], TREES[overlay][1]()
     maps = {each["metadata"]["name"]: each["data"] for each in of_kind(tree, "ConfigMap")}
-    workload = named(tree, "Job" if program == "provisioning" else "Deployment", program)
-    (container,) = workload["spec"]["template"]["spec"]["containers"]
     variables: dict[str, str] = {}
     for source in container.get("envFrom", []):
         variables |= maps[source["configMapRef"]["name"]] if "configMapRef" in source else {}
         variables |= secrets[source["secretRef"]["name"]] if "secretRef" in source else {}
     for each in container.get("env", []):
-        ((kind, reference),) = each["valueFrom"].items()
-        variables[each["name"]] = (secrets if kind == "secretKeyRef" else maps)[reference["name"]][reference["key"]]
+        variables[each["name"]] = each.get("value", "")
+        for kind, reference in each.get("valueFrom", {}).items():
+            variables[each["name"]] = (secrets if kind == "secretKeyRef" else maps)[reference["name"]][reference["key"]]
     return variables
 
 
-def load(monkeypatch: pytest.MonkeyPatch, program: str, variables: dict[str, str]) -> EnvironmentSettings:
+def load(
+    monkeypatch: pytest.MonkeyPatch, settings: type[EnvironmentSettings], variables: dict[str, str]
+) -> EnvironmentSettings:
     for name in os.environ:
         monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    return SETTINGS[program].load()
+    return settings.load()
 
 
 @EVERY_PROGRAM
 def test_a_program_starts_and_knows_every_variable(monkeypatch: pytest.MonkeyPatch, overlay: str, program: str) -> None:
     variables = environment(overlay, program)
     known = {name.upper() for name in SETTINGS[program].model_fields}
-    settings: Any = load(monkeypatch, program, variables)
+    settings: Any = load(monkeypatch, SETTINGS[program], variables)
     assert settings.environment == ("development" if overlay == "demo" else "production")
     assert variables.keys() - known - (OF_GUNICORN if "WEB_THREADS" in variables else set()) == set()
 
@@ -93,7 +109,7 @@ def test_no_required_variable_can_be_left_out(monkeypatch: pytest.MonkeyPatch, o
     assert required <= variables.keys()
     for name in sorted(required):
         with pytest.raises(ConfigurationError, match=f"{name} is not set"):
-            load(monkeypatch, program, {key: value for key, value in variables.items() if key != name})
+            load(monkeypatch, SETTINGS[program], {key: value for key, value in variables.items() if key != name})
 
 
 @pytest.mark.parametrize("program", SETTINGS)
@@ -101,7 +117,7 @@ def test_production_refuses_the_environment_of_the_demo(monkeypatch: pytest.Monk
     variables = environment("demo", program)
     del variables["ENVIRONMENT"]
     with pytest.raises(ConfigurationError, match="demo value"):
-        load(monkeypatch, program, variables)
+        load(monkeypatch, SETTINGS[program], variables)
 
 
 @pytest.mark.parametrize("program", ["order-service", "order-worker"])
@@ -150,11 +166,18 @@ def test_the_page_has_every_variable_of_its_template() -> None:
         assert {value for name, value in data.items() if name.endswith("_PORT")} == {"5001", "5002", "5003", "5004"}
 
 
-def test_every_key_of_a_secret_or_configmap_that_a_pod_names_exists() -> None:
-    for tree, secrets in TREES.values():
-        maps = {each["metadata"]["name"]: each["data"] for each in of_kind(tree, "ConfigMap")}
-        known = {"secretKeyRef": secrets(), "configMapKeyRef": maps}
-        for _, pod in pods(tree):
-            for variable in (each for container in containers(pod) for each in container.get("env", [])):
-                for kind, reference in variable.get("valueFrom", {}).items():
-                    assert reference["key"] in known[kind][reference["name"]]
+@pytest.mark.parametrize(("job", "name"), OF_JOBS)
+def test_a_job_of_the_backup_starts(monkeypatch: pytest.MonkeyPatch, job: str, name: str) -> None:
+    pod = named(PRODUCTION, "CronJob", job)["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = (each for each in containers(pod) if each["name"] == name)
+    load(monkeypatch, OF_JOBS[job, name], variables_of("production", container))
+
+
+def test_every_job_of_the_backup_is_known() -> None:
+    programs = {
+        (each["metadata"]["name"], container["name"])
+        for each, pod in pods(PRODUCTION)
+        for container in containers(pod)
+        if each["kind"] == "CronJob" and container["image"].partition("@")[0] != "mongo"
+    }
+    assert programs == OF_JOBS.keys()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.deploy.kubernetes import COMPONENT, NAME, TREES, containers, name_of, of_kind, pods
+from tests.unit.deploy.kubernetes import COMPONENT, NAME, TREES, containers, name_of, named, of_kind, pods
 from tests.unit.deploy.network_policies import Edge, Party, edges
 from tests.unit.deploy.test_containers import DEPENDENCIES, NEVER
 from tests.unit.deploy.test_containers import SERVICES as COMPOSE
@@ -52,6 +52,7 @@ OF_THE_CLUSTER: set[Edge] = {
     *((name, "mongodb", "27017") for name in ("backup", "restore", "reconcile")),
     ("restore", "rabbitmq", "5672"),
     *(("reconcile", name, WEB[name]) for name in ("user-service", "product-service")),
+    ("reconcile", "internet", "443"),  # it asks the payment provider, as the worker does
 }
 
 
@@ -92,6 +93,12 @@ def test_no_tree_allows_more_and_each_allows_what_the_shop_needs(tree: Path) -> 
     found = edges(of_kind(tree, "NetworkPolicy"), parties(tree))
     assert found <= OF_COMPOSE | OF_THE_CLUSTER | to_dns(tree)
     assert {edge for edge in OF_COMPOSE if edge[0] != "gateway"} | to_dns(tree) <= found
+
+
+@pytest.mark.parametrize("tree", TREES, ids=name_of)
+def test_what_no_policy_allows_is_denied_both_ways(tree: Path) -> None:
+    everything = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert named(tree, "NetworkPolicy", "default-deny")["spec"] == everything
 
 
 def test_programs_that_share_no_network_of_compose_are_apart_in_a_cluster_as_well() -> None:

@@ -20,7 +20,8 @@ from tests.unit.test_routes import APPS
 from tools.paths import KUBERNETES, ROOT
 
 COMMANDS = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines() if line.strip()]
-KUBECTL = [shlex.split(line, comments=True) for line in COMMANDS if line.lstrip().startswith("kubectl ")]
+SINGLE = [part.strip() for line in COMMANDS if line.startswith("kubectl ") for part in line.split(" | ")]
+KUBECTL = [shlex.split(command, comments=True) for command in SINGLE]
 SHORT = {"deployment": "Deployment", "job": "Job", "service": "Service", "secret": "Secret", "cronjob": "CronJob"}
 STAY_INSIDE = {"/metrics", "/health", "/ready", "/token"}
 
@@ -33,7 +34,7 @@ def names(kind: str) -> set[str]:
 def named_in(command: list[str]) -> Iterator[tuple[str, str]]:
     """Yield what a command names, as `job/restore` or `deployment one two`: kind and name."""
     kind = ""
-    for word in command:
+    for word in (each.removeprefix("--from=") for each in command):
         if word in SHORT:
             kind = word
         elif word.partition("/")[0] in SHORT:
@@ -47,7 +48,7 @@ def named_in(command: list[str]) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("command", KUBECTL, ids=" ".join)
 def test_a_command_names_only_what_there_is(command: list[str]) -> None:
     for before, word in zip(command, command[1:], strict=False):
-        if before in {"-k", "-f"}:
+        if before in {"-k", "-f"} and word != "-":
             assert (ROOT / word / "kustomization.yaml").exists() or (ROOT / word).is_file()
         if before == "-n":
             assert word == "shop"

@@ -1,5 +1,6 @@
 """The rules for what runs in a cluster, read from what deploy/kubernetes renders: rights, limits, disruptions."""
 
+import json
 import re
 from pathlib import Path
 
@@ -200,6 +201,10 @@ def test_with_keda_the_consumer_has_one_autoscaler() -> None:
     (scaled,) = of_kind(tree, "ScaledObject")
     names = {each["metadata"]["name"] for each in of_kind(tree, "HorizontalPodAutoscaler")}
     assert scaled["spec"]["scaleTargetRef"]["name"] == "notification-consumer"
+    (trigger,) = scaled["spec"]["triggers"]
+    topology = json.loads((ROOT / "contracts/topology.json").read_text())
+    assert trigger["metadata"]["queueName"] in {queue["name"] for queue in topology["queues"]}
+    assert (trigger["type"], trigger["metadata"]["mode"]) == ("rabbitmq", "QueueLength")
     assert "notification-consumer" not in names
 
 
