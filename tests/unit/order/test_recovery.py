@@ -139,12 +139,22 @@ def test_every_page_of_orders_and_of_reservations_is_compared(shop: Shop, monkey
     kept = [shop.ordered(1) for _ in range(5)]
     lost = sorted(shop.ordered(1) for _ in range(3))
     shop.database.orders.delete_many({"_id": {"$in": lost}})
-    shop.database.orders.update_many({}, {"$set": {"outbox": []}})
+    shop.database.orders.update_many({}, {"$set": {"outbox": []}, "$unset": {"due": ""}})
+    shop.clock.move(60)
     run = recovery(shop)
     assert [decision["order_id"] for decision in run.run()] == lost
     assert (run.counts["compared"], run.counts["events"]) == (5, 5)
     assert sorted(shop.products.held) == sorted(kept)
     assert {shop.document(order_id)["due"] for order_id in kept} == {shop.clock()}
+    assert [len(shop.document(order_id)["outbox"]) for order_id in kept] == [1] * 5
+
+
+def test_the_worker_compares_all_reservations_again(shop: Shop) -> None:
+    shop.ordered()
+    shop.worker.reconciler.compare_page(0)
+    assert shop.cursor.read() == "1"
+    recover(shop)
+    assert shop.cursor.read() is None
 
 
 def test_a_lost_order_is_noted_as_failed_though_the_worker_was_faster(shop: Shop) -> None:
@@ -157,6 +167,36 @@ def test_a_lost_order_is_noted_as_failed_though_the_worker_was_faster(shop: Shop
     assert recover(shop, told) == recover(shop, told) == [("order-lost", order_id)]
     assert (shop.document(order_id)["status"], shop.document(order_id)["note"]) == ("failed", LOST_NOTE)
     assert shop.products.stock["mug"] == 10
+
+
+def test_an_order_that_only_the_history_knows_is_lost_and_one_that_was_refused_is_not(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = [("cancelled", "released"), ("rejected", "refused"), ("tombstone", "released")]
+    monkeypatch.setattr(shop.products, "reservations", lambda **_options: (page, None))
+    told = Told("cancelled", "ana", {"cancelled.order_cancelled:email": "sent"})
+    assert recover(shop, told) == [("order-lost", "cancelled")]
+    assert [document["_id"] for document in shop.documents()] == ["cancelled"]
+
+
+def test_an_order_whose_reservation_was_released_takes_no_stock_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = shop.ordered()
+    shop.products.asked.clear()
+    monkeypatch.setattr(shop.products, "reservations", lambda **_options: ([(order_id, "released")], None))
+    assert recover(shop) == [("order-behind", order_id)]
+    assert shop.products.asked == []
+
+
+def test_an_order_that_changes_meanwhile_keeps_its_outbox_and_is_not_called_lost(shop: Shop) -> None:
+    order, written = an_order(shop), RecoveryStore(shop.database, shop.clock)  # type: ignore[arg-type]
+    shop.clock.move(1)
+    shop.act(order.id, "cancel")
+    before = shop.document(order.id)
+    written.replace_outboxes([replace(order, outbox=())])
+    written.note_lost(order.id, LOST_NOTE)
+    assert shop.document(order.id) == before
 
 
 def test_a_failed_order_that_nobody_was_told_of_is_not_called_lost(shop: Shop) -> None:
