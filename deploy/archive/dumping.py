@@ -22,27 +22,34 @@ BATCH = 10_000  # documents; a reply holds at most 16 MiB
 
 def back_up(client: Client, directory: Path, databases: Sequence[DatabaseName]) -> Manifest:
     """Write a backup into an empty directory and return its manifest. On an error nothing is left there."""
-    begin, notes = _now(client), []
-    for mode in consistency.MODES:
+    begin = _now(client)
+    records, mode, notes = _dump_best(client, directory, databases)
+    backup = Manifest(
+        begin=begin,
+        end=_now(client),
+        server=client.server_info()["version"],
+        consistency=mode,
+        notes=tuple(notes),
+        databases=tuple(databases),
+        files=tuple(records),
+    )
+    manifest.write(directory, backup)
+    return backup
+
+
+def _dump_best(
+    client: Client, directory: Path, databases: Sequence[str]
+) -> tuple[list[FileRecord], Consistency, list[str]]:
+    """Dump in the best way that works; return the files, the way, and why each better one does not work."""
+    notes: list[str] = []
+    for mode in (consistency.SNAPSHOT, consistency.TRANSACTION):
         try:
-            records = _dump(client, directory, databases, mode)
+            return _dump(client, directory, databases, mode), mode, notes
         except (OperationFailure, consistency.NotIsolated) as exc:
-            if mode == consistency.MODES[-1] or getattr(exc, "code", None) in UNAUTHORIZED:
+            if getattr(exc, "code", None) in UNAUTHORIZED:
                 raise
             notes.append(f"not as a {mode}: {exc}"[:300])
-            continue
-        backup = Manifest(
-            begin=begin,
-            end=_now(client),
-            server=client.server_info()["version"],
-            consistency=mode,
-            notes=tuple(notes),
-            databases=tuple(databases),
-            files=tuple(records),
-        )
-        manifest.write(directory, backup)
-        return backup
-    raise AssertionError("the last mode returns or raises")
+    return _dump(client, directory, databases, consistency.ORDERED), consistency.ORDERED, notes
 
 
 def _now(client: Client) -> datetime:

@@ -47,8 +47,7 @@ class Recovery:
         """Repair what is certain; return what a person must decide. Raises Unavailable: then repeat it."""
         self.cursor.reset()
         self._compare_orders(self._reservations())
-        while self.orders.due_releases(ALL_ORDERS, 1):
-            self.releaser.release_due(ALL_ORDERS)
+        self._release()
         self.counts["reserved"], undecided = reserve_again(self.products, self.without_stock)
         self.decisions += undecided
         self._compare_payments()
@@ -125,6 +124,15 @@ class Recovery:
         """Write the failed order of a lost order, or a note on it if the reconciliation has written it before."""
         if not self.orders.create(replace(failed_order(order_id, self.clock()), note=LOST_NOTE)):
             self.store.note_lost(order_id, LOST_NOTE)
+
+    def _release(self) -> None:
+        """Release the stock that is due, as long as that succeeds. The worker repeats what fails."""
+        waiting, _ = self.orders.waiting_releases()
+        while waiting and self.orders.due_releases(ALL_ORDERS, 1):
+            self.releaser.release_due(ALL_ORDERS)
+            before, (waiting, _) = waiting, self.orders.waiting_releases()
+            if waiting == before:
+                return
 
     def _compare_payments(self) -> None:
         for entry in self.provider.ledger() if self.provider else ():

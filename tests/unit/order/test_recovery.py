@@ -314,8 +314,10 @@ def test_a_release_that_fails_is_left_to_the_worker(shop: Shop, monkeypatch: pyt
     shop.database.orders.delete_many({})
 
     def release(_order_id: str) -> None:
+        shop.clock.move(60)  # by now everything that failed before is due again
+        assert shop.clock() < NOON.replace(hour=13), "it ends, and leaves the rest to the worker"
         raise ProductServiceUnavailable
 
     monkeypatch.setattr(shop.products, "release", release)
     assert recover(shop) == [("order-lost", order_id)]
-    assert shop.document(order_id)["release"] > shop.clock()
+    assert "release" in shop.document(order_id)
