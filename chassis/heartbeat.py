@@ -9,6 +9,7 @@ from chassis.telemetry import metrics
 
 LAST_BEAT = metrics.gauge("shop_heartbeat_timestamp_seconds", "When the program last showed that it works.")
 
+MAX_AGE = 15.0  # s; an older heartbeat means that the program does not work
 INTERVAL = 1.0  # s between two signs of life, however often the program gives them
 WATCHDOG_TIMEOUT = 300.0  # s; far longer than a round takes. A program that was ended resumes its work at its restart.
 
@@ -26,6 +27,7 @@ class Heartbeat:
         self._path = path
         self._end_after = end_after
         self._next_kick = self._next_beat = 0.0
+        self._last_beat = float("-inf")
 
     def kick_watchdog(self) -> None:
         """Show that the program does not hang, though a server that it needs may be away."""
@@ -41,4 +43,9 @@ class Heartbeat:
         if self._path:
             Path(self._path).touch()
         LAST_BEAT.set_to_current_time()
-        self._next_beat = time.monotonic() + INTERVAL
+        self._last_beat = time.monotonic()
+        self._next_beat = self._last_beat + INTERVAL
+
+    def is_beating(self) -> bool:
+        """Return whether the program has shown within the last seconds that it works."""
+        return time.monotonic() - self._last_beat < MAX_AGE

@@ -1,6 +1,7 @@
 """Prepare RabbitMQ: the topology of contracts/topology.json, and users with the least privileges of their service."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pika
 import requests
-from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
 
 from chassis.amqp import FAILURES
@@ -16,6 +17,7 @@ from deploy.config import Account
 from deploy.waiting import retry
 
 TOPOLOGY = Path(__file__).resolve().parent.parent / "contracts" / "topology.json"
+NODE_IS_DOWN = 404  # a queue that exists on one node only cannot be declared again while that node is away
 NOT_YET = (requests.ConnectionError, requests.Timeout, requests.HTTPError)  # while the management API starts
 
 
@@ -41,13 +43,13 @@ DASHBOARD = Rights(read=r"^events\.recent$", tags="monitoring,management")
 def declare_topology(url: str, deadline: float, milliseconds: int | None = None) -> None:
     """Declare exchanges, queues and bindings. A queue that exists with other arguments is an error.
 
-    Tests replace every retry delay by `milliseconds`.
+    A queue whose only node is down stays as it is; a note names it. Tests replace every retry delay by `milliseconds`.
     """
 
     def declare() -> None:
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:
             try:
-                _declare(connection.channel(), json.loads(TOPOLOGY.read_text()), milliseconds)
+                _declare(connection, json.loads(TOPOLOGY.read_text()), milliseconds)
             except ChannelClosedByBroker as exc:  # waiting does not help
                 raise SystemExit(f"RabbitMQ refuses contracts/topology.json: {exc.reply_text}") from exc
 
@@ -55,16 +57,30 @@ def declare_topology(url: str, deadline: float, milliseconds: int | None = None)
     retry(declare, FAILURES, deadline=deadline, what=what)
 
 
-def _declare(channel: BlockingChannel, topology: dict[str, Any], milliseconds: int | None) -> None:
+def _declare(connection: BlockingConnection, topology: dict[str, Any], milliseconds: int | None) -> None:
+    channel = connection.channel()
     for exchange in topology["exchanges"]:
         channel.exchange_declare(exchange["name"], exchange["type"], durable=exchange["durable"])
-    for queue in topology["queues"]:
-        arguments = dict(queue["arguments"])
-        if milliseconds is not None and "x-message-ttl" in arguments:
-            arguments["x-message-ttl"] = milliseconds
-        channel.queue_declare(queue["name"], durable=queue["durable"], arguments=arguments)
+    away = {queue["name"] for queue in topology["queues"] if not _declare_queue(connection, queue, milliseconds)}
     for binding in topology["bindings"]:
-        channel.queue_bind(binding["queue"], binding["exchange"], binding["routing_key"])
+        if binding["queue"] not in away:
+            channel.queue_bind(binding["queue"], binding["exchange"], binding["routing_key"])
+
+
+def _declare_queue(connection: BlockingConnection, queue: dict[str, Any], milliseconds: int | None) -> bool:
+    """Declare a queue; return False, and print a note, if it exists and its only node is down."""
+    arguments = dict(queue["arguments"])
+    if milliseconds is not None and "x-message-ttl" in arguments:
+        arguments["x-message-ttl"] = milliseconds
+    try:
+        with connection.channel() as channel:  # a refusal closes it
+            channel.queue_declare(queue["name"], durable=queue["durable"], arguments=arguments)
+    except ChannelClosedByBroker as exc:
+        if exc.reply_code != NODE_IS_DOWN:
+            raise
+        sys.stderr.write(f"NOTE: the queue {queue['name']} stays as it is: {exc.reply_text}\n")
+        return False
+    return True
 
 
 class Management:

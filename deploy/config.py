@@ -48,6 +48,12 @@ BrokerUrl = Annotated[Secret, AfterValidator(_check_account)]
 DatabaseUrl = Annotated[Secret, AfterValidator(_check_database)]
 
 
+class BackupSettings(EnvironmentSettings):
+    """The administrator's URL of the MongoDB server that is backed up or restored."""
+
+    mongo_url: AdministratorUrl
+
+
 class ProvisioningSettings(EnvironmentSettings):
     """The administrators' URLs of the two servers, and the URLs of the services, whose accounts are created."""
 

@@ -1,4 +1,8 @@
-"""Prepare MongoDB: a replica set of one member, and a user per service with access to its own database only."""
+"""Prepare MongoDB: a user per service with access to its own database only, and a replica set of one member.
+
+A URL that names a replica set (several hosts, `replicaSet=` or `mongodb+srv://`) belongs to a set that somebody else
+looks after. Nothing is initiated there.
+"""
 
 from collections.abc import Iterable
 from functools import partial
@@ -24,19 +28,28 @@ def provision(url: str, accounts: Iterable[Account], deadline: float) -> None:
 
 
 def require_primary(url: str, deadline: float) -> None:
-    """Wait until the server accepts writes. Initiate its replica set if that has not happened yet."""
-    address = f"{urlsplit(url).hostname}:{urlsplit(url).port or 27017}"
+    """Wait until there is a primary. A server of its own becomes a replica set of one member first."""
+    hosts = urlsplit(url).netloc.rpartition("@")[2]
     with connect(url) as client:
-        initiate, check = partial(_initiate, client, address), partial(_check_primary, client)
-        retry(initiate, (ConnectionFailure,), deadline=deadline, what=f"MongoDB is not reachable at {address}")
-        retry(check, (ConnectionFailure,), deadline=deadline, what="MongoDB has no primary")
+        if not names_replica_set(url):
+            initiate = partial(_initiate, client, f"{urlsplit(url).hostname}:{urlsplit(url).port or 27017}")
+            retry(initiate, (ConnectionFailure,), deadline=deadline, what=f"MongoDB is not reachable at {hosts}")
+        check = partial(_check_primary, client)
+        retry(check, (ConnectionFailure,), deadline=deadline, what=f"MongoDB has no primary at {hosts}")
 
 
-def connect(url: str) -> MongoClient[dict[str, Any]]:
-    """Return a client for this server alone: 2 s to connect, 10 s for a reply."""
-    return MongoClient(
-        url, directConnection=True, serverSelectionTimeoutMS=2000, connectTimeoutMS=2000, socketTimeoutMS=10_000
-    )
+def connect(url: str, *, reply: float = 10.0) -> MongoClient[dict[str, Any]]:
+    """Return a client for this server alone, or for the replica set: 2 s to connect, `reply` seconds for a reply."""
+    options: dict[str, Any] = {} if names_replica_set(url) else {"directConnection": True}
+    timeouts = {"serverSelectionTimeoutMS": 2000, "connectTimeoutMS": 2000, "socketTimeoutMS": int(reply * 1000)}
+    return MongoClient(url, **(options | timeouts))
+
+
+def names_replica_set(url: str) -> bool:
+    """Return whether a URL names a replica set rather than one server."""
+    parts = urlsplit(url)
+    has_several_hosts = "," in parts.netloc.rpartition("@")[2]
+    return has_several_hosts or parts.scheme == "mongodb+srv" or "replicaset=" in parts.query.lower()
 
 
 def _initiate(client: MongoClient[dict[str, Any]], address: str) -> None:

@@ -9,14 +9,19 @@ from pymongo.errors import OperationFailure, PyMongoError
 from requests import RequestException
 
 from deploy import broker, database
+from deploy.archive import unfinished
 from deploy.config import Account, ProvisioningSettings
 
 AUTHENTICATION_FAILED = 18  # the server's error code
 
 
 def provision(settings: ProvisioningSettings) -> None:
-    """Provision both servers. Stops with a message if one cannot be reached within the deadline."""
+    """Provision both servers.
+
+    Stops with a message if one cannot be reached within the deadline, or if the data is that of an unfinished restore.
+    """
     database.provision(settings.mongo_url, settings.database_accounts, settings.provision_deadline)
+    unfinished.require_none(settings.mongo_url)
     broker.declare_topology(settings.rabbitmq_url, settings.provision_deadline)
     management = broker.Management(settings.management_url, settings.rabbitmq_url)
     management.wait(settings.provision_deadline)

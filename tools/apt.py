@@ -78,6 +78,11 @@ def amtool() -> Path:
     return _of_monitoring("amtool", "prometheus-alertmanager", "the checker of who is told of an alert")
 
 
+def etcd() -> Path:
+    """Return Kubernetes' database, installing its package where that is possible. Raises SystemExit with advice."""
+    return _of_monitoring("etcd", "etcd-server", "the database of the API server that ./dev kubernetes runs", "etcd")
+
+
 def chromium() -> Path | None:
     """Return Chromium or Chrome, installing the package where that is possible; None where there is neither."""
     with _one_at_a_time():
@@ -86,12 +91,12 @@ def chromium() -> Path | None:
     return browser
 
 
-def _of_monitoring(program: str, package: str, reason: str) -> Path:
+def _of_monitoring(program: str, package: str, reason: str, service: str = "") -> Path:
     """Return a program of a package whose service of the system shall not run: ./dev runs its own, or none."""
     with _one_at_a_time():
         if not shutil.which(program) and install(package, reason):
-            print(f"./dev: disabling the system's service {package} at boot", file=sys.stderr)
-            _run_as_root("update-rc.d", package, "disable")
+            print(f"./dev: disabling the system's service {service or package} at boot", file=sys.stderr)
+            _run_as_root("update-rc.d", service or package, "disable")
     if path := shutil.which(program):
         return Path(path)
     raise SystemExit(MONITORING_ADVICE.format(program=program, package=package))

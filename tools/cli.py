@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tools.audit import command as audit
+from tools.backup import command as backup
 from tools.bench import command as bench
 from tools.chaos import command as chaos
 from tools.checks import command as checks
 from tools.checks import lock, supply_chain
+from tools.kubernetes import command as kubernetes
 from tools.observe import trace_command as trace
 from tools.order import command as order
 from tools.stack import command as stack
@@ -23,10 +25,13 @@ COMMANDS: dict[str, Callable[[argparse.ArgumentParser], Callable[[argparse.Names
     "test": checks.define_test,
     "chaos": chaos.define,
     "audit": audit.define,
+    "backup": backup.define_backup,
+    "restore": backup.define_restore,
     "order": order.define,
     "trace": trace.define,
     "bench": bench.define,
     "model": checks.define_model,
+    "kubernetes": kubernetes.define,
     "lock": lock.define_lock,
     "sbom": supply_chain.define_sbom,
 }

@@ -6,4 +6,5 @@ ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 STATE = ROOT / ".dev"
 MONITORING = ROOT / "deploy" / "monitoring"
+KUBERNETES = ROOT / "deploy" / "kubernetes"
 STOREFRONT = ROOT / "storefront"

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pymongo.errors import AutoReconnect, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
 from chassis.errors import Misconfigured, Unavailable
 from chassis.mongo.observation import observed
@@ -19,11 +19,17 @@ UNAVAILABLE = metrics.counter(
 
 _TRANSIENT_LABELS = ("TransientTransactionError", "RetryableWriteError", "SystemOverloadedError")
 _TRANSIENT = {  # server errors that pymongo does not turn into a ConnectionFailure everywhere, by code
+    6: "HostUnreachable",
+    7: "HostNotFound",
     24: "LockTimeout",
+    43: "CursorNotFound",  # the primary that had the cursor is gone
+    89: "NetworkTimeout",
     91: "ShutdownInProgress",
+    134: "ReadConcernMajorityNotAvailableYet",
     189: "PrimarySteppedDown",
     262: "ExceededTimeLimit",
     365: "TemporarilyUnavailable",
+    9001: "SocketException",
     10107: "NotWritablePrimary",
     11600: "InterruptedAtShutdown",
     11602: "InterruptedDueToReplStateChange",
@@ -81,10 +87,17 @@ def problem_of(exc: PyMongoError) -> Unavailable:
 
 def is_outage(exc: PyMongoError) -> bool:
     """Return whether an error means that the server is away, slow, overloaded or changing its primary."""
-    is_transient = isinstance(exc, OperationFailure) and exc.code in _TRANSIENT
+    is_transient = isinstance(exc, OperationFailure) and not _TRANSIENT.keys().isdisjoint(_codes(exc))
     return (
         isinstance(exc, ConnectionFailure)
         or exc.timeout
         or is_transient
         or any(map(exc.has_error_label, _TRANSIENT_LABELS))
     )
+
+
+def _codes(exc: OperationFailure) -> set[int | None]:
+    """Return the server's code of an error, of a bulk write those of all its errors."""
+    if not isinstance(exc, BulkWriteError):
+        return {exc.code}
+    return {error.get("code") for kind in ("writeErrors", "writeConcernErrors") for error in exc.details.get(kind, ())}

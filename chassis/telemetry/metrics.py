@@ -20,7 +20,6 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
     generate_latest,
-    start_http_server,
     values,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -131,11 +130,6 @@ def exposition() -> bytes:
             return generate_latest(_registry())
         time.sleep(0.001)
     return generate_latest(_registry())
-
-
-def serve(host: str, port: int) -> None:
-    """Serve the metrics of a program that has no web server, in a thread. Raises OSError if the port is in use."""
-    start_http_server(port, host, registry=_registry())
 
 
 def share(slot: Callable[[], str], pids: Callable[[], Sequence[int]]) -> None:

@@ -1,8 +1,9 @@
 """What every program does first: logs, traces and metrics, by its settings."""
 
 import importlib
+from collections.abc import Callable
 
-from chassis import logs
+from chassis import logs, probes
 from chassis.config import BackgroundSettings, ConfigurationError, TelemetrySettings
 from chassis.telemetry import metrics, tracing
 
@@ -34,11 +35,11 @@ def preload(settings: TelemetrySettings) -> None:
         importlib.import_module("chassis.telemetry.otlp")
 
 
-def serve_metrics(settings: BackgroundSettings) -> None:
-    """Serve the metrics of a background program, if a port is set. Raises ConfigurationError if it is in use."""
+def serve(settings: BackgroundSettings, is_ready: Callable[[], bool]) -> None:
+    """Serve the metrics and probes of a background program, if a port is set. Raises ConfigurationError."""
     if not settings.metrics_port:
         return
     try:
-        metrics.serve(settings.metrics_host, settings.metrics_port)
+        probes.serve(settings.metrics_host, settings.metrics_port, is_ready)
     except OSError as exc:
         raise ConfigurationError(f"configuration: METRICS_PORT: port {settings.metrics_port}: {exc}") from exc

@@ -104,10 +104,10 @@ def main() -> None:
     """Run a consumer until SIGTERM or SIGINT."""
     settings = config.ConsumerSettings.load()
     programs.observe("notification-consumer", settings)
-    programs.serve_metrics(settings)
     stop = threading.Event()
     stop_on_signals(stop, within=EXIT_WITHIN)
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
+    programs.serve(settings, heartbeat.is_beating)
     queues = topology.load(config.TOPOLOGY_FILE)
     with ExitStack() as resources:
         handle = _shown(_handler(settings, RetryWhileUnavailable(stop, heartbeat), resources), settings)

@@ -1,5 +1,6 @@
 """The settings of order-service and its worker."""
 
+import socket
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -9,12 +10,15 @@ from chassis.config import (
     BackgroundSettings,
     DatabaseSettings,
     HttpUrl,
+    PositiveInt,
     RabbitMqUrl,
     Seconds,
     Secret,
     WebSettings,
     is_production,
 )
+
+MAX_BATCH = 10_000  # orders that a worker holds in memory at once
 
 
 class PaymentSettings(DatabaseSettings):
@@ -73,3 +77,6 @@ class WorkerSettings(ProductServiceSettings, PaymentSettings, BackgroundSettings
 
     rabbitmq_url: RabbitMqUrl
     poll_seconds: Seconds = 0.1
+    worker_name: str = Field(default_factory=socket.gethostname)  # of its own for each worker that takes a share
+    worker_batch: int = Field(100, ge=1, le=MAX_BATCH)  # orders per round and kind of work
+    worker_payment_threads: PositiveInt = 4  # a provider takes up to a second; after an outage many payments wait

@@ -53,6 +53,17 @@ class OrderFilter:
 
 
 @dataclass(frozen=True)
+class IdRange:
+    """The orders whose ids are at least `first` and below `end`; None means no limit."""
+
+    first: str = ""
+    end: str | None = None
+
+
+ALL_ORDERS = IdRange()
+
+
+@dataclass(frozen=True)
 class Item:
     """Some units of a product, as requested."""
 

@@ -8,12 +8,11 @@ from datetime import datetime
 
 from chassis.misconfigurations import Misconfigurations
 from order_service import worker_metrics
-from order_service.model import Order
+from order_service.model import IdRange, Order
 from order_service.publisher import BrokerMisconfigured, BrokerUnavailable, Publisher
 from order_service.store import Outbox
 from order_service.timings import Timings
 
-BATCH = 100  # orders whose events share one write to RabbitMQ's disk and one to MongoDB
 PUBLISHING = "publishing events"
 
 log = logging.getLogger(__name__)
@@ -28,17 +27,18 @@ class OutboxRelay:
     clock: Callable[[], datetime]
     misconfigurations: Misconfigurations
     timings: Timings
+    batch: int  # orders whose events share one write to RabbitMQ's disk and one to MongoDB
     check_at: float = 0.0
     is_checked: bool = False
 
-    def publish_due(self) -> bool:
+    def publish_due(self, ids: IdRange) -> bool:
         """Publish a batch of events; return whether more may be due. Raises Unavailable if the database is away."""
-        orders = self.outbox.due_orders(BATCH)
+        orders = self.outbox.due_orders(ids, self.batch)
         self._publish([order for order in orders if order.outbox])
         for order in orders:
             if not order.outbox:
                 self.outbox.clear_due(order.id)
-        return len(orders) == BATCH
+        return len(orders) == self.batch
 
     def check(self) -> None:
         """Find out at the start, and again after a refusal, whether RabbitMQ lets this worker publish."""

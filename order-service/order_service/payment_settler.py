@@ -9,22 +9,20 @@ from functools import partial
 from chassis.errors import Unavailable
 from chassis.misconfigurations import Misconfigurations
 from chassis.telemetry import context, tracing
-from order_service.model import Order
+from order_service.model import IdRange, Order
 from order_service.payment.provider import PaymentPending, ProviderUnavailable, RequestRejected
 from order_service.payments import Payments
 from order_service.store import PaymentStore
 from order_service.timings import Timings
 
-BATCH = 100
 MAX_FAILURES = 3  # in a row; then the provider gets a pause
-CONCURRENT = 4  # calls; a provider takes up to a second for each, and after an outage many payments wait
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class PaymentSettler:
-    """Settles the payments that are due. Everything is safe to do twice, so several workers need no coordination.
+    """Settles the payments that are due, `concurrent` of them at once. Everything is safe to do twice.
 
     A payment that fails waits for some seconds. After several failures in a row the provider gets a pause, and after
     it one more failure suffices. Meanwhile unpaid orders still expire, and events need not wait.
@@ -34,14 +32,16 @@ class PaymentSettler:
     store: PaymentStore
     misconfigurations: Misconfigurations
     timings: Timings
+    batch: int
+    concurrent: int
     next_run: float = 0.0
     pause_until: float = 0.0
     failures: int = 0
 
     def __post_init__(self) -> None:
-        self._threads = ThreadPoolExecutor(CONCURRENT, thread_name_prefix="settle")
+        self._threads = ThreadPoolExecutor(self.concurrent, thread_name_prefix="settle")
 
-    def settle_due(self) -> bool:
+    def settle_due(self, ids: IdRange) -> bool:
         """Settle for about a second; return whether more may be due. Raises Unavailable if the database is away.
 
         Without a provider it only looks now and then whether somebody should set it again: money may be open.
@@ -50,11 +50,11 @@ class PaymentSettler:
         if not has_provider and time.monotonic() < self.next_run:
             return False
         self.next_run = time.monotonic() + self.timings.check_in_outage_every
-        orders = self.store.due(BATCH, unsettled_only=not has_provider)
+        orders = self.store.due(ids, self.batch, unsettled_only=not has_provider)
         settle = partial(self._settle, end=time.monotonic() + self.timings.settle_budget)
         if waiting := list(filter(None, self._threads.map(settle, orders))):
             self.store.delay_failed(waiting, self.timings.settle_retry_delay)
-        return has_provider and len(orders) == BATCH
+        return has_provider and len(orders) == self.batch
 
     def _settle(self, order: Order, end: float) -> str | None:
         """Settle a payment; return its order's id if it must wait for a provider that has a pause."""

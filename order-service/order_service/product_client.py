@@ -19,6 +19,7 @@ from chassis.errors import Misconfigured, Unavailable
 from chassis.logs import request_id
 from chassis.telemetry import outgoing
 from order_service import metrics
+from order_service.connections import RenewedConnections
 from order_service.model import Item, ReservationResult
 from order_service.product_replies import (
     ProductServiceMisconfigured,
@@ -63,7 +64,7 @@ class ProductClient:
         on_change = metrics.CIRCUIT_OPEN[PRODUCT_SERVICE].set
         self._circuit_breaker = CircuitBreaker(slow_call=SLOW_CALL, clock=clock, on_change=on_change)
         self._retries = Retries(patience=call_deadline, min_attempt=MIN_ATTEMPT, backoff=BACKOFF, clock=clock)
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=max_concurrent + 2, retries=False)
+        self._pool = RenewedConnections(max_concurrent + 2, clock=clock)
 
     def reserve(self, order_id: str, items: tuple[Item, ...]) -> ReservationResult:
         """Take the stock of all items, or of none. Raises ProductServiceUnavailable."""
@@ -139,6 +140,7 @@ class ProductClient:
         """Record an attempt without an answer. To urllib3 a refused connection is a timeout, too."""
         refused = urllib3.exceptions.NewConnectionError
         is_late = isinstance(exc, urllib3.exceptions.TimeoutError) and not isinstance(exc, refused)
+        self._pool.renew()
         if is_late:
             self._circuit_breaker.record_failure(started)
         else:

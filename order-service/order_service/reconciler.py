@@ -1,6 +1,6 @@
 """Repairs between order-service and product-service: releases of stock, and the comparison of both sides.
 
-Everything is safe to do twice, so that several workers need no coordination.
+Everything is safe to do twice. Several workers share the releases, and one of them compares (`sharing`).
 """
 
 import logging
@@ -13,13 +13,12 @@ from chassis.errors import Unavailable
 from chassis.misconfigurations import Misconfigurations
 from chassis.telemetry import context, tracing
 from order_service import worker_metrics
-from order_service.model import NOT_HOLDING_STOCK
+from order_service.model import NOT_HOLDING_STOCK, IdRange
 from order_service.new_order import failed_order
 from order_service.product_client import ProductClient
 from order_service.store import OrderStore, ReconciliationCursor
 from order_service.timings import Timings
 
-RELEASE_BATCH = 100
 PRODUCT_SERVICE = "product-service"
 
 log = logging.getLogger(__name__)
@@ -33,10 +32,11 @@ class StockReleaser:
     products: ProductClient
     misconfigurations: Misconfigurations
     timings: Timings
+    batch: int = 100
 
-    def release_due(self) -> bool:
+    def release_due(self, ids: IdRange) -> bool:
         """Release for about a second; return whether more may be due. Raises Unavailable if the database is away."""
-        due = self.store.due_releases(RELEASE_BATCH)
+        due = self.store.due_releases(ids, self.batch)
         order_ids = list(due)
         end = time.monotonic() + self.timings.release_budget
         for number, order_id in enumerate(order_ids):
@@ -52,7 +52,7 @@ class StockReleaser:
                 worker_metrics.RELEASES.inc()
             if time.monotonic() > end:
                 break
-        return len(order_ids) == RELEASE_BATCH
+        return len(order_ids) == self.batch
 
     def _release(self, order_id: str, traceparent: str | None) -> None:
         cause = context.read({"traceparent": traceparent})

@@ -63,7 +63,7 @@ def _recovery(settings: config.RecoverySettings, told: Mapping[str, Told], *, re
         store=RecoveryStore(database, clock),
         cursor=ReconciliationCursor(database, clock),
         products=products,
-        releaser=StockReleaser(store, products, Misconfigurations(), Timings()),
+        releaser=StockReleaser(store, products, Misconfigurations(), Timings(), batch=100),
         clock=clock,
         provider=make_provider(settings, database, clock),
         told=told,

@@ -9,7 +9,7 @@ from datetime import datetime
 from chassis.errors import Unavailable
 from order_service import decisions, events
 from order_service.decisions import LOST_NOTE, Decision
-from order_service.model import FAILED, NOT_HOLDING_STOCK, Order
+from order_service.model import ALL_ORDERS, FAILED, NOT_HOLDING_STOCK, Order
 from order_service.new_order import failed_order
 from order_service.payment.model import CAPTURED, OPEN_PAYMENT, REFUND_DUE
 from order_service.payment.provider import LedgerEntry, PaymentProvider
@@ -128,8 +128,8 @@ class Recovery:
     def _release(self) -> None:
         """Release the stock that is due, as long as that succeeds. The worker repeats what fails."""
         waiting, _ = self.orders.waiting_releases()
-        while waiting and self.orders.due_releases(1):
-            self.releaser.release_due()
+        while waiting and self.orders.due_releases(ALL_ORDERS, 1):
+            self.releaser.release_due(ALL_ORDERS)
             before, (waiting, _) = waiting, self.orders.waiting_releases()
             if waiting == before:
                 return

@@ -19,4 +19,6 @@ class Timings:
     reconcile_every: float = 5.0
     measure_every: float = 5.0  # the backlog; Prometheus asks less often
     reconcile_age: float = 15.0  # placing an order takes less, and a request that takes longer finds its id taken
+    lease: float = 10.0  # of a worker: so long its share waits for it when it is killed
+    renew_every: float = 3.0  # the lease; three attempts in the time of one
     exit_within: float = 25.0  # for a graceful shutdown; the supervisor kills the worker a few seconds later

@@ -1,4 +1,4 @@
-"""The worker of order-service: `python -m order_service.worker`, as many as you like.
+"""The worker of order-service: `python -m order_service.worker`, as many as you like; they share the work (`sharing`).
 
 It publishes the events that are due (`outbox_relay`), releases the stock that is due and compares the reservations of
 product-service with orders (`reconciler`). It settles payments (`payment_settler`).
@@ -6,6 +6,7 @@ product-service with orders (`reconciler`). It settles payments (`payment_settle
 
 import logging
 import threading
+from contextlib import suppress
 from typing import Any
 
 from chassis import mongo
@@ -21,12 +22,13 @@ from order_service.outbox_relay import OutboxRelay
 from order_service.payment.factory import make_provider
 from order_service.payment.limits import CallLimiter
 from order_service.payment.provider import PaymentProvider
-from order_service.payment_settler import CONCURRENT, PaymentSettler
+from order_service.payment_settler import PaymentSettler
 from order_service.payments import Payments
 from order_service.product_client import ProductClient
 from order_service.publisher import Publisher
 from order_service.reconciler import Reconciler, StockReleaser
-from order_service.store import OrderStore, Outbox, PaymentStore, ReconciliationCursor
+from order_service.sharing import Sharing
+from order_service.store import OrderStore, Outbox, PaymentStore, ReconciliationCursor, WorkerLeases
 from order_service.timings import Timings
 
 log = logging.getLogger(__name__)
@@ -44,19 +46,23 @@ class Worker:
         heartbeat: Heartbeat,
         timings: Timings,
         provider: PaymentProvider | None = None,
+        *,
+        name: str = "worker",
+        batch: int = 100,
+        payment_threads: int = 4,
     ) -> None:
         store, misconfigurations = OrderStore(database, clock), heartbeat.misconfigurations
         cursor = ReconciliationCursor(database, clock)
-        outbox = Outbox(database, clock)
-        self.relay = OutboxRelay(outbox, publisher, clock, misconfigurations, timings)
-        self.releaser = StockReleaser(store, products, misconfigurations, timings)
+        outbox, self._store = Outbox(database, clock), store
+        self.relay = OutboxRelay(outbox, publisher, clock, misconfigurations, timings, batch)
+        self.releaser = StockReleaser(store, products, misconfigurations, timings, batch)
         self.reconciler = Reconciler(store, cursor, products, clock, misconfigurations, timings)
         payment_store = PaymentStore(database, clock)
-        limiter = CallLimiter(CONCURRENT)  # not shown as a pool, see main
+        limiter = CallLimiter(payment_threads)  # not shown as a pool, see main
         payments = Payments(Orders(store, products, clock), payment_store, provider, limiter, clock)
-        self.settler = PaymentSettler(payments, payment_store, misconfigurations, timings)
+        self.settler = PaymentSettler(payments, payment_store, misconfigurations, timings, batch, payment_threads)
+        self.sharing = Sharing(WorkerLeases(database, clock), name, timings)
         self.backlog = Backlog(outbox, store, payment_store, clock, timings)
-        self._store = store
         self._publisher = publisher
         self._heartbeat = heartbeat
         self._poll = timings.poll
@@ -80,11 +86,16 @@ class Worker:
             if not is_busy:
                 stop.wait(self._poll)
         self._publisher.close()
+        with suppress(Unavailable):
+            self.sharing.leave()
 
     def work(self) -> bool:
         """Do one round; return whether more may be due at once. Raises Unavailable if the database is away."""
-        has_more = [self.relay.publish_due(), self.releaser.release_due(), self.settler.settle_due()]
-        self.reconciler.run_if_due()
+        share = self.sharing.current()
+        work = (self.relay.publish_due, self.releaser.release_due, self.settler.settle_due)
+        has_more = [do(share.ids) for do in work]
+        if share.has_the_rest:
+            self.reconciler.run_if_due()
         self.backlog.measure_if_due()
         return any(has_more)
 
@@ -99,15 +110,26 @@ def main() -> None:
     """Run a worker until SIGTERM or SIGINT."""
     settings = config.WorkerSettings.load()
     programs.observe("order-worker", settings)
-    programs.serve_metrics(settings)
     database = mongo.connect(settings.mongo_url, "order-worker")
     token = ClientCredentials(settings.token_url, settings.client_id, settings.client_secret)
     clock, timings = mongo.DatabaseClock(database), Timings(poll=settings.poll_seconds)
     # Its only place is always taken while the worker catches up, but nobody waits for it: as a pool it would alarm.
     products = ProductClient(settings.product_service_url, token, max_concurrent=1, pool="")
     heartbeat = Heartbeat(settings.heartbeat_file, end_after=WATCHDOG_TIMEOUT)
+    programs.serve(settings, heartbeat.is_beating)
     provider = make_provider(settings, database, clock)
-    worker = Worker(database, clock, products, Publisher(settings.rabbitmq_url), heartbeat, timings, provider)
+    worker = Worker(
+        database,
+        clock,
+        products,
+        Publisher(settings.rabbitmq_url),
+        heartbeat,
+        timings,
+        provider,
+        name=settings.worker_name,
+        batch=settings.worker_batch,
+        payment_threads=settings.worker_payment_threads,
+    )
     stop = threading.Event()
     stop_on_signals(stop, within=timings.exit_within)
     log.info("worker started")

@@ -135,7 +135,7 @@ def products() -> Iterator[LocalServer]:
 def client(products: LocalServer) -> Iterator[ProductClient]:
     client = ProductClient(products.url, lambda: "service-token", max_concurrent=2)
     yield client
-    client._pool.clear()
+    client._pool.renew()
 
 
 def test_order_service_asks_with_the_example(client: ProductClient, products: LocalServer) -> None:

@@ -125,14 +125,15 @@ class Stack:
     def act(self, order_id: str, action: str) -> TestResponse:
         return self.app.test_client().post(f"/orders/{order_id}/{action}", headers=ADMIN)
 
-    def worker(self, publisher: Any = None) -> Worker:
+    def worker(self, publisher: Any = None, name: str = "worker") -> Worker:
         """Return a new worker, with its own connections like those of another process."""
         database = mongo.connect(self.settings.mongo_url, "order-worker")
         client = ProductClient(self.settings.product_service_url, lambda: token("service"), max_concurrent=1)
-        self._resources.callback(client._pool.clear)
+        self._resources.callback(client._pool.renew)
         clock = mongo.DatabaseClock(database)
         provider = make_provider(self.settings, database, clock)
-        return Worker(database, clock, client, publisher or self.events, Heartbeat(), self.timings, provider)
+        events = publisher or self.events
+        return Worker(database, clock, client, events, Heartbeat(), self.timings, provider, name=name)
 
     def recover(self, worker: Worker | None = None) -> None:
         """Let a worker compare all reservations, whatever their age, and do everything that is due."""

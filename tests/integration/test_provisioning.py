@@ -13,7 +13,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 from pymongo.errors import OperationFailure
 
-from deploy import broker, provision
+from deploy import broker, database, provision
+from deploy.archive import unfinished
 from deploy.config import ProvisioningSettings
 from tests import ephemeral_servers
 from tests.at_once import at_once
@@ -180,3 +181,54 @@ def test_a_server_that_cannot_be_reached_is_named(environment: dict[str, str]) -
     nowhere = "mongodb://admin:x@127.0.0.1:9/admin?serverSelectionTimeoutMS=100"
     with pytest.raises(SystemExit, match="MongoDB is not reachable at 127.0.0.1:9"):
         provision.provision(settings({**environment, "MONGO_URL": nowhere, "PROVISION_DEADLINE": "0.1"}))
+
+
+def test_a_replica_set_of_several_hosts_is_used_as_it_is(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("a replica set is initiated by those who look after it")
+
+    alone = environment["MONGO_URL"].replace("directConnection=true&", "")
+    credentials, _, rest = alone.rpartition("@")
+    host, _, options = rest.partition("/")
+    with pymongo.MongoClient[dict[str, Any]](alone) as client:
+        name = client.admin.command("hello")["setName"]
+    one_member_less = f"{credentials}@127.0.0.1:9,{host}/{options}"
+    for url in (one_member_less, f"{one_member_less}&replicaSet={name}", f"{alone}&replicaSet={name}"):
+        assert database.names_replica_set(url)
+        new = environment["USER_SERVICE_MONGO_URL"].replace("user_service:", "user_service:another", 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "_initiate", refuse)
+            provision.provision(settings({**environment, "MONGO_URL": url, "USER_SERVICE_MONGO_URL": new}))
+        assert find_one(new, "user_service") is None
+        provision.provision(settings(environment))
+
+
+def test_a_replica_set_without_a_primary_is_named() -> None:
+    nowhere = "mongodb://admin:x@127.0.0.1:9,127.0.0.1:10/admin?serverSelectionTimeoutMS=100"
+    with pytest.raises(SystemExit, match="MongoDB has no primary at 127.0.0.1:9,127.0.0.1:10 after 0.1 s"):
+        database.require_primary(nowhere, deadline=0.1)
+
+
+@pytest.mark.parametrize(
+    ("url", "several"),
+    [
+        ("mongodb://a,b:p,w@host:27017/admin", False),
+        ("mongodb://host/admin?directConnection=true", False),
+        ("mongodb://one:27017,two:27017/admin", True),
+        ("mongodb://host/admin?w=1&replicaSet=rs0", True),
+        ("mongodb+srv://cluster.example.com/admin", True),
+    ],
+)
+def test_a_replica_set_is_known_by_its_url(url: str, several: bool) -> None:
+    assert database.names_replica_set(url) is several
+
+
+def test_an_unfinished_restore_stops_the_provisioning(environment: dict[str, str]) -> None:
+    with database.connect(environment["MONGO_URL"]) as client:
+        unfinished.mark(client, "/backups/monday")
+        with pytest.raises(SystemExit, match="The restore of /backups/monday into this MongoDB did not finish"):
+            provision.provision(settings(environment))
+        unfinished.clear(client)
+    provision.provision(settings(environment))

@@ -15,7 +15,7 @@ from order_service.product_client import CALL_DEADLINE
 from tests import ephemeral_servers
 from tests.at_once import at_once, meanwhile
 from tests.integration import dying, order_processes
-from tests.integration.order_stack import ANA, STOCK, Stack, order_stack
+from tests.integration.order_stack import ANA, STOCK, RecordedEvents, Stack, order_stack
 from tests.model.actions import ACTIONS, CLIENT
 from tests.reconciling import reconcile
 from tests.waiting import until
@@ -144,6 +144,19 @@ def test_workers_need_no_coordination(stack: Stack) -> None:
     assert not stack.orders.count_documents({"due": {"$exists": True}})
     assert stack.stock() == STOCK - 3
     stack.check_invariants()
+
+
+def test_two_workers_share_the_events(stack: Stack) -> None:
+    published = [RecordedEvents(), RecordedEvents()]
+    workers = [stack.worker(events, f"worker-{number}") for number, events in enumerate(published)]
+    for worker in workers:
+        worker.sharing.current()
+    workers[0].sharing.next_run = 0
+    stack.products.update_many({}, {"$inc": {"stock": 100, "received": 100}})
+    orders = [stack.order(1, product_id="pen").json["id"] for _ in range(30)]
+    at_once(2, lambda number: until(lambda: not workers[number].work(), "nothing is due"))
+    assert sorted(event for events in published for event in events.ids) == sorted(f"{o}.order_created" for o in orders)
+    assert min(len(events.ids) for events in published) > 3
 
 
 def test_concurrent_orders_and_workers_keep_every_invariant(stack: Stack) -> None:

@@ -31,7 +31,12 @@ HOMES = {
         "order_service.payment.stripe_replies",
         "order_service.payment.stripe_webhook",
     },
-    "urllib3": {"chassis.auth.user_service", "order_service.product_client", "order_service.product_replies"},
+    "urllib3": {
+        "chassis.auth.user_service",
+        "order_service.connections",
+        "order_service.product_client",
+        "order_service.product_replies",
+    },
     "pika": {
         "chassis.amqp",
         "order_service.publisher",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from tools.bench import environment, reference_apps, report, targets
+from tools.bench import environment, reference_apps, report, scale, targets
 from tools.bench.measurement import Measurement, measure
 from tools.bench.targets import BASELINE, BESIDE, EXTERNAL_SERVERS, FLOOR, SHOP, Target
 from tools.bench.wrk import WORKLOADS, Workload
@@ -19,7 +19,8 @@ PART = ("workloads", "clients", "seconds", "rounds", "only")  # a run without th
 
 def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
     """Measure the shop and a naive one. Without arguments, save the results in tools/bench/results."""
-    parser.add_argument("workloads", nargs="*", default=[], metavar="WORKLOAD", help=f"some of {', '.join(WORKLOADS)}")
+    names = f"some of {', '.join(WORKLOADS)}; or {scale.NAME}: what an order costs each part, with more replicas"
+    parser.add_argument("workloads", nargs="*", default=[], metavar="WORKLOAD", help=names)
     parser.add_argument("--clients", type=int, nargs="+", default=[], help="numbers of concurrent clients")
     parser.add_argument("--seconds", type=int, default=5, help="length of one measurement (5)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each target, in turn (5)")
@@ -30,6 +31,10 @@ def define(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], in
     mongodb.add_option(parser, default=targets.fastest_mongodb())
 
     def run(options: argparse.Namespace) -> int:
+        if scale.NAME in options.workloads:
+            if len(options.workloads) > 1 or options.beside or options.only:
+                parser.error(f"{scale.NAME} is measured alone, without --beside and --only")
+            return scale.run(options)
         if unknown := set(options.workloads) - set(WORKLOADS):
             parser.error(f"no such workload: {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
         if (options.beside or options.set) and any(EXTERNAL_SERVERS.values()):

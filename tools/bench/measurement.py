@@ -25,11 +25,11 @@ def measure(target: Target, workload: Workload, *, clients: int, seconds: int, p
     Latencies and lags are in ms, memory in MB; CPU is in ms per placed order, or per request.
     """
     newest = _notifications(target).limit(1).to_list() if workload.at_half_load else []
-    placed, cpu = _placed(target), _cpu_seconds(target)
+    before, cpu = placed(target), _cpu_seconds(target)
     measurement = wrk.run(workload, target, clients=clients, seconds=seconds, pause=pause)
     if workload.places_orders:
         settle(target)
-    operations = _placed(target) - placed if workload.places_orders else measurement["requests"]
+    operations = placed(target) - before if workload.places_orders else measurement["requests"]
     for name, after in _cpu_seconds(target).items():
         measurement[name] = 1000 * (after - cpu[name]) / max(1, operations)
     measurement["memory"] = pss_megabytes(target.pids())
@@ -44,14 +44,15 @@ def settle(target: Target) -> None:
     orders, notifications, count = target.collection("orders"), target.collection("notifications"), -1
     while count != (count := orders.estimated_document_count()):
         time.sleep(0.3)
-    _wait_for(target, "stored", lambda: notifications.estimated_document_count() >= _placed(target))
+    wait_for(target, "stored", lambda: notifications.estimated_document_count() >= placed(target))
     if target.is_shop:
         newest = _notifications(target).limit(IN_PROGRESS)
-        _wait_for(target, "published", lambda: not orders.find_one({"due": {"$gt": EPOCH}}, {"_id": True}))
-        _wait_for(target, "sent", lambda: all(notification["status"] == "sent" for notification in newest.clone()))
+        wait_for(target, "published", lambda: not orders.find_one({"due": {"$gt": EPOCH}}, {"_id": True}))
+        wait_for(target, "sent", lambda: all(notification["status"] == "sent" for notification in newest.clone()))
 
 
-def _wait_for(target: Target, state: str, is_done: Callable[[], bool]) -> None:
+def wait_for(target: Target, state: str, is_done: Callable[[], bool]) -> None:
+    """Wait until a condition holds. Stops with a message, which says that not all are `state`, if that takes long."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while not is_done():
         if time.monotonic() > deadline:
@@ -59,7 +60,8 @@ def _wait_for(target: Target, state: str, is_done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def _placed(target: Target) -> int:
+def placed(target: Target) -> int:
+    """Return how many orders were placed so far."""
     orders = target.collection("orders")
     not_placed = orders.count_documents({"status": {"$in": ["rejected", "failed"]}}) if target.is_shop else 0
     return int(orders.estimated_document_count() - not_placed)
@@ -80,7 +82,12 @@ def _lags(target: Target, since: datetime) -> list[float]:
 def _cpu_seconds(target: Target) -> dict[str, float]:
     """Return the CPU time that the target's programs, its database and its broker have used so far."""
     pids = {"cpu": target.pids(), "cpu_database": target.pids("mongodb"), "cpu_broker": target.pids("rabbitmq")}
-    return {name: _sum(each, lambda process: sum(process.cpu_times()[:4])) for name, each in pids.items()}
+    return {name: cpu_seconds(each) for name, each in pids.items()}
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Return the CPU time that processes have used so far, with that of their children that have ended."""
+    return _sum(pids, lambda process: sum(process.cpu_times()[:4]))
 
 
 def pss_megabytes(pids: Iterable[int]) -> float:

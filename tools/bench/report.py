@@ -32,28 +32,42 @@ RATIOS = {"throughput": "shop/this, requests/s", "cpu": "shop/this, CPU ms"}
 
 def save(run: dict[str, Any], folder: Path = RESULTS) -> list[Path]:
     """Write the measurements (JSON) and the table (Markdown). They replace the last run on the same database."""
+    return write(run, text(run), folder)
+
+
+def write(run: dict[str, Any], content: str, folder: Path) -> list[Path]:
+    """Write the measurements, and `content` as their page, into a folder; return both files."""
     folder.mkdir(exist_ok=True)
     environment = {key: value for key, value in run.items() if key != "measurements"}
     lines = ",\n".join(json.dumps(measurement) for measurement in run["measurements"])
     texts = {
         ".json": f'{json.dumps(environment, indent=1)[:-2]},\n "measurements": [\n{lines}\n]}}\n',
-        ".md": f"# Results on {run['database']}\n\n{text(run)}\n",
+        ".md": f"# Results on {run['database']}\n\n{content}\n",
     }
-    for suffix, content in texts.items():
-        (folder / f"{run['database']}{suffix}").write_text(content)
+    for suffix, whole in texts.items():
+        (folder / f"{run['database']}{suffix}").write_text(whole)
     return [folder / f"{run['database']}{suffix}" for suffix in texts]
 
 
 def text(run: dict[str, Any]) -> str:
     """Return what was measured, on what and how long, and the table."""
+    return f"{heading(run)}\n\n{table(run['measurements'])}"
+
+
+def heading(run: dict[str, Any]) -> str:
+    """Return which version was measured, on what and how long."""
     where = f"{run['database']} {run['database_version']}, {run['cpus']} CPUs, Python {run['python']}"
     how = f"medians of {run['rounds']} rounds of {run['seconds']} s"
-    return f"Version {run['version']}, {run['date']}, on {where}; {how}.\n\n{table(run['measurements'])}"
+    return f"Version {run['version']}, {run['date']}, on {where}; {how}."
 
 
 def table(measurements: list[Measurement]) -> str:
     """Return a Markdown table of all rows, without the columns that have no value."""
-    rows = [["workload", "clients", "target", *COLUMNS.values(), *RATIOS.values()], *_rows(measurements)]
+    return markdown([["workload", "clients", "target", *COLUMNS.values(), *RATIOS.values()], *_rows(measurements)])
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """Return a Markdown table, the header first, without the columns that have no value."""
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
     padded = [[cell.rjust(width) for cell in column] for column, width in zip(columns, widths, strict=True)]
@@ -69,7 +83,7 @@ def _rows(measurements: list[Measurement]) -> Iterator[list[str]]:
         for measurement in group:
             by_target[measurement["target"]].append(measurement)
         for target, rounds in sorted(by_target.items(), key=lambda item: item[0] != SHOP):
-            medians = [_median([each[key] for each in rounds if key in each]) for key in COLUMNS]
+            medians = [middle([each[key] for each in rounds if key in each]) for key in COLUMNS]
             spreads = [_spread(ratios(by_target[SHOP], rounds, key)) if target != SHOP else "" for key in RATIOS]
             yield [workload, str(clients), target, *medians, *spreads]
 
@@ -90,7 +104,8 @@ def number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 
-def _median(values: list[float]) -> str:
+def middle(values: list[float]) -> str:
+    """Return the median of some values with three digits, "" without any."""
     return number(median(values)) if values else ""
 
 

@@ -31,7 +31,7 @@ FORWARDED_VARIABLES = (
     "WEB_THREADS",
 )
 FORWARDED_TO_ALL = ("OTEL_",)  # the beginnings of names
-FORWARDED_TO_ORDERS = ("PAYMENT_", "STRIPE_")  # the same; some of these variables are secrets
+FORWARDED_TO_ORDERS = ("PAYMENT_", "STRIPE_", "WORKER_")  # the same; some of these variables are secrets
 NO_SUPERVISORD = """\
 supervisord is not running, so nothing restarts a program that fails. Still running: {}.
 ./dev up stops these and starts everything again; ./dev down only stops them."""
@@ -77,8 +77,7 @@ def up(*, detach: bool, fresh: bool, mongodb: str = "", observe: bool = False) -
         return _fail("The shop is running, and --fresh would remove its data. Stop it first: ./dev down")
     if observe and stack.is_running() and "prometheus" not in stack.pages():
         return _fail("The shop is running without --observe. Stop it first: ./dev down")
-    for number in STOP_SIGNALS:
-        signal.signal(number, _interrupt)
+    interrupt_on_signals()
     try:
         print("Starting ...", flush=True)
         started = stack.up(fresh=fresh, stop_with_parent=not detach)
@@ -96,7 +95,10 @@ def run_in_foreground(stack: Stack) -> int:
     try:
         while stack.is_running():
             time.sleep(1)
-        if stack.leftovers() and not (stack.state / STOPPING).exists():
+        if (stack.state / STOPPING).exists():  # by another command, which ends the rest; ./dev restore starts it again
+            print("Stopped.")
+            return 0
+        if stack.leftovers():
             code = _fail("supervisord has ended, so nothing restarts a program that fails. Stopping the rest ...")
     except KeyboardInterrupt:
         print("\nStopping ...", flush=True)
@@ -105,6 +107,12 @@ def run_in_foreground(stack: Stack) -> int:
     stack.down()
     print("Stopped.")
     return code
+
+
+def interrupt_on_signals() -> None:
+    """Raise KeyboardInterrupt at each signal that asks to stop."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -41,7 +41,7 @@ def write_to_log(path: Path) -> None:
 
 def wait_for_turn(state: Path, name: str, after: str | None) -> None:
     """Wait while the program is suspended, and until the file `after` exists."""
-    suspended = state / "run" / f"{name}.suspended"
+    suspended = processes.suspension(state, name)
     while suspended.exists() or (after and not (state / after).exists()):
         time.sleep(0.05)
 

@@ -23,6 +23,11 @@ def tags(state: Path, program: str) -> dict[str, str]:
     return {STACK: str(state), PROGRAM: program}
 
 
+def suspension(state: Path, program: str) -> Path:
+    """Return the file that keeps a program from starting while it is there."""
+    return state / "run" / f"{program}.suspended"
+
+
 def bound_to_parent(command: Iterable[str], number: signal.Signals = signal.SIGKILL) -> list[str]:
     """Return a command that gets a signal from the kernel when its parent ends, if `setpriv` is installed."""
     setpriv = ["setpriv", "--pdeathsig", number.name, "--"] if shutil.which("setpriv") else []

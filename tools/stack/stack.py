@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -44,19 +44,32 @@ class Stack:
         """
         self.state.mkdir(parents=True, exist_ok=True)
         with self._locked():
+            if not fresh:
+                startup.require_restored(self.state)
             if self.is_running():
                 with suppress(SupervisordEnded):  # it was stopping
                     self.wait_until_ready()
                     return False
-            self.down()
-            if fresh:
-                shutil.rmtree(self.state / "data", ignore_errors=True)
-            try:
-                self._start(stop_with_parent)
-            except BaseException:
-                self.down()
-                raise
+            self._restart(startup.NOTHING, fresh=fresh, stop_with_parent=stop_with_parent)
         return True
+
+    def restart(self, preparation: startup.Preparation) -> None:
+        """Stop everything, and start it as `up` does after a preparation, without the programs that it holds back."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            self._restart(preparation)
+
+    def _restart(
+        self, preparation: startup.Preparation, *, fresh: bool = False, stop_with_parent: bool = False
+    ) -> None:
+        self.down()
+        if fresh:
+            shutil.rmtree(self.state / "data", ignore_errors=True)
+        try:
+            self._start(preparation, stop_with_parent=stop_with_parent)
+        except BaseException:
+            self.down()
+            raise
 
     def down(self) -> bool:
         """Stop everything, whatever state it is in; return False if nothing was running."""
@@ -121,32 +134,34 @@ class Stack:
 
     def suspend(self, name: str) -> None:
         """Kill a program and keep it from starting until `resume`."""
-        self._suspended(name).touch()
+        processes.suspension(self.state, name).touch()
         self.kill(name)
 
     def resume(self, name: str) -> None:
         """Let a suspended program start again."""
-        self._suspended(name).unlink(missing_ok=True)
+        processes.suspension(self.state, name).unlink(missing_ok=True)
 
     def unready(self) -> list[str]:
         """Return the services, the background programs and the storefront, as far as they are not ready."""
         page = {name: url for name, url in self.pages().items() if name == STOREFRONT}
         return readiness.unready(self.state, self.urls | page, [*self.services(), *page])
 
-    def wait_until_ready(self, seconds: float = SECONDS_TO_START, *, starting: bool = False) -> None:
-        """Wait until everything is ready. Raises StackError, which names what is not.
+    def wait_until_ready(
+        self, seconds: float = SECONDS_TO_START, *, starting: bool = False, held: Collection[str] = ()
+    ) -> None:
+        """Wait until everything but what is held back is ready. Raises StackError, which names what is not.
 
         If `starting`, a program that ends repeatedly raises it at once.
         """
         deadline = time.monotonic() + seconds
-        while unready := self.unready():
+        while unready := [name for name in self.unready() if name not in held]:
             self._check_starts(unready if starting else ())
             if time.monotonic() > deadline:
                 reason = readiness.last_lines(self.state, unready[0])
                 raise StackError(f"Not ready after {seconds:g} s: {', '.join(unready)}.\n{reason}")
             time.sleep(0.1)
 
-    def _start(self, stop_with_parent: bool) -> None:
+    def _start(self, preparation: startup.Preparation, *, stop_with_parent: bool) -> None:
         open_files.raise_limit()
         for folder in ("data", "logs", "run"):
             (self.state / folder).mkdir(exist_ok=True)
@@ -155,9 +170,10 @@ class Stack:
         self.ports |= next_free(movable, [port for name, port in self.ports.items() if name not in movable])
         spec = StackSpec(self.state, self.ports, secrets, self._options)
         startup.require_free(spec.ports_to_bind())
-        self._supervisord = startup.start_programs(self.state, spec, stop_with_parent=stop_with_parent)
-        startup.prepare(self.state, spec, secrets["mongodb_admin"], self._check_starts)
-        self.wait_until_ready(starting=True)
+        held = preparation.held
+        self._supervisord = startup.start_programs(self.state, spec, held, stop_with_parent=stop_with_parent)
+        startup.prepare(self.state, spec, secrets["mongodb_admin"], self._check_starts, preparation)
+        self.wait_until_ready(starting=True, held=held)
         self.notes = server_history.record(self.state, spec.servers())
 
     def _check_starts(self, names: Iterable[str]) -> None:
@@ -172,9 +188,6 @@ class Stack:
         if self._supervisord:
             self._supervisord.wait()
             self._supervisord = None
-
-    def _suspended(self, name: str) -> Path:
-        return self.state / "run" / f"{name}.suspended"
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from pymongo.errors import PyMongoError
@@ -17,7 +17,29 @@ from tools.stack.programs import Program
 from tools.stack.readiness import StackError
 from tools.stack.spec import StackSpec
 
+RESTORE_MARK = "data/restore-unfinished"  # removed together with the data
+UNFINISHED_RESTORE = """\
+The restore of {} has not finished, so the data is incomplete or not reconciled. No part of the shop may use it.
+Unless that restore is still running, run it again: ./dev restore DIR"""
 CheckStarts = Callable[[Iterable[str]], None]  # raises StackError if one of these programs cannot start
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """What a start does before the servers are provisioned, and the programs that it keeps from starting."""
+
+    run: Callable[[], None]
+    held: Collection[str]
+
+
+NOTHING = Preparation(lambda: None, ())
+
+
+def require_restored(state: Path) -> None:
+    """Raise StackError if a restore has not finished."""
+    mark = state / RESTORE_MARK
+    if mark.exists():
+        raise StackError(UNFINISHED_RESTORE.format(mark.read_text()))
 
 
 def require_free(numbers: Mapping[str, int]) -> None:
@@ -28,10 +50,17 @@ def require_free(numbers: Mapping[str, int]) -> None:
         raise StackError("\n".join(lines))
 
 
-def start_programs(state: Path, spec: StackSpec, *, stop_with_parent: bool) -> subprocess.Popen[bytes]:
-    """Start supervisord, which starts the servers at once. The services wait until `prepare` is done."""
+def start_programs(
+    state: Path, spec: StackSpec, held: Collection[str], *, stop_with_parent: bool
+) -> subprocess.Popen[bytes]:
+    """Start supervisord, which starts the servers at once. The services wait until `prepare` is done.
+
+    Those in `held` wait until they are resumed.
+    """
     for leftover in (state / "run").iterdir():
         leftover.unlink()
+    for name in held:
+        processes.suspension(state, name).touch()
     spec.write_configuration()
     dev_secrets.write_private(state / "admin.env", spec.administrators())
     groups = {
@@ -51,10 +80,17 @@ def _entry(state: Path, program: Program) -> dict[str, object]:
     return {**dataclasses.asdict(program), "environment": {**programs.inherited(), **program.environment, **tags}}
 
 
-def prepare(state: Path, spec: StackSpec, mongodb_password: str, check_starts: CheckStarts) -> None:
-    """Create the administrator of a new MongoDB while RabbitMQ starts, then provision both."""
+def prepare(
+    state: Path,
+    spec: StackSpec,
+    mongodb_password: str,
+    check_starts: CheckStarts,
+    preparation: Preparation = NOTHING,
+) -> None:
+    """Create the administrator of a new MongoDB while RabbitMQ starts, run the preparation, then provision both."""
     if spec.mongodb and not spec.mongodb.prepared.exists():
         _bootstrap(state, spec.mongodb, mongodb_password)
+    preparation.run()
     _provision(state, spec.provisioning_environment(), check_starts)
     (state / programs.PROVISIONED).touch()
 

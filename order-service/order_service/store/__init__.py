@@ -9,10 +9,19 @@ Orders are read with read concern majority: nobody may act on a write that a new
 """
 
 from order_service.store.cursor import ReconciliationCursor
+from order_service.store.leases import WorkerLeases
 from order_service.store.ledger import PaymentLedger
 from order_service.store.orders import OrderStore
 from order_service.store.outbox import Outbox
 from order_service.store.payments import PaymentStore
 from order_service.store.recovery import RecoveryStore
 
-__all__ = ["OrderStore", "Outbox", "PaymentLedger", "PaymentStore", "ReconciliationCursor", "RecoveryStore"]
+__all__ = [
+    "OrderStore",
+    "Outbox",
+    "PaymentLedger",
+    "PaymentStore",
+    "ReconciliationCursor",
+    "RecoveryStore",
+    "WorkerLeases",
+]

@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
+from pymongo.cursor import Cursor
 from pymongo.operations import IndexModel
 
 from chassis.config import ConfigurationError
 from chassis.mongo import Document
+from order_service.model import ALL_ORDERS, IdRange
 
 ANY_TIME = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
 """The condition that a field of a sparse index exists: a range uses the index on every server."""
@@ -27,6 +29,20 @@ _INDEXES = [
     IndexModel("payment_due", sparse=True),
     IndexModel(FAILING_SINCE, sparse=True),
 ]
+
+
+def find_due(
+    orders: Collection[Document], field: str, now: datetime, ids: IdRange, *, conditions: Document | None = None
+) -> Cursor[Document]:
+    """Find the orders in a range of ids that are due now by a field with a sparse index.
+
+    The hint keeps the server from reading the whole range by the index of ids.
+    """
+    due: Document = {field: {"$lte": now}, **(conditions or {})}
+    if ids == ALL_ORDERS:
+        return orders.find(due)
+    limits = {"$gte": ids.first} | ({"$lt": ids.end} if ids.end else {})
+    return orders.find(due | {"_id": limits}).hint([(field, ASCENDING)])
 
 
 def ensure_indexes(orders: Collection[Document]) -> None:

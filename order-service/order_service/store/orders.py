@@ -9,11 +9,11 @@ from pymongo.read_concern import ReadConcern
 from chassis.mongo import DESCENDING, DatabaseClock, Document, find_page, retry_and_translate
 from chassis.paging import Page
 from order_service import metrics
-from order_service.model import FAILED, NOT_HOLDING_STOCK, HistoryEntry, Order, OrderFilter, known_fields
+from order_service.model import FAILED, NOT_HOLDING_STOCK, HistoryEntry, IdRange, Order, OrderFilter, known_fields
 from order_service.payment.model import OPEN_PAYMENT, REFUND_DUE
 from order_service.store.audit_records import order_record
 from order_service.store.documents import to_document, to_order
-from order_service.store.indexes import ANY_TIME, MAX_COUNT, ensure_indexes
+from order_service.store.indexes import ANY_TIME, MAX_COUNT, ensure_indexes, find_due
 from order_service.transition import Transition
 
 SAMPLE = 1000  # orders that are read to find the oldest release
@@ -95,10 +95,9 @@ class OrderStore:
         metrics.count_transition(move)
         return self.find(order_id)
 
-    def due_releases(self, limit: int) -> dict[str, str | None]:
+    def due_releases(self, ids: IdRange, limit: int) -> dict[str, str | None]:
         """Return the ids of orders whose stock must be released now, each with its `traceparent` if it has one."""
-        query = {"release": {"$lte": self._clock()}}
-        due = self._orders.find(query, {"traceparent": True}).limit(limit)
+        due = find_due(self._orders, "release", self._clock(), ids).limit(limit)
         return {document["_id"]: document.get("traceparent") for document in due}
 
     def make_release_due(self, order_id: str) -> bool:

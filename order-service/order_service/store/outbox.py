@@ -9,9 +9,9 @@ from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DatabaseClock, Document, retry_and_translate
 from chassis.schemas import read_time
-from order_service.model import Order
+from order_service.model import IdRange, Order
 from order_service.store.documents import to_order
-from order_service.store.indexes import ANY_TIME, MAX_COUNT
+from order_service.store.indexes import ANY_TIME, MAX_COUNT, find_due
 
 SAMPLE = 1000  # orders that are read to find the oldest event
 
@@ -24,9 +24,9 @@ class Outbox:
         self._orders = database.orders.with_options(read_concern=ReadConcern("majority"))
         self._clock = clock
 
-    def due_orders(self, limit: int) -> list[Order]:
+    def due_orders(self, ids: IdRange, limit: int) -> list[Order]:
         """Return orders whose outbox is due now."""
-        return [to_order(document) for document in self._orders.find({"due": {"$lte": self._clock()}}).limit(limit)]
+        return [to_order(document) for document in find_due(self._orders, "due", self._clock(), ids).limit(limit)]
 
     def waiting(self) -> tuple[int, datetime | None]:
         """Return how many orders have events that wait, and the time of the oldest event; None if none waits.

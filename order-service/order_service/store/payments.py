@@ -21,6 +21,7 @@ from order_service.model import (
     PAID,
     SHIPPED,
     HistoryEntry,
+    IdRange,
     Order,
     known_fields,
 )
@@ -36,7 +37,7 @@ from order_service.payment.model import (
 )
 from order_service.payment.provider import Charge
 from order_service.store.documents import to_order
-from order_service.store.indexes import ANY_TIME, FAILING_SINCE, MAX_COUNT
+from order_service.store.indexes import ANY_TIME, FAILING_SINCE, MAX_COUNT, find_due
 
 _UNSETTLED: Document = {"payment.status": {"$in": [*OPEN_PAYMENT, REFUND_DUE]}}
 _NOTHING_DUE: Document = {"payment_due": "", FAILING_SINCE: ""}
@@ -118,12 +119,11 @@ class PaymentStore:
         if self._orders.update_one(expected, update).matched_count:
             metrics.PAYMENTS[REFUNDED].inc()
 
-    def due(self, limit: int, *, unsettled_only: bool = False) -> list[Order]:
+    def due(self, ids: IdRange, limit: int, *, unsettled_only: bool = False) -> list[Order]:
         """Return orders whose payment must be settled, refunded or expired now, or only those that need a provider."""
-        query: Document = {"payment_due": {"$lte": self._clock()}}
-        if unsettled_only:
-            query |= _UNSETTLED
-        return [to_order(document) for document in self._orders.find(query).limit(limit)]
+        conditions = _UNSETTLED if unsettled_only else None
+        found = find_due(self._orders, "payment_due", self._clock(), ids, conditions=conditions)
+        return [to_order(document) for document in found.limit(limit)]
 
     def count_due(self, *, within: float) -> int:
         """Return how many payments must be looked up or refunded now or within some seconds."""

@@ -5,7 +5,6 @@ import struct
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,14 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from chassis.auth.jwks import JwksClient
-from chassis.config import ConfigurationError
 from chassis.errors import Misconfigured, Unavailable
 from chassis.heartbeat import LAST_BEAT, Heartbeat
 from chassis.misconfigurations import Misconfigurations
-from chassis.telemetry import metrics, processes, programs
+from chassis.telemetry import metrics, processes
 from notification_service.config import ConsumerSettings
 from tests.at_once import at_once
 from tests.counted import counted, samples, value
 from tests.local_server import serving
-from tools.stack.ports import free_ports
 
 SETTINGS: dict[str, Any] = {"environment": "development", "mongo_url": "mongodb://m/n", "rabbitmq_url": "amqp://r/"}
 
@@ -194,22 +191,3 @@ def test_a_file_that_stays_empty_is_an_error_soon(tmp_path: Path, monkeypatch: p
     with pytest.raises(struct.error):
         metrics.exposition()
     assert 0.005 <= sum(slept) <= 0.1
-
-
-# --- Serving ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_background_program_serves_its_metrics_on_its_port() -> None:
-    port = free_ports(1)[0]
-    programs.serve_metrics(consumer(metrics_host="127.0.0.1", metrics_port=port))
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        body, kind = answer.read().decode(), answer.headers["Content-Type"]
-    assert kind.startswith("text/plain; version=0.0.4")
-    assert set(samples(body)) == set(samples())
-    with pytest.raises(ConfigurationError, match=f"^configuration: METRICS_PORT: port {port}: "):
-        programs.serve_metrics(consumer(metrics_host="127.0.0.1", metrics_port=port))
-
-
-def test_without_a_port_nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "serve", lambda *_: pytest.fail("it is served"))
-    programs.serve_metrics(consumer())

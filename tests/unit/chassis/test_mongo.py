@@ -8,6 +8,7 @@ import mongomock
 import pytest
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ClientBulkWriteException,
     DuplicateKeyError,
     ExecutionTimeout,
@@ -84,6 +85,9 @@ def test_a_call_that_timed_out_is_not_run_again(slow: Exception) -> None:
         labelled("TransientTransactionError"),
         labelled("RetryableWriteError"),
         *(OperationFailure("changing", code) for code in (24, 91, 189, 262, 365, 10107, 11600, 11602, 13435, 13436)),
+        *(OperationFailure("a member is lost", code) for code in (6, 7, 43, 89, 134, 9001)),
+        BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 189, "errmsg": "stepping down"}]}),
+        BulkWriteError({"writeErrors": [{"code": 11000}, {"code": 11602}], "writeConcernErrors": []}),
         labelled("SystemOverloadedError"),
     ],
     ids=lambda outage: f"{type(outage).__name__}-{outage.code}",
@@ -95,7 +99,13 @@ def test_an_outage_is_unavailable_and_keeps_its_cause(outage: Exception) -> None
 
 
 @pytest.mark.parametrize(
-    "mistake", [DuplicateKeyError("taken", 11000), OperationFailure("bad query", 2), ValueError("not the database's")]
+    "mistake",
+    [
+        DuplicateKeyError("taken", 11000),
+        OperationFailure("bad query", 2),
+        BulkWriteError({"writeErrors": [{"code": 11000}], "writeConcernErrors": []}),
+        ValueError("not the database's"),
+    ],
 )
 def test_a_programming_error_is_not_translated(mistake: Exception) -> None:
     store = Store(mistake)

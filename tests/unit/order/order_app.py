@@ -232,7 +232,7 @@ class Shop:
         self.worker = self.make_worker(self.heartbeat)
         self.client: FlaskClient = app.test_client()
 
-    def make_worker(self, heartbeat: Heartbeat, **timings: float) -> Worker:
+    def make_worker(self, heartbeat: Heartbeat, *, name: str = "worker", batch: int = 100, **timings: float) -> Worker:
         return Worker(
             self.database,
             self.clock,  # type: ignore[arg-type]
@@ -241,6 +241,8 @@ class Shop:
             heartbeat,
             Timings(poll=0.01, **timings),
             self.provider,
+            name=name,
+            batch=batch,
         )
 
     def post(self, body: Any, headers: dict[str, str] = ANA, key: str | None = None) -> TestResponse:

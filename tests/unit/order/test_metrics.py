@@ -7,7 +7,7 @@ import pytest
 
 from chassis.errors import Unavailable
 from order_service import metrics, worker_metrics
-from order_service.model import Buyer, Item, OrderRequest
+from order_service.model import ALL_ORDERS, Buyer, Item, OrderRequest
 from order_service.payment.model import PaymentTerms
 from order_service.payment.provider import PaymentPending, RequestRejected
 from order_service.payments import SETTLE_STARTED_AFTER, SETTLE_UNKNOWN_AFTER
@@ -123,7 +123,7 @@ def test_a_move_that_loses_a_race_counts_nothing(shop: Shop, monkeypatch: pytest
 def settle(shop: Shop, seconds: float = SETTLE_STARTED_AFTER) -> None:
     shop.clock.move(seconds)
     shop.worker.settler.next_run = shop.worker.settler.pause_until = 0.0
-    shop.worker.settler.settle_due()
+    shop.worker.settler.settle_due(ALL_ORDERS)
 
 
 def test_a_payment_counts_when_it_is_captured_and_a_repeat_does_not(paid_shop: Shop) -> None:
@@ -258,12 +258,12 @@ def test_a_release_counts_once_if_two_workers_do_it(shop: Shop) -> None:
 
     def release_twice(wanted: str) -> None:
         shop.products.release = release  # type: ignore[method-assign]
-        shop.make_worker(shop.heartbeat).releaser.release_due()
+        shop.make_worker(shop.heartbeat).releaser.release_due(ALL_ORDERS)
         release(wanted)
 
     shop.products.release = release_twice  # type: ignore[method-assign]
     with counted() as grown:
-        shop.worker.releaser.release_due()
+        shop.worker.releaser.release_due(ALL_ORDERS)
     assert (grown, shop.products.released) == ({"shop_releases_total": 1}, [order_id] * 2)
 
 
@@ -344,7 +344,7 @@ def test_the_backlog_has_what_waits_and_for_how_long(paid_shop: Shop) -> None:
     paid_shop.act(cancelled, "cancel", ANA)
     paid_shop.products.away = False
     paid_shop.ordered(1)
-    paid_shop.worker.relay.publish_due()  # delays both
+    paid_shop.worker.relay.publish_due(ALL_ORDERS)  # delays both
     paid_shop.clock.move(30)
     assert measure(paid_shop) == {
         "outbox_events": 2,

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from order_service.model import ALL_ORDERS
 from order_service.payment.limits import CALL_TIMEOUT
 from order_service.payment.model import Payment, PaymentTerms
 from order_service.payment.provider import Charge, PaymentPending, ProviderUnavailable
-from order_service.payment_settler import CONCURRENT, MAX_FAILURES
+from order_service.payment_settler import MAX_FAILURES
 from order_service.payments import SETTLE_STARTED_AFTER, SETTLE_UNKNOWN_AFTER
 from order_service.timings import Timings
 from tests.unit.order.order_app import ADMIN, ANA, BOB, FakeProvider, Shop, make_shop
@@ -46,7 +47,7 @@ def events_of(shop: Shop, order_id: str) -> list[str]:
 def settle(shop: Shop, seconds: float = SETTLE_STARTED_AFTER) -> None:
     shop.clock.move(seconds)
     shop.worker.settler.next_run = shop.worker.settler.pause_until = 0.0
-    shop.worker.settler.settle_due()
+    shop.worker.settler.settle_due(ALL_ORDERS)
 
 
 # --- Paying -----------------------------------------------------------------------------------------------------------
@@ -654,12 +655,12 @@ def test_while_the_provider_is_away_the_worker_asks_it_rarely_and_unpaid_orders_
     shop.database.orders.update_one({"_id": unpaid}, {"$set": {"pay_by": shop.clock(), "payment_due": shop.clock()}})
     shop.clock.move(SETTLE_STARTED_AFTER)
     for _ in range(3):
-        shop.worker.settler.settle_due()
+        shop.worker.settler.settle_due(ALL_ORDERS)
     asked = len(provider.calls)
-    assert MAX_FAILURES <= asked < MAX_FAILURES + CONCURRENT
+    assert MAX_FAILURES <= asked < MAX_FAILURES + shop.worker.settler.concurrent
     assert state(shop, unpaid)[0] == "cancelled"
     settle(shop, Timings.settle_retry_delay)
-    assert 1 <= len(provider.calls) - asked <= CONCURRENT  # one failure suffices now
+    assert 1 <= len(provider.calls) - asked <= shop.worker.settler.concurrent  # one failure suffices now
 
 
 def test_what_the_provider_has_not_decided_yet_is_no_failure_and_is_asked_for_once_a_minute(
@@ -695,8 +696,9 @@ def test_a_round_of_slow_settlements_ends_soon_so_that_events_need_not_wait(shop
     provider.calls.clear()
     shop.clock.move(SETTLE_STARTED_AFTER)
     provider.meanwhile = lambda _call: time.sleep(0.1)
-    shop.make_worker(shop.heartbeat, settle_budget=0.15).settler.settle_due()
-    assert 1 <= len(provider.calls) <= 2 * CONCURRENT
+    settler = shop.make_worker(shop.heartbeat, settle_budget=0.15).settler
+    settler.settle_due(ALL_ORDERS)
+    assert 1 <= len(provider.calls) <= 2 * settler.concurrent
 
 
 def test_a_payment_with_an_unexpected_error_stops_neither_the_worker_nor_the_others(

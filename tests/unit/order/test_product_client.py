@@ -68,7 +68,7 @@ def answering(*answers: tuple[int, Any], **options: Any) -> Iterator[tuple[Produ
 def closing(url: str, *, max_concurrent: int = 4, token: Any = None, **options: Any) -> Iterator[ProductClient]:
     client = ProductClient(url, token or Tokens(), max_concurrent=max_concurrent, **options)
     yield client
-    client._pool.clear()
+    client._pool.renew()
 
 
 @contextmanager
@@ -194,6 +194,16 @@ def test_a_connection_that_the_server_had_closed_is_replaced() -> None:
     with answering((201, HELD)) as (client, asked):
         assert client.reserve("o1", ITEMS) == client.reserve("o1", ITEMS)
     assert len(asked) == 2
+
+
+def test_kept_connections_are_given_up_when_one_of_them_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[tuple[int, Any] | None] = [None, (201, HELD)]
+    with serving(lambda _asked: answers.pop(0)) as server, closing(server.url) as client:
+        renewals: list[bool] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(client._pool, "renew", lambda: renewals.append(True))
+            assert client.reserve("o1", ITEMS) == RESERVED
+    assert renewals == [True]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from order_service.model import Order
+from order_service.model import ALL_ORDERS, Order
 from order_service.payments import SETTLE_STARTED_AFTER
 from order_service.recovered_events import event_times, with_lacking_events
 from order_service.told import InvalidHistory, Told, read_history
@@ -31,11 +31,11 @@ def lived(shop: Shop, *steps: str) -> Order:
             assert shop.client.post(f"/orders/{order_id}/ship", json=TRACKING, headers=ADMIN).status_code == 200
         elif step == "expire":
             shop.clock.move(1800)
-            shop.worker.settler.settle_due()
+            shop.worker.settler.settle_due(ALL_ORDERS)
         elif step == "refund":
             shop.clock.move(SETTLE_STARTED_AFTER)
             shop.worker.settler.next_run = 0.0
-            shop.worker.settler.settle_due()
+            shop.worker.settler.settle_due(ALL_ORDERS)
         else:
             headers = ANA if step == "cancel" else ADMIN
             action = step.removesuffix(" by an administrator")

@@ -10,6 +10,7 @@ from chassis import logs
 from chassis.telemetry import context, tracing
 from chassis.telemetry.context import SAMPLED, TraceContext
 from order_service.event_traces import publishing
+from order_service.model import ALL_ORDERS
 from order_service.product_client import ProductServiceUnavailable
 from tests.local_server import serving
 from tests.recorded_spans import FakeRecorder, recording
@@ -82,7 +83,7 @@ def test_a_release_by_the_worker_is_a_trace_of_its_own_linked_to_the_order(shop:
     shop.products.away = True
     assert shop.act(order_id, "cancel").status_code == 200
     shop.products.away = False
-    assert shop.worker.releaser.release_due() is False
+    assert shop.worker.releaser.release_due(ALL_ORDERS) is False
     assert shop.products.released == [order_id]
     release = recorder.only("release stock")
     assert (release.parent, release.error) == (None, None)
@@ -96,7 +97,7 @@ def test_the_release_of_an_unrecorded_order_is_not_recorded(shop: Shop) -> None:
         shop.products.away = True
         shop.act(order_id, "cancel")
         shop.products.away = False
-        shop.worker.releaser.release_due()
+        shop.worker.releaser.release_due(ALL_ORDERS)
     assert shop.products.released == [order_id]
     assert recorder.named("release stock") == []
 
@@ -108,7 +109,7 @@ def test_a_refund_by_the_worker_is_a_trace_of_its_own_whose_event_continues_it(
     order_id = place(shop, REQUEST)
     assert shop.pay(order_id).status_code == 200
     assert shop.client.post(f"/orders/{order_id}/cancel", headers=ADMIN).status_code == 200
-    shop.worker.settler.settle_due()
+    shop.worker.settler.settle_due(ALL_ORDERS)
     refund = recorder.only("settle payment")
     order = stored(shop, order_id)
     assert [link.traceparent for link in refund.links] == [order["traceparent"]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tools.bench import command, environment, measurement, report, targets, wrk
+from tools.bench import command, environment, measurement, report, scale, targets, wrk
 from tools.bench.baseline import connect_database
 from tools.paths import ROOT
 
@@ -153,3 +153,44 @@ def test_the_baseline_writes_as_durably_as_the_shop(monkeypatch: pytest.MonkeyPa
     assert database.name == "bench_baseline"
     assert database.write_concern.document == {"w": "majority", "j": True}
     database.client.close()
+
+
+def test_the_scale_is_measured_alone(parse: Callable[..., argparse.Namespace], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[argparse.Namespace] = []
+    monkeypatch.setattr(scale, "run", lambda options: seen.append(options) or 0)
+    for arguments in (["scale", "product"], ["scale", "--only", "shop"], ["scale", "--beside", "."]):
+        with pytest.raises(SystemExit):
+            parse(*arguments)
+    assert seen == []
+    parser = argparse.ArgumentParser()
+    command.define(parser)(parser.parse_args(["scale", "--set", "CONSUMER_THREADS=8"]))
+    assert (seen[0].set, seen[0].save) == (["CONSUMER_THREADS=8"], False)
+
+
+def test_a_table_of_the_scale_has_a_row_per_number_of_clients_and_replicas() -> None:
+    measured = {**dict.fromkeys(scale.COLUMNS, 1.0), "clients": 32}
+    measurements = [
+        {**measured, "replicas": replicas, "round": round_number, "throughput": 100.0 * round_number}
+        for round_number in (1, 2, 3)
+        for replicas in (1, 2)
+    ]
+    speed = [{"round": number, "order-worker": 100.0 * number, "notification-consumer": 500.0} for number in (1, 2, 3)]
+    run = {**RUN, "measurements": measurements, "catching_up": speed, "settings": ["WEB_THREADS=4"]}
+    heading, _, header, _, *rows, _, last = scale.text(run).splitlines()
+    assert "one worker publishes 200 events a second, one consumer stores and sends 500 e-mails" in last
+    assert heading.endswith("medians of 3 rounds of 5 s. Settings: WEB_THREADS=4.")
+    assert [row.replace(" ", "").split("|")[1:4] for row in (header, *rows)] == [
+        ["clients", "replicas", "orders/s"],
+        ["32", "1", "200"],
+        ["32", "2", "200"],
+    ]
+
+
+def test_only_the_connections_of_the_named_processes_are_counted() -> None:
+    assert scale.count([1, 2, 2, None], [2, 3]) == 2
+
+
+def test_the_saved_table_of_the_scale_is_that_of_its_measurements() -> None:
+    for path in scale.FOLDER.glob("*.json"):
+        run = json.loads(path.read_text())
+        assert path.with_suffix(".md").read_text() == f"# Results on {run['database']}\n\n{scale.text(run)}\n"

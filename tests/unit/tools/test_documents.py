@@ -10,7 +10,7 @@ import order_service.config
 import product_service.config
 import user_service.config
 from chassis.config import EnvironmentSettings
-from deploy.config import ProvisioningSettings
+from deploy.config import BackupSettings, ProvisioningSettings
 from tools.paths import ROOT
 
 SERVICES = ("user-service", "product-service", "order-service", "notification-service")
@@ -24,6 +24,7 @@ SETTINGS: list[type[EnvironmentSettings]] = [
     notification_service.config.Settings,
     notification_service.config.ConsumerSettings,
     ProvisioningSettings,
+    BackupSettings,
 ]
 VARIABLE = re.compile(r"\$\{([A-Z_]+)")
 

@@ -1,0 +1,30 @@
+"""The leases of the workers, by which they know of one another."""
+
+from datetime import timedelta
+
+from pymongo.database import Database
+
+from chassis.mongo import ASCENDING, DatabaseClock, Document, retry_and_translate
+
+
+@retry_and_translate
+class WorkerLeases:
+    """One document per worker that runs, with the time until which it counts."""
+
+    def __init__(self, database: Database[Document], clock: DatabaseClock) -> None:
+        self._leases = database.worker_leases
+        self._clock = clock
+
+    def renew(self, name: str, seconds: float) -> list[str]:
+        """Renew the lease of a worker, and return the names of all that have one, in order."""
+        now = self._clock()
+        lease = {"until": now + timedelta(seconds=seconds)}
+        self._leases.update_one({"_id": name}, {"$set": lease}, upsert=True)
+        leases = list(self._leases.find().sort("_id", ASCENDING))
+        if ended := [each["_id"] for each in leases if each["until"] <= now]:
+            self._leases.delete_many({"_id": {"$in": ended}, "until": {"$lte": now}})
+        return [each["_id"] for each in leases if each["until"] > now]
+
+    def end(self, name: str) -> None:
+        """End the lease of a worker."""
+        self._leases.delete_one({"_id": name})
