@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 
 from chassis.errors import Unavailable
 from order_service import decisions, events
@@ -21,6 +22,7 @@ from order_service.store import OrderStore, ReconciliationCursor, RecoveryStore
 from order_service.told import Told
 
 HELD, RELEASED, NO_RESERVATION = "held", "released", "none"
+CHARGES = 1000  # of the payment provider's ledger, which are compared at a time
 PATIENCE = 30.0  # s; after user-service has replaced its key, it may take some seconds until both agree on a token
 
 
@@ -40,7 +42,6 @@ class Recovery:
     patience: float = PATIENCE
     counts: Counter[str] = field(default_factory=Counter)
     without_stock: list[Order] = field(default_factory=list)
-    paid: dict[str, Order] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
 
     def run(self) -> list[Decision]:
@@ -89,8 +90,6 @@ class Recovery:
             self._note_lost(order_id)
 
     def _compare(self, order: Order, reservation: str) -> None:
-        if order.payment:
-            self.paid[order.id] = order
         if order.status == FAILED and order.id in self.told:
             self._note_lost(order.id)
         if order.status not in NOT_HOLDING_STOCK:
@@ -135,10 +134,12 @@ class Recovery:
                 return
 
     def _compare_payments(self) -> None:
-        for entry in self.provider.ledger() if self.provider else ():
-            order = self.paid.get(entry.order_id)
-            if _is_astray(entry, order):
-                self.decisions.append(decisions.money_astray(entry, order))
+        entries = self.provider.ledger() if self.provider else iter(())
+        while batch := list(islice(entries, CHARGES)):
+            orders = self.orders.find_many([entry.order_id for entry in batch])
+            for entry in batch:
+                if _is_astray(entry, order := orders.get(entry.order_id)):
+                    self.decisions.append(decisions.money_astray(entry, order))
 
 
 def _is_astray(entry: LedgerEntry, order: Order | None) -> bool:

@@ -277,10 +277,13 @@ def test_money_of_which_the_order_does_not_know_is_for_a_person(
     for decision in decisions:
         amounts = ("39.98", "39.98" if refunds else "0.00")
         assert (decision["attempt"], decision["taken"], decision["refunded"]) == (attempt, *amounts)
+        assert decision["status"] == "confirmed"
 
 
-def test_money_of_a_lost_order_is_for_a_person(shop: Shop, provider: Ledger) -> None:
-    provider.entries = [LedgerEntry("gone", 1, 100, (), NOON), LedgerEntry("returned", 1, 100, (60, 40), NOON)]
+def test_money_of_a_lost_order_is_for_a_person(shop: Shop, provider: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restored_orders, "CHARGES", 2)
+    returned = [LedgerEntry(f"returned{number}", 1, 100, (60, 40), NOON) for number in range(4)]
+    provider.entries = [*returned, LedgerEntry("gone", 1, 100, (), NOON)]
     (decision,) = recovery(shop).run()
     assert (decision["order_id"], decision["status"]) == ("gone", None)
 
