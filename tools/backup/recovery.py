@@ -50,7 +50,7 @@ def matters(folder: Path) -> str:
     if lines:
         shown.append(f"{len(lines)} matters for a person to decide; all are in {decisions}")
     if dead_letters.stat().st_size:
-        shown.append(f"The dead letters of before, which nobody will be sent, are in {dead_letters}")
+        shown.append(f"The dead letters of before are in {dead_letters}")
     return "\n".join(shown or ["There is nothing for a person to decide."])
 
 

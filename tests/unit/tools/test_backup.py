@@ -97,7 +97,7 @@ def test_every_matter_is_kept_and_the_first_ones_are_shown(tmp_path: Path) -> No
     assert lines[20] == "... and 5 more"
     assert lines[21:] == [
         f"25 matters for a person to decide; all are in {tmp_path / 'decisions.jsonl'}",
-        f"The dead letters of before, which nobody will be sent, are in {tmp_path / 'dead-letters.jsonl'}",
+        f"The dead letters of before are in {tmp_path / 'dead-letters.jsonl'}",
     ]
 
 
