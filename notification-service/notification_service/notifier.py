@@ -99,7 +99,10 @@ class Notifier:
         return existing, failed
 
     def _send_all(self, batch: Mapping[str, Notification], start_by: float) -> dict[str, Outcome]:
-        """Send on all channels at once, so that none delays another; return the outcomes."""
+        """Send on all channels at once, so that none delays another; return the outcomes.
+
+        Of a record-only event nothing is sent.
+        """
         futures = {
             key: self._pools[notification.channel].submit(self._send, notification, start_by)
             for key, notification in batch.items()
