@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from deploy.archive import consistency, files, manifest
+from deploy.archive import consistency, files, manifest, unfinished
 from deploy.archive.consistency import Client
 from deploy.archive.manifest import BackupError, Consistency, DatabaseName, FileRecord, Manifest
 
@@ -22,8 +22,11 @@ BATCH = 10_000  # documents; a reply holds at most 16 MiB
 
 def back_up(client: Client, directory: Path, databases: Sequence[DatabaseName]) -> Manifest:
     """Write a backup into an empty directory and return its manifest. On an error nothing is left there."""
-    begin = _now(client)
+    begin, restores = _now(client), _require_whole(client)
     records, mode, notes = _dump_best(client, directory, databases)
+    if _require_whole(client) != restores:
+        _discard(directory, databases)
+        raise BackupError("The data was replaced by a restore meanwhile. Back up again.")
     backup = Manifest(
         begin=begin,
         end=_now(client),
@@ -35,6 +38,13 @@ def back_up(client: Client, directory: Path, databases: Sequence[DatabaseName]) 
     )
     manifest.write(directory, backup)
     return backup
+
+
+def _require_whole(client: Client) -> int:
+    """Return how many restores there were. Raises BackupError if one did not finish."""
+    if databases := unfinished.incomplete(client):
+        raise BackupError(f"A restore has not finished: the data of {', '.join(databases)} is incomplete.")
+    return unfinished.restores(client)
 
 
 def _dump_best(
@@ -63,9 +73,13 @@ def _dump(client: Client, directory: Path, databases: Sequence[str], mode: Consi
         with consistency.view(client, mode) as session:
             return [record for name in databases for record in _dump_database(client, directory, name, session)]
     except BaseException:
-        for name in databases:
-            shutil.rmtree(directory / name, ignore_errors=True)
+        _discard(directory, databases)
         raise
+
+
+def _discard(directory: Path, databases: Sequence[str]) -> None:
+    for name in databases:
+        shutil.rmtree(directory / name, ignore_errors=True)
 
 
 def _dump_database(client: Client, directory: Path, name: str, session: ClientSession | None) -> Iterator[FileRecord]:

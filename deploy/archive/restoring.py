@@ -27,9 +27,8 @@ def occupied(client: Client, databases: Collection[str]) -> list[str]:
 
     Data that an earlier restore has left incomplete does not count.
     """
-    if unfinished.source(client):
-        return []
-    names = [(database, name) for database in databases for name in _collections(client, database)]
+    whole = set(databases).difference(unfinished.incomplete(client))
+    names = [(database, name) for database in sorted(whole) for name in _collections(client, database)]
     return [f"{database}.{name}" for database, name in names if client[database][name].find_one({}, {"_id": 1})]
 
 
@@ -44,14 +43,14 @@ def restore(client: Client, backup: Backup) -> None:
 
     Databases are not dropped: SecantusDB never returns from that while a transaction is open in one.
     """
-    unfinished.mark(client, str(backup.directory))
+    unfinished.mark(client, str(backup.directory), backup.databases)
     for database in backup.databases:
         for name in _collections(client, database):
             client[database].drop_collection(name)
     for collection in backup.collections:
         _restore(client, collection)
         sys.stderr.write(f"{collection.database}.{collection.name}: {collection.documents} documents\n")
-    unfinished.clear(client)
+    unfinished.clear(client, backup.databases)
 
 
 def _collections(client: Client, database: str) -> Iterator[str]:

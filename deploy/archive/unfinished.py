@@ -1,38 +1,48 @@
 """The mark of an unfinished restore, in MongoDB itself. While it is there, the provisioning lets no shop start."""
 
-from pymongo.collection import Collection
+from collections.abc import Collection
+from typing import Any
+
+from pymongo.collection import Collection as MongoCollection
 from pymongo.write_concern import WriteConcern
 
 from deploy import database
 from deploy.archive.consistency import OWN_DATABASES, Client
 
+_RESTORE = {"_id": "restore"}
 UNFINISHED = """\
-The restore of {} into this MongoDB did not finish, so its data is incomplete. No part of the shop may use it.
+The restore of {} into this MongoDB did not finish, so the data of {} is incomplete. No part of the shop may use it.
 Run the same restore again. It needs no --force, because it replaces incomplete data."""
 
 
-def mark(client: Client, source: str) -> None:
-    """Record that a restore has begun to replace data."""
-    _marks(client).replace_one({"_id": "restore"}, {"_id": "restore", "source": source}, upsert=True)
+def mark(client: Client, source: str, databases: Collection[str]) -> None:
+    """Record that a restore has begun to replace databases. What an earlier one has left incomplete stays recorded."""
+    change = {"$set": {"source": source}, "$addToSet": {"databases": {"$each": [*databases]}}, "$inc": {"restores": 1}}
+    _marks(client).update_one(_RESTORE, change, upsert=True)
 
 
-def clear(client: Client) -> None:
-    """Record that the restore is complete."""
-    _marks(client).delete_one({"_id": "restore"})
+def clear(client: Client, databases: Collection[str]) -> None:
+    """Record that the restore of these databases is complete."""
+    _marks(client).update_one(_RESTORE, {"$pullAll": {"databases": [*databases]}})
 
 
-def source(client: Client) -> str:
-    """Return the directory from which an unfinished restore came, "" if there is none."""
-    found = _marks(client).find_one({"_id": "restore"})
-    return str(found["source"]) if found else ""
+def incomplete(client: Client) -> list[str]:
+    """Return the databases whose restore did not finish."""
+    return list((_marks(client).find_one(_RESTORE) or {}).get("databases", []))
+
+
+def restores(client: Client) -> int:
+    """Return how many restores have begun so far."""
+    return int((_marks(client).find_one(_RESTORE) or {}).get("restores", 0))
 
 
 def require_none(url: str) -> None:
     """Exit with a message if the data is that of an unfinished restore."""
     with database.connect(url) as client:
-        if directory := source(client):
-            raise SystemExit(UNFINISHED.format(directory))
+        if databases := incomplete(client):
+            found = _marks(client).find_one(_RESTORE) or {}
+            raise SystemExit(UNFINISHED.format(found.get("source"), ", ".join(databases)))
 
 
-def _marks(client: Client) -> Collection[dict[str, object]]:
+def _marks(client: Client) -> MongoCollection[dict[str, Any]]:
     return client[OWN_DATABASES[0]].get_collection("unfinished", write_concern=WriteConcern("majority", j=True))

@@ -76,8 +76,10 @@ class Notifier:
         """Claim a batch; return the outcomes of the notifications that must not be sent now."""
         existing, outcomes = self._insert(list(batch.values()), claim)
         sent = self._retry(self._store.sent_among, existing) if existing else set()
-        outcomes |= dict.fromkeys(sent, DELIVERED)
-        for key in existing - sent:
+        recorded = {key for key in existing - sent if batch[key].record_only}
+        failed = self._retry(self._store.failed_among, recorded) if recorded else set()
+        outcomes |= dict.fromkeys(sent | failed, DELIVERED)  # to record as sent what has failed would be wrong
+        for key in existing - sent - failed:
             if not self._retry(self._store.claim, key, claim):
                 outcomes[key] = _unsent(batch[key], Disposition.DEFER, "another consumer is sending it")
         return outcomes

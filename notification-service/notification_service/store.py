@@ -59,8 +59,15 @@ class NotificationStore:
 
     def sent_among(self, ids: Collection[str]) -> set[str]:
         """Return the ids of the notifications that are sent."""
-        sent = self._notifications.find({"_id": {"$in": list(ids)}, "status": SENT}, {"_id": True})
-        return {document["_id"] for document in sent}
+        return self._among(ids, SENT)
+
+    def failed_among(self, ids: Collection[str]) -> set[str]:
+        """Return the ids of the notifications that have failed."""
+        return self._among(ids, FAILED)
+
+    def _among(self, ids: Collection[str], status: str) -> set[str]:
+        found = self._notifications.find({"_id": {"$in": list(ids)}, "status": status}, {"_id": True})
+        return {document["_id"] for document in found}
 
     def mark_sent(self, ids: Collection[str]) -> None:
         """Mark notifications as sent, even if another consumer holds the claims by now: sent is sent."""

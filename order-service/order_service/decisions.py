@@ -35,7 +35,7 @@ def order_behind(order: Order, ahead: list[str], reservation: str) -> Decision:
         **_names(order),
         "told": ahead,
         "reservation": reservation,
-        "why": "The order has changed after its backup.",
+        "why": "The order has changed after its backup. Meanwhile it does not expire.",
         "can": "Do again what was done: cancel it, ship it, deliver it. The mails in `told` are not sent again.",
     }
 

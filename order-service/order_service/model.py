@@ -60,7 +60,7 @@ class IdRange:
     end: str | None = None
 
 
-ALL_ORDERS = IdRange()
+ALL_ORDERS, NO_ORDERS = IdRange(), IdRange("0", "0")
 
 
 @dataclass(frozen=True)

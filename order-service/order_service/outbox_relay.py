@@ -30,6 +30,7 @@ class OutboxRelay:
     batch: int  # orders whose events share one write to RabbitMQ's disk and one to MongoDB
     check_at: float = 0.0
     is_checked: bool = False
+    is_failing: bool = False
 
     def publish_due(self, ids: IdRange) -> bool:
         """Publish a batch of events; return whether more may be due. Raises Unavailable if the database is away."""
@@ -52,6 +53,7 @@ class OutboxRelay:
                 self._note_failure(exc)
         else:
             self.misconfigurations.remove(PUBLISHING)
+            self.is_failing = False
             self.check_at = float("inf")
         self.is_checked = True
 
@@ -63,9 +65,12 @@ class OutboxRelay:
         except BrokerUnavailable as exc:
             worker_metrics.PUBLISH_FAILURES.inc()
             self._note_failure(exc)
+            self.is_failing = True
+            self.check_at = min(self.check_at, time.monotonic() + self.timings.check_in_outage_every)
             self.outbox.delay([order.id for order in orders], self.timings.publish_retry_delay)
         else:
             self.misconfigurations.remove(PUBLISHING)
+            self.is_failing = False
             worker_metrics.count_published((event for order in orders for event in order.outbox), self.clock())
             self.outbox.mark_published(orders)
 

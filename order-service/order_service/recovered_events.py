@@ -59,11 +59,10 @@ def with_lacking_events(order: Order, told: Told | None, *, record_only: bool) -
     An event that waits there already stays as it is, but is marked or not, as the others are. With `record_only` a
     notification that has failed counts as one that the history has: it would be wrong to record it as sent.
     """
-    waiting = {event["type"]: event for event in order.outbox}
+    waiting = {event["type"]: _marked(event, record_only) for event in order.outbox}
     for event_type, at in event_times(order).items():
         if not _is_told(order, event_type, told, (SENT, FAILED) if record_only else (SENT,)):
-            event = waiting.get(event_type) or _event(order, event_type, at)
-            waiting[event_type] = _marked(event, record_only)
+            waiting.setdefault(event_type, _marked(_event(order, event_type, at), record_only))
     return replace(order, outbox=tuple(sorted(waiting.values(), key=lambda event: event["time"])))
 
 

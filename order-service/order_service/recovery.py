@@ -2,7 +2,8 @@
 
 Each database may have been restored from another moment, and the broker's messages are lost. The command compares all
 orders with product-service, with the history of notifications on standard input, and with the payment provider. It
-repairs what is certain, and prints the rest as JSON lines: a person must decide. It changes no order. Product-service
+repairs what is certain, and prints the rest as JSON lines: a person must decide. It changes no order,
+except that one about which a person must decide does not expire meanwhile. Product-service
 and user-service must run; order-service, its worker and the consumer must not. It is safe to repeat.
 """
 

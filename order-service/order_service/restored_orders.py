@@ -9,7 +9,7 @@ from itertools import islice
 
 from chassis.errors import Unavailable
 from order_service import decisions, events
-from order_service.decisions import LOST_NOTE, Decision
+from order_service.decisions import BEHIND, LOST_NOTE, MONEY, Decision
 from order_service.model import ALL_ORDERS, FAILED, NOT_HOLDING_STOCK, Order
 from order_service.new_order import failed_order
 from order_service.payment.model import CAPTURED, OPEN_PAYMENT, REFUND_DUE
@@ -52,6 +52,7 @@ class Recovery:
         self.counts["reserved"], undecided = reserve_again(self.products, self.without_stock)
         self.decisions += undecided
         self._compare_payments()
+        self.store.keep_from_expiry([each["order_id"] for each in self.decisions if each["decide"] in (BEHIND, MONEY)])
         lost = self.store.lost_orders()
         self.decisions += [decisions.order_lost(order, self.told.get(order.id)) for order in lost]
         return self.decisions
@@ -138,6 +139,8 @@ class Recovery:
         while batch := list(islice(entries, CHARGES)):
             orders = self.orders.find_many([entry.order_id for entry in batch])
             for entry in batch:
+                if entry.reference:
+                    self.store.save_reference(entry.order_id, entry.attempt, entry.reference)
                 if _is_astray(entry, order := orders.get(entry.order_id)):
                     self.decisions.append(decisions.money_astray(entry, order))
 

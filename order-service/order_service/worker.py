@@ -91,7 +91,7 @@ class Worker:
 
     def work(self) -> bool:
         """Do one round; return whether more may be due at once. Raises Unavailable if the database is away."""
-        share = self.sharing.current()
+        share = self.sharing.current(is_working=not self.relay.is_failing)
         work = (self.relay.publish_due, self.releaser.release_due, self.settler.settle_due)
         has_more = [do(share.ids) for do in work]
         if share.has_the_rest:

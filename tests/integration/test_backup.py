@@ -274,6 +274,42 @@ def test_a_killed_restore_leaves_a_mark_until_it_is_repeated(
     assert contents(target) == contents(source)
 
 
+def test_a_restore_of_other_databases_neither_replaces_data_unasked_nor_completes_the_unfinished_one(
+    source: Client, target: Client, servers: Servers, tmp_path: Path
+) -> None:
+    fill(source)
+    backup.back_up(servers.source.url(), tmp_path / "backup")
+    target.order_service.orders.insert_one({"_id": "old"})
+    unfinished.mark(target, "elsewhere", ["product_service"])
+    orders = verification.verify(tmp_path / "backup", ["order_service"])
+    with pytest.raises(BackupError, match=r"There is data in order_service\.orders"):
+        restore.restore(servers.target.url(), orders, force=False)
+    restore.restore(servers.target.url(), orders, force=True)
+    assert unfinished.incomplete(target) == ["product_service"]
+    with pytest.raises(BackupError, match="the data of product_service is incomplete"):
+        backup.back_up(servers.target.url(), tmp_path / "another")
+    products = verification.verify(tmp_path / "backup", ["product_service"])
+    restore.restore(servers.target.url(), products, force=False)
+    assert unfinished.incomplete(target) == []
+
+
+def test_data_that_a_restore_has_replaced_meanwhile_is_no_backup(
+    source: Client, servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(source)
+    dump = dumping._dump_best
+
+    def interrupted(*arguments: Any) -> Any:
+        unfinished.mark(source, "elsewhere", ["order_service"])
+        unfinished.clear(source, ["order_service"])
+        return dump(*arguments)
+
+    monkeypatch.setattr(dumping, "_dump_best", interrupted)
+    with pytest.raises(BackupError, match="The data was replaced by a restore meanwhile"):
+        backup.back_up(servers.source.url(), tmp_path / "backup")
+    assert not list((tmp_path / "backup").iterdir())
+
+
 def test_a_view_is_refused_rather_than_left_out(source: Client, servers: Servers, tmp_path: Path) -> None:
     source.order_service.create_collection("newest", viewOn="orders", pipeline=[])
     with pytest.raises(BackupError, match=r"order_service\.newest is a view, which this backup cannot hold"):

@@ -227,8 +227,8 @@ def test_a_replica_set_is_known_by_its_url(url: str, several: bool) -> None:
 
 def test_an_unfinished_restore_stops_the_provisioning(environment: dict[str, str]) -> None:
     with database.connect(environment["MONGO_URL"]) as client:
-        unfinished.mark(client, "/backups/monday")
+        unfinished.mark(client, "/backups/monday", ["order_service"])
         with pytest.raises(SystemExit, match="The restore of /backups/monday into this MongoDB did not finish"):
             provision.provision(settings(environment))
-        unfinished.clear(client)
+        unfinished.clear(client, ["order_service"])
     provision.provision(settings(environment))

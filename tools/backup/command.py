@@ -17,6 +17,7 @@ from tools.stack import mongodb, screen
 from tools.stack.command import STOP_SIGNALS, interrupt_on_signals, options_from_environment
 from tools.stack.readiness import StackError
 from tools.stack.stack import Stack
+from tools.stack.startup import RESTORE_MARK
 
 Run = Callable[[argparse.Namespace], int]
 INSIDE = "/backup"  # where the container of the provisioning sees the directory
@@ -45,6 +46,8 @@ def back_up(directory: Path, databases: Collection[str], state: Path = STATE) ->
     stack = Stack(state)
     if not stack.is_running():
         return _fail("The shop is not running. Start it with ./dev up")
+    if (stack.state / RESTORE_MARK).exists():
+        return _fail("The backup failed: a restore has not finished. See ./dev restore --help")
     try:
         manifest = backup.back_up(stack.administrators()["MONGO_URL"], directory, [*databases])
     except BackupError as exc:

@@ -31,6 +31,7 @@ class Restoration:
         self._backup = backup
         self._record_only = record_only
         self._mark = stack.state / RESTORE_MARK
+        self._what = f"{backup.directory.resolve()}\n{' '.join(backup.databases)}\n"
         self._folder = stack.state / "restores" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
     def replace_data(self, *, force: bool) -> None:
@@ -38,7 +39,7 @@ class Restoration:
 
         Raises BackupError, before anything is stopped, if there is data and not `force`.
         """
-        is_repeated = self._mark.exists()
+        is_repeated = self._mark.exists() and self._mark.read_text() == self._what
         if not (force or is_repeated) and self._stack.is_running():
             restore.require_empty(self._url, self._backup)
         print("Stopping the shop, and starting MongoDB and RabbitMQ ...", flush=True)
@@ -48,7 +49,7 @@ class Restoration:
         if not force:
             restore.require_empty(self._url, self._backup)
         print(f"Restoring {', '.join(self._backup.databases)} from {self._backup.directory} ...", flush=True)
-        self._mark.write_text(str(self._backup.directory.resolve()))
+        self._mark.write_text(self._what)
         restore.restore(self._url, self._backup, force=True)
 
     @property
@@ -64,6 +65,7 @@ class Restoration:
             print(recovery.empty_queues(self._stack, self._folder / "dead-letters.jsonl"), flush=True)
             self._start(ASKED)
             print(recovery.reconcile(self._stack, self._folder / "decisions.jsonl", record_only=self._record_only))
+            print(recovery.matters(self._folder), flush=True)  # and again at the end, unless the start fails
             self._mark.unlink()
             self._start(ALL)
         except BaseException:

@@ -39,7 +39,7 @@ def require_restored(state: Path) -> None:
     """Raise StackError if a restore has not finished."""
     mark = state / RESTORE_MARK
     if mark.exists():
-        raise StackError(UNFINISHED_RESTORE.format(mark.read_text()))
+        raise StackError(UNFINISHED_RESTORE.format(mark.read_text().splitlines()[0]))
 
 
 def require_free(numbers: Mapping[str, int]) -> None:

@@ -78,6 +78,7 @@ class LedgerEntry:
     amount: int
     refunds: tuple[int, ...]
     created_at: datetime
+    reference: str | None = None
 
 
 class PaymentProvider(Protocol):

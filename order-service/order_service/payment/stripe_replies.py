@@ -47,7 +47,7 @@ def ledger_entry(intent: stripe.PaymentIntent) -> LedgerEntry | None:
     charge = intent.latest_charge
     refunds = charge.refunds if isinstance(charge, stripe.Charge) else None
     amounts = tuple(refund.amount for refund in refunds or () if refund.status not in WITHOUT_EFFECT)
-    return LedgerEntry(order_id, int(attempt), intent.amount_received, amounts, _time(intent.created))
+    return LedgerEntry(order_id, int(attempt), intent.amount_received, amounts, _time(intent.created), intent.id)
 
 
 def _time(seconds: int) -> datetime:

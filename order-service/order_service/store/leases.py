@@ -16,14 +16,17 @@ class WorkerLeases:
         self._clock = clock
 
     def renew(self, name: str, seconds: float) -> list[str]:
-        """Renew the lease of a worker, and return the names of all that have one, in order."""
+        """Renew the lease of a worker, and return the names of all that have one, in order. Remove what has ended."""
         now = self._clock()
-        lease = {"until": now + timedelta(seconds=seconds)}
-        self._leases.update_one({"_id": name}, {"$set": lease}, upsert=True)
-        leases = list(self._leases.find().sort("_id", ASCENDING))
-        if ended := [each["_id"] for each in leases if each["until"] <= now]:
-            self._leases.delete_many({"_id": {"$in": ended}, "until": {"$lte": now}})
-        return [each["_id"] for each in leases if each["until"] > now]
+        self._leases.update_one({"_id": name}, {"$set": {"until": now + timedelta(seconds=seconds)}}, upsert=True)
+        living = self.living()
+        self._leases.delete_many({"_id": {"$nin": living}, "until": {"$lte": now}})
+        return living
+
+    def living(self) -> list[str]:
+        """Return the names of all workers that have a lease, in order."""
+        now = self._clock()
+        return [each["_id"] for each in self._leases.find().sort("_id", ASCENDING) if each["until"] > now]
 
     def end(self, name: str) -> None:
         """End the lease of a worker."""

@@ -1,4 +1,4 @@
-"""Orders as the recovery after a restore reads and repairs them. It changes no order, only its outbox."""
+"""Orders as the recovery after a restore reads and repairs them: their outboxes, and what the worker must know."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,8 @@ from pymongo.operations import UpdateOne
 from pymongo.read_concern import ReadConcern
 
 from chassis.mongo import DatabaseClock, Document, retry_and_translate
-from order_service.model import FAILED, Order
+from order_service.model import CONFIRMED, FAILED, Order
+from order_service.payment.model import OPEN_PAYMENT
 from order_service.store.documents import to_order
 
 PAGE = 1000  # orders; each is a few kilobytes
@@ -42,6 +43,16 @@ class RecoveryStore:
         ]
         if changes:
             self._orders.bulk_write(changes, ordered=False)
+
+    def keep_from_expiry(self, order_ids: Sequence[str]) -> None:
+        """Let unpaid orders wait for a person for as long as it takes. An open payment is still settled."""
+        unpaid = {"_id": {"$in": list(order_ids)}, "status": CONFIRMED, "payment.status": {"$nin": OPEN_PAYMENT}}
+        self._orders.update_many(unpaid, {"$unset": {"pay_by": "", "payment_due": ""}})
+
+    def save_reference(self, order_id: str, attempt: int, reference: str) -> None:
+        """Store the provider's id of an open attempt that has none: without it the worker would not ask about it."""
+        is_open = {"payment.attempt": attempt, "payment.status": {"$in": OPEN_PAYMENT}, "payment.reference": None}
+        self._orders.update_one({"_id": order_id, **is_open}, {"$set": {"payment.reference": reference}})
 
     def note_lost(self, order_id: str, note: str) -> None:
         """Write a note on a failed order: it was confirmed once, and the restored orders lack it."""

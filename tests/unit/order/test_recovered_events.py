@@ -125,10 +125,10 @@ def test_an_event_that_waits_is_not_put_there_twice(shop: Shop) -> None:
     assert recovered(replace(order, outbox=order.outbox[1:]))[1:] == [order.outbox[1]]
 
 
-def test_to_record_only_marks_what_the_history_lacks_and_to_send_removes_the_mark(shop: Shop) -> None:
+def test_to_record_only_marks_every_event_that_waits_and_to_send_removes_the_mark(shop: Shop) -> None:
     order = lived(shop, "pay")
     marked = with_lacking_events(order, told(order, order_created="sent"), record_only=True)
-    assert [event.get("recordonly") for event in marked.outbox] == [None, True]
+    assert [event.get("recordonly") for event in marked.outbox] == [True, True]
     assert recovered(marked) == list(order.outbox)
 
 

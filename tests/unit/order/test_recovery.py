@@ -280,6 +280,30 @@ def test_money_of_which_the_order_does_not_know_is_for_a_person(
         assert decision["status"] == "confirmed"
 
 
+def test_an_order_about_which_a_person_must_decide_does_not_expire(shop: Shop, provider: Ledger) -> None:
+    behind, paid_later, unpaid = (shop.ordered(1) for _ in range(3))
+    provider.entries = [LedgerEntry(paid_later, 1, 1999, (), NOON)]
+    told = Told(behind, "ana", {f"{behind}.{event}:email": "sent" for event in ("order_created", "order_shipped")})
+    assert recover(shop, told) == [("order-behind", behind), ("money", paid_later)]
+    shop.clock.move(3600)
+    shop.work()
+    statuses = [shop.document(order_id)["status"] for order_id in (behind, paid_later, unpaid)]
+    assert statuses == ["confirmed", "confirmed", "cancelled"]
+
+
+def test_the_worker_asks_about_a_payment_whose_reference_the_backup_lacks(shop: Shop, provider: Ledger) -> None:
+    order_id = shop.ordered(1)
+    provider.loses_answers = True
+    shop.pay(order_id)
+    provider.loses_answers = False
+    shop.database.orders.update_one({"_id": order_id}, {"$unset": {"payment.reference": ""}})
+    provider.entries = [LedgerEntry(order_id, 1, 1999, (), NOON, f"reference of {order_id}.1")]
+    assert recover(shop) == []
+    shop.clock.move(60)
+    shop.work()
+    assert shop.document(order_id)["status"] == "paid"
+
+
 def test_money_of_a_lost_order_is_for_a_person(shop: Shop, provider: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restored_orders, "CHARGES", 2)
     returned = [LedgerEntry(f"returned{number}", 1, 100, (60, 40), NOON) for number in range(4)]

@@ -137,6 +137,52 @@ def test_a_worker_that_starts_again_under_its_name_has_its_share_back_at_once(sh
     assert published(again) == [order_id]
 
 
+def test_a_worker_to_which_the_broker_does_not_answer_leaves_its_share_to_the_others(shop: Shop, make: Make) -> None:
+    failing, healthy = make("failing"), make("healthy")
+    failing.work(), healthy.work()
+    failing.relay.publisher.away = True  # type: ignore[attr-defined]
+    orders = {shop.ordered(1) for _ in range(40)}
+    failing.work()
+    for _ in range(12):
+        shop.clock.move(1)
+        failing.work(), healthy.work()
+    assert set(published(healthy)) == orders
+    failing.relay.publisher.away = False  # type: ignore[attr-defined]
+    failing.relay.check_at = 0
+    failing.relay.check()
+    failing.work(), healthy.work()
+    more = {shop.ordered(1) for _ in range(40)}
+    failing.work(), healthy.work()
+    assert 5 < len(more & set(published(failing))) < 35
+
+
+def test_after_an_outage_of_the_broker_every_event_is_published(shop: Shop, make: Make) -> None:
+    workers = [make("one"), make("two")]
+    for worker in workers * 2:
+        worker.work()
+        worker.relay.publisher.away = True  # type: ignore[attr-defined]
+    orders = [shop.ordered(1) for _ in range(40)]
+    for _ in range(15):
+        shop.clock.move(1)
+        workers[0].work(), workers[1].work()
+    for worker in workers:
+        worker.relay.publisher.away = False  # type: ignore[attr-defined]
+    for _ in range(5):
+        shop.clock.move(1)
+        workers[0].work(), workers[1].work()
+    assert set(published(workers[0]) + published(workers[1])) == set(orders)
+
+
+def test_a_worker_whose_namesake_stops_works_on(shop: Shop, make: Make) -> None:
+    worker = make("worker")
+    worker.work()
+    order_id = shop.ordered(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker.sharing.leases, "renew", lambda *_arguments: [])
+        worker.work()
+    assert published(worker) == [order_id]
+
+
 def test_leases_that_have_ended_are_removed(shop: Shop, make: Make) -> None:
     for number in range(5):
         make(f"worker-{number}").work()
