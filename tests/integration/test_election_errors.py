@@ -61,7 +61,8 @@ def clients(server: ElectingServer) -> Iterator[dict[str, Any]]:
             return database
 
         patch.setattr(mongo, "connect", remember)
-        common = {"environment": "development", "mongo_url": server.url, "jwks_url": f"{there.url}/jwks"}
+        quiet = {"environment": "development", "log_level": "CRITICAL"}
+        common = {**quiet, "mongo_url": server.url, "jwks_url": f"{there.url}/jwks"}
         account = {"token_url": f"{there.url}/token", "client_id": "order-service", "client_secret": "a secret"}
         orders = order_service.config.Settings(**common, **account, product_service_url=there.url)
         products = product_service.config.Settings(**common)

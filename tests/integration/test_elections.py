@@ -14,7 +14,8 @@ from tests.integration.order_stack import Stack, order_stack
 from tests.waiting import until
 from tools.stack.mongodb import MongoServer
 
-THREADS, ELECTIONS, SECONDS = 4, 3, 0.7
+THREADS, ELECTIONS = 4, 2
+SHORT, LONG = 0.7, 5.0  # s; an order is tried for 4 s
 ENOUGH = 10_000
 
 
@@ -56,7 +57,7 @@ def test_an_election_costs_no_accepted_order(stack: Stack, election: Election) -
         for _ in range(ELECTIONS):
             placed = number_placed(answers)
             until(lambda: number_placed(answers) > placed + THREADS, "orders pass")  # noqa: B023
-            election.hold(SECONDS)
+            election.hold(LONG)
         placed = number_placed(answers)
         until(lambda: number_placed(answers) > placed + THREADS, "orders pass again", seconds=10)
     assert election.refused
@@ -73,6 +74,6 @@ def test_the_worker_goes_on_after_an_election(stack: Stack, election: Election) 
     with meanwhile(lambda: worker.run(stop), stop=stop):
         first = stack.order(1).json["id"]
         until(lambda: f"{first}.order_created" in stack.events.ids, "its event is published")
-        election.hold(SECONDS)
+        election.hold(SHORT)
         second = until(lambda: stack.order(1).json.get("id"), "orders pass again")
         until(lambda: f"{second}.order_created" in stack.events.ids, "its event is published")

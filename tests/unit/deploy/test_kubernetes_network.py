@@ -50,7 +50,7 @@ OF_THE_CLUSTER: set[Edge] = {
     ("mongodb", "mongodb", "27017"),
     *(("mongodb", outside.name, port) for outside in OUTSIDE for port in ("443", "6443")),  # Kubernetes' API is there
     *((name, "mongodb", "27017") for name in ("backup", "restore", "reconcile")),
-    ("restore", "rabbitmq", "5672"),
+    *((name, "rabbitmq", "5672") for name in ("restore", "reconcile")),  # to empty queues; to count dead letters
     *(("reconcile", name, WEB[name]) for name in ("user-service", "product-service")),
     ("reconcile", "internet", "443"),  # it asks the payment provider, as the worker does
 }
