@@ -27,8 +27,9 @@ def occupied(client: Client, databases: Collection[str]) -> list[str]:
 
     Data that an earlier restore has left incomplete does not count.
     """
-    whole = set(databases).difference(unfinished.incomplete(client))
-    names = [(database, name) for database in sorted(whole) for name in _collections(client, database)]
+    incomplete = unfinished.incomplete(client)
+    whole = [database for database in databases if database not in incomplete]
+    names = [(database, name) for database in whole for name in _collections(client, database)]
     return [f"{database}.{name}" for database, name in names if client[database][name].find_one({}, {"_id": 1})]
 
 
