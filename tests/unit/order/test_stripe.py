@@ -480,8 +480,8 @@ def test_the_ledger_has_what_was_captured_for_this_shop(fake: FakeStripe, provid
     started = datetime(2026, 1, 1, tzinfo=UTC)
     assert second == CAPTURED
     assert list(provider.ledger()) == [
-        LedgerEntry(ORDER, 2, 2500, (), started.replace(second=4)),
-        LedgerEntry(ORDER, 1, 1999, (1999,), started),
+        LedgerEntry(ORDER, 2, 2500, (), started.replace(second=4), "pi_5"),
+        LedgerEntry(ORDER, 1, 1999, (1999,), started, "pi_1"),
     ]
     assert fake.calls.count("list") == 3
 
