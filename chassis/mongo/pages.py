@@ -26,8 +26,9 @@ def find_page(
     order = ",".join(f"{'-' if way == DESCENDING else ''}{field}" for field, way, _ in sort)
     if cursor is not None:
         last_seen = decode_cursor(cursor, order, [kind for _, _, kind in sort])
-        parts = [conditions, *_after(sort, last_seen)]
-        conditions = {"$and": parts[::-1] if feed else parts}  # a server may use the first bound of an index only
+        after = _after(sort, last_seen)
+        # A server may use only the first bound of an index: in a feed the cursor's is the narrower one.
+        conditions = {"$and": [*after, conditions] if feed else [conditions, *after]}
     rows = list(collection.find(conditions).sort([(field, way) for field, way, _ in sort]).limit(limit + 1))
     documents, has_more = rows[:limit], len(rows) > limit
     if not documents or not (has_more or feed):
