@@ -1,7 +1,7 @@
 """After a restore, empty the queues of the notifications: `python -m deploy.purge`.
 
-The queues may have events of orders that the restored databases do not know. What the buyers must still be told is
-published anew by `order_service.recovery`. The dead letters are printed before they go, one JSON object a line, with
+The queues may have events of orders that the restored databases do not know. `order_service.recovery` publishes the
+events that buyers have not been told of. The dead letters are printed before they go, one JSON object a line, with
 their bodies: these hold personal data. It is safe to repeat. The consumer must not run meanwhile.
 """
 

@@ -63,7 +63,7 @@ def _restore(client: Client, backed_up: BackedUpCollection) -> None:
     """Create a collection with its indexes, insert its documents, and compare their number.
 
     SecantusDB takes minutes to build an index of 200,000 documents that are there, and seconds to insert them into one.
-    What has expired is deleted again soon, so the server's answers are counted, not what is there afterwards.
+    The server soon deletes expired documents again. So this counts the answers, not the documents that are there.
     """
     database, name = client[backed_up.database], f"{backed_up.database}.{backed_up.name}"
     database.command({"create": backed_up.name, **backed_up.options})

@@ -16,7 +16,7 @@ Run the same restore again. It needs no --force, because it replaces incomplete 
 
 
 def mark(client: Client, source: str, databases: Collection[str]) -> None:
-    """Record that a restore has begun to replace databases. What an earlier one has left incomplete stays recorded."""
+    """Record that a restore has begun to replace databases. Those that an earlier one left incomplete stay."""
     change = {"$set": {"source": source}, "$addToSet": {"databases": {"$each": [*databases]}}, "$inc": {"restores": 1}}
     _marks(client).update_one(_RESTORE, change, upsert=True)
 
@@ -28,20 +28,24 @@ def clear(client: Client, databases: Collection[str]) -> None:
 
 def incomplete(client: Client) -> list[str]:
     """Return the databases whose restore did not finish."""
-    return list((_marks(client).find_one(_RESTORE) or {}).get("databases", []))
+    return list(_record(client).get("databases", []))
 
 
 def restores(client: Client) -> int:
     """Return how many restores have begun so far."""
-    return int((_marks(client).find_one(_RESTORE) or {}).get("restores", 0))
+    return int(_record(client).get("restores", 0))
 
 
 def require_none(url: str) -> None:
     """Exit with a message if the data is that of an unfinished restore."""
     with database.connect(url) as client:
-        if databases := incomplete(client):
-            found = _marks(client).find_one(_RESTORE) or {}
-            raise SystemExit(UNFINISHED.format(found.get("source"), ", ".join(databases)))
+        record = _record(client)
+    if record.get("databases"):
+        raise SystemExit(UNFINISHED.format(record["source"], ", ".join(record["databases"])))
+
+
+def _record(client: Client) -> dict[str, Any]:
+    return _marks(client).find_one(_RESTORE) or {}
 
 
 def _marks(client: Client) -> MongoCollection[dict[str, Any]]:

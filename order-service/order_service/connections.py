@@ -13,8 +13,8 @@ MAX_AGE = 5.0  # s; a process has few connections: only many choices of the bala
 class RenewedConnections:
     """A pool of kept connections that is replaced every `max_age` seconds.
 
-    A load balancer chooses an instance for each connection, not for each request. A connection that is kept for ever
-    would never reach an instance that was added later. Requests in progress finish on the old pool, whose connections
+    A load balancer chooses an instance for each connection, not for each request. Connections that are never replaced
+    would not reach an instance that was added later. Requests in progress finish on the old pool, whose connections
     close with the last of them.
     """
 

@@ -1,4 +1,4 @@
-"""What only a person can decide after a restore: one JSON object each, with what is wrong and what can be done."""
+"""The decisions of a person after a restore: one JSON object each, with the reason and the possible actions."""
 
 from typing import Any
 

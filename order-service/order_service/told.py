@@ -1,4 +1,4 @@
-"""What buyers were told: the history of notifications as `python -m notification_service.audit` prints it."""
+"""The history of notifications, as `python -m notification_service.audit` prints it: what buyers were told."""
 
 import json
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ class InvalidHistory(Exception):
 
 @dataclass
 class Told:
-    """What the buyer of an order was told: the status of each notification by its id, `{event id}:{channel}`."""
+    """The notifications about one order: the status of each by its id, `{event id}:{channel}`."""
 
     order_id: str
     user_id: str

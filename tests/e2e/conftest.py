@@ -1,15 +1,13 @@
 """The shop that the end-to-end tests use: the one that the environment names, else a stack of their own."""
 
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.clients import Client
-from tests.e2e.shop import Shop
-from tools.stack.spec import Options, free_ports
+from tests.e2e.shop import Shop, own_stack
+from tools.stack.spec import Options
 from tools.stack.stack import Stack
 
 SETTINGS = {"REGISTRATIONS_PER_MINUTE": "10000"}  # all tests register from one address
@@ -18,15 +16,9 @@ SETTINGS = {"REGISTRATIONS_PER_MINUTE": "10000"}  # all tests register from one 
 @pytest.fixture(scope="session")
 def stack(mongodb_program: str) -> Iterator[Stack]:
     """A whole stack on free ports. For tests that kill or freeze parts of it; they are not run against compose."""
-    if Shop.from_environment():
-        pytest.skip("needs a stack of its own")
-    options = Options(settings=SETTINGS, mongodb=mongodb_program)
-    running = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports(), options)
-    try:
+    with own_stack(Options(settings=SETTINGS, mongodb=mongodb_program)) as running:
         running.up(stop_with_parent=True)
         yield running
-    finally:
-        running.destroy()
 
 
 @pytest.fixture(scope="session")

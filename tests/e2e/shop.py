@@ -1,10 +1,17 @@
 """Where the end-to-end tests find the shop."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 from tools.services import STOREFRONT
 from tools.stack import programs
+from tools.stack.spec import Options, free_ports
 from tools.stack.stack import Stack
 
 
@@ -70,3 +77,15 @@ class Shop:
             "order-service": self.order_url,
             "notification-service": self.notification_url,
         }
+
+
+@contextmanager
+def own_stack(options: Options) -> Iterator[Stack]:
+    """Lend a stack on free ports, which the test starts. Where the environment names a shop, the test is skipped."""
+    if Shop.from_environment():
+        pytest.skip("needs a stack of its own")
+    stack = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports(), options)
+    try:
+        yield stack
+    finally:
+        stack.destroy()

@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,7 +19,7 @@ from deploy.archive import verification
 from deploy.archive.manifest import BackupError, Manifest
 from deploy.archive.verification import Backup
 from tests.e2e.clients import Client
-from tests.e2e.shop import Shop
+from tests.e2e.shop import Shop, own_stack
 from tests.waiting import until
 from tools.audit import snapshot
 from tools.backup.restoration import Restoration
@@ -29,7 +28,7 @@ from tools.chaos.customers import Customer
 from tools.client import ShopClient
 from tools.paths import ROOT
 from tools.stack.readiness import StackError
-from tools.stack.spec import Options, free_ports
+from tools.stack.spec import Options
 from tools.stack.stack import Stack
 from tools.stack.startup import RESTORE_MARK
 
@@ -80,11 +79,8 @@ def products(shop: Shop) -> list[str]:
 @pytest.fixture(scope="module")
 def empty(mongodb_program: str) -> Iterator[Stack]:
     """Another stack, which has never run."""
-    stack = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports(), Options(mongodb=mongodb_program))
-    try:
+    with own_stack(Options(mongodb=mongodb_program)) as stack:
         yield stack
-    finally:
-        stack.destroy()
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,8 @@
 """The shop on a RabbitMQ cluster of three nodes, of which one dies at a time: no order and no event feels it."""
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pymongo
@@ -15,10 +13,10 @@ from tests import rabbitmq_cluster
 from tests.e2e.clients import Client, notifications_of, stock_of
 from tests.e2e.conftest import SETTINGS
 from tests.e2e.load import CUSTOMERS, Load, at_rest
-from tests.e2e.shop import Shop
+from tests.e2e.shop import Shop, own_stack
 from tests.rabbitmq_cluster import Cluster
 from tests.waiting import until
-from tools.stack.spec import Options, free_ports
+from tools.stack.spec import Options
 from tools.stack.stack import Stack
 
 QUEUE, RECENT = "notifications", "events.recent"
@@ -38,16 +36,9 @@ def whole_cluster() -> Iterator[Cluster]:
 def stack(mongodb_program: str, whole_cluster: Cluster) -> Iterator[Stack]:
     """A stack that uses the cluster."""
     servers = {"rabbitmq_url": whole_cluster.url, "management_url": whole_cluster.management_url}
-    running = Stack(
-        Path(tempfile.mkdtemp(prefix="shop-")),
-        free_ports(),
-        Options(settings=SETTINGS, mongodb=mongodb_program, **servers),
-    )
-    try:
+    with own_stack(Options(settings=SETTINGS, mongodb=mongodb_program, **servers)) as running:
         running.up(stop_with_parent=True)
         yield running
-    finally:
-        running.destroy()
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,11 @@
 
 import json
 import socket
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import requests
@@ -18,11 +16,11 @@ from tests.at_once import meanwhile
 from tests.e2e.clients import Client, stock_of
 from tests.e2e.conftest import SETTINGS
 from tests.e2e.load import CUSTOMERS, Load, at_rest
-from tests.e2e.shop import Shop
+from tests.e2e.shop import Shop, own_stack
 from tests.waiting import until
 from tools.stack import balancer, ports, replicas
 from tools.stack.balancer import Balancer
-from tools.stack.spec import Options, free_ports
+from tools.stack.spec import Options
 from tools.stack.stack import Stack
 
 SHARE, WITHIN = 0.2, 60.0  # of the reservations since there are three replicas; s that it may take
@@ -41,19 +39,14 @@ class ScaledShop:
 @pytest.fixture(scope="module")
 def scaled(mongodb_program: str) -> Iterator[ScaledShop]:
     """A stack with one process per replica, as on Kubernetes."""
-    if Shop.from_environment():
-        pytest.skip("needs a stack of its own")
     with balancer.running(ports.free_ports(1)[0]) as products, balancer.running(ports.free_ports(1)[0]) as orders:
         settings = {**SETTINGS, "PRODUCT_SERVICE_URL": products.url, "WEB_CONCURRENCY": "1"}
         options = Options(settings=settings, mongodb=mongodb_program)
-        stack = Stack(Path(tempfile.mkdtemp(prefix="shop-")), free_ports(), options)
-        try:
+        with own_stack(options) as stack:
             products.serve([stack.ports["product-service"]])
             orders.serve([stack.ports["order-service"]])
             stack.up(stop_with_parent=True)
             yield ScaledShop(stack, products, orders)
-        finally:
-            stack.destroy()
 
 
 @pytest.fixture(scope="module")

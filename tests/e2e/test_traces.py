@@ -7,25 +7,22 @@ must pass) begins at its start and is looked at in the end.
 import json
 import re
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 
 import pytest
 import requests
 
 from tests.e2e.clients import Client, notifications_of
-from tests.e2e.shop import Shop
+from tests.e2e.shop import own_stack
 from tests.e2e.traced_shop import AWAY, HANG, MoodyReceiver, TracedShop, is_closed, listening, place
 from tests.integration import mailroom
 from tests.integration.mailroom import SILENCE, MailServer, answers
 from tests.waiting import stalls, until
 from tools.observe.spans import Link, Span
 from tools.paths import ROOT
-from tools.stack.spec import Options, free_ports
-from tools.stack.stack import Stack
+from tools.stack.spec import Options
 
 PROGRAMS = ("order-service", "product-service", "order-worker", "notification-consumer")
 CREATED = ("POST /orders", "publish shop.events:order_created", "process notifications", "send email", "send sms")
@@ -43,18 +40,13 @@ COMPLAINT = "spans may be lost, check the collector"
 
 @pytest.fixture(scope="module")
 def traced(mongodb_program: str) -> Iterator[TracedShop]:
-    if Shop.from_environment():
-        pytest.skip("needs a stack of its own")
     receiver, mail = MoodyReceiver(), MailServer()
     with listening(receiver), mailroom.listening(mail) as smtp:
         settings = {**SETTINGS, "SMTP_URL": f"smtp://127.0.0.1:{smtp}", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
         options = Options(settings=settings, mongodb=mongodb_program)
-        stack = Stack(Path(tempfile.mkdtemp(prefix="shop-traces-")), free_ports(), options)
-        try:
+        with own_stack(options) as stack:
             stack.up(stop_with_parent=True)
             yield TracedShop(stack, receiver, mail)
-        finally:
-            stack.destroy()
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,15 @@ from typing import Any
 import bson
 
 from tests.at_once import meanwhile
+from tests.election import HEADER, OP_MSG, receive
 
-HEADER = struct.Struct("<iiii")  # length, request id, the request that is answered, operation
-OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013
+OP_REPLY, OP_QUERY = 1, 2004
 GREETINGS = ("hello", "ismaster", "isMaster")
 
 
 @dataclass
 class ElectingServer:
-    """What to answer, and which commands have failed so far. `code` None is success without any document."""
+    """Answers each command with the error `code`, or with success and no document. `failed` has what it refused."""
 
     url: str = ""
     code: int | None = None
@@ -48,9 +48,9 @@ def electing() -> Iterator[ElectingServer]:
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            while head := self._receive(HEADER.size):
-                length, request, _, operation = HEADER.unpack(head)
-                body = self._receive(length - HEADER.size)
+            while message := receive(self.request):
+                _, request, _, operation = HEADER.unpack_from(message)
+                body = message[HEADER.size :]
                 if operation == OP_QUERY:  # flags, name, two numbers
                     command = body[body.index(b"\0", 4) + 9 :]
                     prefix, kind = struct.pack("<iqii", 8, 0, 0, 1), OP_REPLY
@@ -59,12 +59,6 @@ def electing() -> Iterator[ElectingServer]:
                 size = struct.unpack_from("<i", command)[0]
                 reply = prefix + bson.encode(server.answer(bson.decode(command[:size])))
                 self.request.sendall(HEADER.pack(HEADER.size + len(reply), 0, request, kind) + reply)
-
-        def _receive(self, size: int) -> bytes:
-            received = b""
-            while len(received) < size and (chunk := self.request.recv(size - len(received))):
-                received += chunk
-            return received
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as tcp:
         tcp.daemon_threads = True

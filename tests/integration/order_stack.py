@@ -12,7 +12,6 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pymongo
 import pytest
-from jwt.algorithms import RSAAlgorithm
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.test import TestResponse
 
@@ -29,7 +28,7 @@ from tests import ephemeral_servers
 from tests.clock import NOON
 from tests.local_server import Asked, serving
 from tests.reconciling import reconcile
-from tests.signing import KID, bearer, private_key, token
+from tests.signing import bearer, jwks, token
 from tests.waiting import until
 from tools.stack.mongodb import MongoServer
 
@@ -193,9 +192,9 @@ def order_stack(server: MongoServer, **settings: Any) -> Iterator[Stack]:
     """Run the services on fresh databases; `settings` are further settings of order-service."""
     with ExitStack() as resources, pytest.MonkeyPatch.context() as patch:
         orders_url, products_url = (resources.enter_context(ephemeral_servers.database(server)) for _ in range(2))
-        _close_databases(resources, patch)
+        close_databases(resources, patch)
         _quiet("werkzeug", patch)
-        user_service = resources.enter_context(serving(_user_service))
+        user_service = resources.enter_context(serving(as_user_service))
         product_settings = product_service.config.Settings(
             environment="development",
             mongo_url=products_url,
@@ -225,7 +224,8 @@ def _quiet(logger: str, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(logging.getLogger(logger), "disabled", True)
 
 
-def _close_databases(resources: ExitStack, patch: pytest.MonkeyPatch) -> None:
+def close_databases(resources: ExitStack, patch: pytest.MonkeyPatch) -> None:
+    """Close the connections that services open from now on, at the end of the test."""
     connect = mongo.connect
 
     def remember(*args: Any, **kwargs: Any) -> Any:
@@ -236,11 +236,11 @@ def _close_databases(resources: ExitStack, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(mongo, "connect", remember)
 
 
-def _user_service(asked: Asked) -> tuple[int, Any]:
+def as_user_service(asked: Asked) -> tuple[int, Any]:
+    """Answer like user-service, with a token or the keys."""
     if asked.path == "/token":
         return 200, {"access_token": token("service", exp=int(time.time()) + 3600), "expires_in": 3600}
-    public_key = RSAAlgorithm.to_jwk(private_key().public_key(), as_dict=True)
-    return 200, {"keys": [public_key | {"kid": KID}]}
+    return 200, jwks()
 
 
 def _free_port() -> int:

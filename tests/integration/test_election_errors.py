@@ -8,10 +8,10 @@ import pytest
 
 import order_service.config
 import product_service.config
-from chassis import mongo
 from tests.integration.electing_mongodb import ElectingServer, electing
+from tests.integration.order_stack import as_user_service, close_databases
 from tests.local_server import Asked, serving
-from tests.signing import bearer, jwks, token
+from tests.signing import bearer
 
 ERRORS = {
     "HostUnreachable": 6,  # this and the next two: a mongos that has not found the new primary yet
@@ -36,11 +36,7 @@ CUSTOMER, SERVICE = bearer("customer"), bearer("service")
 
 def neighbours(asked: Asked) -> tuple[int, Any]:
     """Answer like user-service and product-service."""
-    if asked.method == "PUT":
-        return 201, PRICED
-    if asked.path == "/token":
-        return 200, {"access_token": token("service"), "expires_in": 3600}
-    return 200, jwks()
+    return (201, PRICED) if asked.method == "PUT" else as_user_service(asked)
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +49,7 @@ def server() -> Iterator[ElectingServer]:
 def clients(server: ElectingServer) -> Iterator[dict[str, Any]]:
     """A client of each service that an order needs."""
     with serving(neighbours) as there, ExitStack() as resources, pytest.MonkeyPatch.context() as patch:
-        connect = mongo.connect
-
-        def remember(*args: Any, **kwargs: Any) -> Any:
-            database = connect(*args, **kwargs)
-            resources.callback(database.client.close)
-            return database
-
-        patch.setattr(mongo, "connect", remember)
+        close_databases(resources, patch)
         quiet = {"environment": "development", "log_level": "CRITICAL"}
         common = {**quiet, "mongo_url": server.url, "jwks_url": f"{there.url}/jwks"}
         account = {"token_url": f"{there.url}/token", "client_id": "order-service", "client_secret": "a secret"}

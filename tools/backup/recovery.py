@@ -1,12 +1,11 @@
 """Run the recovery commands of the services after a restore, with the settings that the stack gives to its programs."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from deploy.archive.manifest import BackupError
 from tools.paths import ROOT
@@ -45,17 +44,13 @@ def reconcile(stack: Stack, decisions: Path, *, record_only: bool) -> str:
 def matters(folder: Path) -> str:
     """Return what a person must decide after a restore, and where all of it is."""
     decisions, dead_letters = folder / "decisions.jsonl", folder / "dead-letters.jsonl"
-    lines = [f"DECIDE: {_text(json.loads(line))}" for line in decisions.read_text().splitlines()]
+    lines = [f"DECIDE: {line}" for line in decisions.read_text().splitlines()]
     shown = lines[:SHOWN] + ([f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])
     if lines:
         shown.append(f"{len(lines)} matters for a person to decide; all are in {decisions}")
     if dead_letters.stat().st_size:
         shown.append(f"The dead letters of before are in {dead_letters}")
     return "\n".join(shown or ["There is nothing for a person to decide."])
-
-
-def _text(decision: Mapping[str, Any]) -> str:
-    return json.dumps(decision, ensure_ascii=True)
 
 
 def _private(path: Path) -> IO[str]:

@@ -1,6 +1,6 @@
 """The leases of the workers, by which they know of one another."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pymongo.database import Database
 
@@ -19,14 +19,20 @@ class WorkerLeases:
         """Renew the lease of a worker, and return the names of all that have one, in order. Remove what has ended."""
         now = self._clock()
         self._leases.update_one({"_id": name}, {"$set": {"until": now + timedelta(seconds=seconds)}}, upsert=True)
-        living = self.living()
-        self._leases.delete_many({"_id": {"$nin": living}, "until": {"$lte": now}})
+        living, ended = self._read(now)
+        if ended:
+            self._leases.delete_many({"_id": {"$in": ended}, "until": {"$lte": now}})
         return living
 
     def living(self) -> list[str]:
         """Return the names of all workers that have a lease, in order."""
-        now = self._clock()
-        return [each["_id"] for each in self._leases.find().sort("_id", ASCENDING) if each["until"] > now]
+        return self._read(self._clock())[0]
+
+    def _read(self, now: datetime) -> tuple[list[str], list[str]]:
+        """Return the names of the workers whose lease goes on, and of those whose lease has ended."""
+        leases = list(self._leases.find().sort("_id", ASCENDING))
+        living = [each["_id"] for each in leases if each["until"] > now]
+        return living, [each["_id"] for each in leases if each["until"] <= now]
 
     def end(self, name: str) -> None:
         """End the lease of a worker."""

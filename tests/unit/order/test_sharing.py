@@ -3,7 +3,6 @@
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 
@@ -15,7 +14,7 @@ from order_service.timings import Timings
 from order_service.worker import Worker
 from tests.unit.order.order_app import ANA, FakeProvider, FakePublisher, Shop, make_shop
 
-LEASE = timedelta(seconds=Timings.lease).total_seconds()
+LEASE = Timings.lease
 Make = Callable[[str], Worker]
 
 
