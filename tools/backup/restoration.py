@@ -65,10 +65,11 @@ class Restoration:
             print(recovery.empty_queues(self._stack, self._folder / "dead-letters.jsonl"), flush=True)
             self._start(ASKED)
             print(recovery.reconcile(self._stack, self._folder / "decisions.jsonl", record_only=self._record_only))
-            print(recovery.matters(self._folder), flush=True)  # and again at the end, unless the start fails
             self._mark.unlink()
             self._start(ALL)
         except BaseException:
+            if not self._mark.exists():  # the recovery is complete, and its decisions would not be shown any more
+                print(recovery.matters(self._folder), flush=True)
             self._stack.down()
             raise
 

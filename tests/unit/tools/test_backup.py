@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from deploy import restore
 from deploy.archive.manifest import BackupError
+from deploy.archive.verification import Backup
 from tools import cli
 from tools.audit.invariants import Check
 from tools.backup import command, recovery, restoration
 from tools.stack.readiness import StackError
 from tools.stack.stack import Stack
-from tools.stack.startup import RESTORE_MARK, require_restored
+from tools.stack.startup import RESTORE_MARK, Preparation, require_restored
 
 
 def found(*numbers: int) -> Callable[[], list[Check]]:
@@ -86,6 +88,66 @@ def test_after_an_unfinished_restore_no_shop_starts_unless_its_data_is_removed(t
     mark.write_text("/backups/monday")
     with pytest.raises(StackError, match="The restore of /backups/monday has not finished"):
         Stack(tmp_path).up()
+
+
+class StoppedStack:
+    """A stack that does not run. It does the preparation of a restart, and what it holds back cannot start."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.is_running = lambda: False
+        self.resume = self.down = lambda *_: None
+
+    def administrators(self) -> dict[str, str]:
+        return {"MONGO_URL": "mongodb://127.0.0.1:1"}
+
+    def restart(self, preparation: Preparation) -> None:
+        preparation.run()
+
+    def wait_until_ready(self, *, held: set[str]) -> None:
+        if not held:
+            raise StackError("order-service does not start")
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> StoppedStack:
+    (tmp_path / RESTORE_MARK).parent.mkdir()
+    return StoppedStack(tmp_path)
+
+
+def restoring(stack: StoppedStack, *databases: str) -> restoration.Restoration:
+    verified = Backup(Path("/backups/monday"), None, databases, ())  # type: ignore[arg-type]
+    return restoration.Restoration(stack, verified, record_only=True)  # type: ignore[arg-type]
+
+
+def test_only_the_same_restore_may_be_repeated_without_force(
+    stack: StoppedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(restore, "require_empty", lambda _url, backup: asked.append(backup.databases))
+    monkeypatch.setattr(restore, "restore", lambda *_, **__: None)
+    restoring(stack, "order_service").replace_data(force=False)
+    assert asked == [("order_service",)]
+    restoring(stack, "order_service").replace_data(force=False)
+    assert asked == [("order_service",)]
+    restoring(stack, "order_service", "user_service").replace_data(force=False)
+    assert asked[1:] == [("order_service", "user_service")]
+
+
+def test_the_decisions_are_shown_although_the_shop_does_not_start(
+    stack: StoppedStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(_stack: Stack, path: Path, **_: bool) -> str:
+        path.write_text('{"decide": "cancel it"}\n' if path.name == "decisions.jsonl" else "")
+        return ""
+
+    monkeypatch.setattr(recovery, "end_tokens", lambda _stack: "")
+    monkeypatch.setattr(recovery, "empty_queues", write)
+    monkeypatch.setattr(recovery, "reconcile", write)
+    (stack.state / RESTORE_MARK).write_text("/backups/monday\n\n")
+    with pytest.raises(StackError):
+        restoring(stack).recover()
+    assert 'DECIDE: {"decide": "cancel it"}' in capsys.readouterr().out
 
 
 def test_every_matter_is_kept_and_the_first_ones_are_shown(tmp_path: Path) -> None:
